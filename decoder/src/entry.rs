@@ -1,0 +1,222 @@
+//! An entry as the decoder sees it: its descriptor, its rows, and what it depends on.
+
+use crate::index::RowRef;
+use crate::{DecodeError, Result};
+use mcodec_format::{
+    Asset, Chunking, Dependency, EntryDescriptor, EntryRow, FormatError, Limits, Representation,
+    TensorDescriptor, registry,
+};
+
+/// An entry of the index, resolved: its descriptor is known and its dependencies are in reach.
+#[derive(Debug, Clone)]
+pub struct Entry {
+    at: RowRef,
+    descriptor: EntryDescriptor,
+    /// The row whose chunks hold the content: its own, or that of the entry it is an alias of.
+    content: RowRef,
+    chunking: Chunking,
+}
+
+impl Entry {
+    /// Resolves the entry of a row.
+    ///
+    /// # Errors
+    /// If its descriptor is malformed or unsupported, or its dependencies break the rules; the error names the entry.
+    pub fn resolve(at: RowRef, limits: &Limits) -> Result<Self> {
+        let row = at.get();
+        let fail = |source| named(row, source);
+        check_dependencies(&at, limits).map_err(fail)?;
+        let descriptor = EntryDescriptor::parse(row.kind, &row.fields, limits).map_err(fail)?;
+        let mut content = at.clone();
+        let mut chunking = descriptor.chunking();
+        if let EntryDescriptor::Tensor(TensorDescriptor {
+            representation: Representation::Alias(id),
+            shape,
+            dtype,
+            ..
+        }) = &descriptor
+        {
+            let target = row_of(&at, &Dependency::Entry(*id)).ok_or_else(|| {
+                fail(FormatError::corrupt("alias", 0, format!("entry {id}, its owner, is not in the leaf")))
+            })?;
+            let owner =
+                EntryDescriptor::parse(target.get().kind, &target.get().fields, limits).map_err(fail)?;
+            match &owner {
+                EntryDescriptor::Tensor(t)
+                    if t.representation == Representation::Plain
+                        && t.shape == *shape
+                        && t.dtype == *dtype =>
+                {
+                    chunking = Some(t.chunking);
+                }
+                _ => {
+                    let why = "its owner is not a plain tensor of the same dtype and shape";
+                    return Err(fail(FormatError::corrupt("alias", 0, why)));
+                }
+            }
+            content = target;
+        }
+        // A table's content is its one raw chunk, as long as it is stored.
+        let stored = content.get().lengths.first().copied().unwrap_or(0);
+        let chunking = chunking.unwrap_or(Chunking {
+            coding: registry::coding::RAW,
+            chunk_len: stored.max(1),
+            byte_len: stored,
+        });
+        let rows = content.get();
+        let end = rows.first_chunk.saturating_add(rows.lengths.len() as u64);
+        if end > chunking.chunk_count() {
+            let why = format!("it has {end} chunks where its descriptor says {}", chunking.chunk_count());
+            return Err(fail(FormatError::corrupt("chunk table", 0, why)));
+        }
+        Ok(Self { at, descriptor, content, chunking })
+    }
+
+    /// Name.
+    #[must_use]
+    pub fn name(&self) -> &str {
+        &self.at.get().name
+    }
+
+    /// Id in the asset.
+    #[must_use]
+    pub fn id(&self) -> u32 {
+        self.at.get().id
+    }
+
+    /// Kind ([`registry::entry`]).
+    #[must_use]
+    pub fn kind(&self) -> u64 {
+        self.at.get().kind
+    }
+
+    /// What kind of entry it is, in words.
+    #[must_use]
+    pub fn kind_name(&self) -> &'static str {
+        registry::name_of(&registry::entry::ALL, self.kind()).unwrap_or("entry")
+    }
+
+    /// Its row in the index (the first, or the one asked for, if it has several).
+    #[must_use]
+    pub fn row(&self) -> &EntryRow {
+        self.at.get()
+    }
+
+    /// The row of the index with its page.
+    #[must_use]
+    pub fn row_ref(&self) -> &RowRef {
+        &self.at
+    }
+
+    /// The asset it belongs to.
+    #[must_use]
+    pub fn asset(&self) -> &Asset {
+        self.at.asset()
+    }
+
+    /// Its descriptor.
+    #[must_use]
+    pub fn descriptor(&self) -> &EntryDescriptor {
+        &self.descriptor
+    }
+
+    /// Its tensor descriptor, if it is a tensor.
+    #[must_use]
+    pub fn tensor(&self) -> Option<&TensorDescriptor> {
+        match &self.descriptor {
+            EntryDescriptor::Tensor(t) => Some(t),
+            _ => None,
+        }
+    }
+
+    /// Bytes of its content.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        self.chunking.byte_len
+    }
+
+    /// How its content is cut and coded.
+    #[must_use]
+    pub fn chunking(&self) -> &Chunking {
+        &self.chunking
+    }
+
+    /// The row whose chunks hold its content, and the asset of that row.
+    #[must_use]
+    pub fn content(&self) -> &RowRef {
+        &self.content
+    }
+
+    /// The same entry with another part of its rows.
+    #[must_use]
+    pub(crate) fn with_part(&self, part: RowRef) -> Self {
+        Self { content: part, ..self.clone() }
+    }
+
+    /// The bytes of rows `rows` (half-open, of the first dimension) of a tensor.
+    ///
+    /// # Errors
+    /// [`DecodeError::Request`] if the tensor has no rows or they are out of range.
+    pub fn row_bytes(&self, rows: std::ops::Range<u64>) -> Result<std::ops::Range<u64>> {
+        let fail = |why: String| Err(DecodeError::Request(format!("tensor {:?}: {why}", self.name())));
+        let Some(&count) = self.tensor().and_then(|t| t.shape.first()) else {
+            return fail("it has no dimensions, hence no rows".into());
+        };
+        if rows.start > rows.end || rows.end > count {
+            return fail(format!("rows {}..{} are not within 0..{count}", rows.start, rows.end));
+        }
+        let per_row = self.byte_len() / count.max(1);
+        if per_row.checked_mul(count) != Some(self.byte_len()) {
+            return fail("its rows are not whole bytes".into());
+        }
+        Ok(rows.start * per_row..rows.end * per_row)
+    }
+}
+
+/// The row that `dependency` of a row in `from`'s page stands for, within that page.
+pub(crate) fn row_of(from: &RowRef, dependency: &Dependency) -> Option<RowRef> {
+    let (asset, entry) = match dependency {
+        Dependency::Entry(id) => (from.asset().ordinal, *id),
+        Dependency::Other { asset, entry } => (*asset, *entry),
+        Dependency::External { .. } => return None,
+    };
+    let page = &from.page;
+    let chunk = from.get().first_chunk;
+    let fits = |row: &EntryRow| row.id == entry && page.asset_of(row).is_some_and(|a| a.ordinal == asset);
+    let all = || page.rows.iter().enumerate().filter(|(_, row)| fits(row));
+    // Of an owner cut into parts, the part that goes with this row's chunks.
+    let part = all().find(|(_, row)| row.first_chunk == chunk).or_else(|| all().next());
+    part.map(|(row, _)| RowRef { page: page.clone(), row })
+}
+
+fn named(row: &EntryRow, source: FormatError) -> DecodeError {
+    let kind = registry::name_of(&registry::entry::ALL, row.kind).unwrap_or("entry");
+    DecodeError::Entry { kind, name: row.name.clone(), source }
+}
+
+/// Walks the dependencies of an entry: all within the leaf (or in other files), no cycle, bounded depth.
+fn check_dependencies(at: &RowRef, limits: &Limits) -> Result<(), FormatError> {
+    let corrupt = |why: String| FormatError::corrupt("dependencies", 0, why);
+    let mut steps = 0u64;
+    let mut open: Vec<(RowRef, usize)> = vec![(at.clone(), 0)];
+    while let Some((row, next)) = open.last_mut() {
+        let Some(dependency) = row.get().dependencies.get(*next) else {
+            open.pop();
+            continue;
+        };
+        *next += 1;
+        steps += 1;
+        Limits::check("dependencies of an entry and what it needs", steps, limits.dependencies)?;
+        if matches!(dependency, Dependency::External { .. }) {
+            continue;
+        }
+        let target =
+            row_of(row, dependency).ok_or_else(|| corrupt(format!("{dependency:?} is not in the leaf")))?;
+        if open.iter().any(|(row, _)| row.row == target.row) {
+            return Err(corrupt(format!("{:?} depends on itself", target.get().name)));
+        }
+        Limits::check("depth of dependencies", open.len() as u64, limits.dependency_depth)?;
+        open.push((target, 0));
+    }
+    Ok(())
+}

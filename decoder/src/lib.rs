@@ -1,0 +1,48 @@
+//! Random-access decoder of mcodec files.
+//!
+//! The core does no IO: [`Opener`] asks for byte ranges until the [`Index`] is open, [`Planner`] turns requests into ranges, and
+//! [`decode_range`] turns fetched bytes into content. [`Reader`] drives them over any [`ReadAt`]; [`ForwardReader`] reads a streaming
+//! file from a pipe, without an index.
+//!
+//! ```no_run
+//! use mcodec_decode::{ReadOptions, Reader};
+//! let reader = Reader::open(std::fs::File::open("model.mcodec")?, ReadOptions::default())?;
+//! let asset = reader.asset(None)?;
+//! let weight = reader.tensor(&asset.name, "lm_head.weight")?;
+//! let rows = reader.read(&weight, weight.row_bytes(100..164)?)?;
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+#![cfg_attr(not(feature = "mmap"), forbid(unsafe_code))]
+
+mod content_hash;
+mod decode;
+mod entry;
+mod error;
+mod forward;
+mod index;
+#[cfg(feature = "mmap")]
+mod mmap;
+mod open;
+mod plan;
+mod reader;
+mod records;
+pub mod safetensors;
+mod source;
+mod source_files;
+mod verify;
+
+pub use content_hash::{ModelHasher, content_hash, hex, is_hashed};
+pub use decode::{Fetched, TableCache, decode_chunk, decode_range};
+pub use entry::Entry;
+pub use error::{DecodeError, Result};
+pub use forward::{ForwardEvent, ForwardReader};
+pub use index::{Index, Lookup, NeedLeaf, RowRef};
+#[cfg(feature = "mmap")]
+pub use mmap::MappedFile;
+pub use open::{Opener, Step, Warning};
+pub use plan::{Plan, Planner};
+pub use reader::{ReadOptions, Reader};
+pub use records::{check_asset, check_record};
+pub use source::ReadAt;
+pub use source_files::{SourceContent, SourceFile, source_files};
+pub use verify::{Damage, Unknown, VerifyReport, verify};

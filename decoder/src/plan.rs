@@ -1,0 +1,124 @@
+//! From requests to byte ranges, without IO.
+
+use crate::entry::{Entry, row_of};
+use crate::{DecodeError, Result};
+use mcodec_format::{ChunkPlace, ChunkSpan, Dependency, FormatError};
+use std::collections::BTreeMap;
+use std::ops::Range;
+
+/// What to read for a set of requests: each byte once.
+#[derive(Debug, Clone, Default)]
+pub struct Plan {
+    /// Ranges of the file, ascending and apart.
+    pub reads: Vec<Range<u64>>,
+    /// The chunks in them, by place.
+    pub chunks: BTreeMap<ChunkPlace, ChunkSpan>,
+    /// Content hashes of other files that are needed too, with the names of the entries in them.
+    pub external: Vec<([u8; 32], String)>,
+}
+
+/// Collects requests and makes a [`Plan`].
+#[derive(Debug, Clone, Default)]
+pub struct Planner {
+    merge_gap: u64,
+    plan: Plan,
+}
+
+impl Planner {
+    /// A planner that joins ranges which lie at most `merge_gap` bytes apart: bytes read for nothing, against a round trip.
+    #[must_use]
+    pub fn new(merge_gap: u64) -> Self {
+        Self { merge_gap, plan: Plan::default() }
+    }
+
+    /// Adds bytes `range` of the content of `entry`, and everything it depends on.
+    ///
+    /// # Errors
+    /// If the range is outside the content or the entry's chunk table does not cover it.
+    pub fn add(&mut self, entry: &Entry, range: Range<u64>) -> Result<()> {
+        if range.start > range.end || range.end > entry.byte_len() {
+            let (name, len) = (entry.name(), entry.byte_len());
+            let why = format!("bytes {}..{} of {name:?} are not within 0..{len}", range.start, range.end);
+            return Err(DecodeError::Request(why));
+        }
+        if range.is_empty() {
+            return Ok(());
+        }
+        for span in chunk_spans(entry, &range)? {
+            self.plan.chunks.insert(span.place, span);
+        }
+        self.add_dependencies(entry)
+    }
+
+    /// Adds the content of everything that `entry` depends on, to any depth.
+    fn add_dependencies(&mut self, entry: &Entry) -> Result<()> {
+        let mut open = vec![entry.content().clone()];
+        while let Some(row) = open.pop() {
+            for dependency in &row.get().dependencies {
+                if let Dependency::External { hash, name } = dependency {
+                    self.plan.external.push((*hash, name.clone()));
+                    continue;
+                }
+                let Some(target) = row_of(&row, dependency) else {
+                    return Err(DecodeError::Entry {
+                        kind: entry.kind_name(),
+                        name: entry.name().to_owned(),
+                        source: FormatError::corrupt(
+                            "dependencies",
+                            0,
+                            format!("{dependency:?} is not in the leaf"),
+                        ),
+                    });
+                };
+                for span in target.get().spans(target.asset().ordinal) {
+                    self.plan.chunks.insert(span.place, span);
+                }
+                open.push(target);
+            }
+        }
+        Ok(())
+    }
+
+    /// The plan: ranges merged, each byte once.
+    #[must_use]
+    pub fn finish(mut self) -> Plan {
+        let mut wanted: Vec<Range<u64>> = Vec::with_capacity(self.plan.chunks.len());
+        for span in self.plan.chunks.values() {
+            wanted.push(span.frame.clone());
+            if span.check.start >= span.frame.end {
+                wanted.push(span.check.clone());
+            }
+        }
+        wanted.sort_unstable_by_key(|r| (r.start, r.end));
+        let mut reads: Vec<Range<u64>> = Vec::new();
+        for range in wanted {
+            match reads.last_mut() {
+                Some(last) if range.start <= last.end.saturating_add(self.merge_gap) => {
+                    last.end = last.end.max(range.end);
+                }
+                _ => reads.push(range),
+            }
+        }
+        self.plan.reads = reads;
+        self.plan
+    }
+}
+
+/// The spans of the chunks that hold bytes `range` of the content, which the entry's row (or part) must cover.
+pub(crate) fn chunk_spans(entry: &Entry, range: &Range<u64>) -> Result<Vec<ChunkSpan>> {
+    let row = entry.content().get();
+    let chunking = entry.chunking();
+    let first = range.start / chunking.chunk_len;
+    let end = range.end.div_ceil(chunking.chunk_len);
+    let covered = row.first_chunk <= first && end <= row.first_chunk.saturating_add(row.lengths.len() as u64);
+    if !covered {
+        let why = format!("chunks {first}..{end} are not in the chunk table");
+        return Err(DecodeError::Entry {
+            kind: entry.kind_name(),
+            name: entry.name().to_owned(),
+            source: FormatError::corrupt("chunk table", 0, why),
+        });
+    }
+    let skip = (first - row.first_chunk) as usize;
+    Ok(row.spans(entry.content().asset().ordinal).skip(skip).take((end - first) as usize).collect())
+}

@@ -1,0 +1,415 @@
+//! A file opened for random access: the sans-IO parts, driven over any [`ReadAt`].
+
+use crate::decode::{Fetched, TableCache, decode_range};
+use crate::entry::Entry;
+use crate::index::{Index, Lookup, NeedLeaf, RowRef};
+use crate::open::{Opener, Step, Warning};
+use crate::plan::{Plan, Planner};
+use crate::source::{ReadAt, fetch, slice};
+use crate::{DecodeError, Result};
+use mcodec_format::{Asset, FormatError, Limits, Page, registry};
+use std::ops::Range;
+use std::sync::Arc;
+
+/// How to open and read a file.
+#[derive(Debug, Clone)]
+#[non_exhaustive]
+pub struct ReadOptions {
+    /// Bounds on everything that the file makes the reader allocate.
+    pub limits: Limits,
+    /// Threads that decode: 1 decodes in the calling thread, 0 uses all cores.
+    pub threads: usize,
+    /// Join reads that lie at most this many bytes apart.
+    pub merge_gap: u64,
+}
+
+impl Default for ReadOptions {
+    fn default() -> Self {
+        Self { limits: Limits::default(), threads: 1, merge_gap: 0 }
+    }
+}
+
+impl ReadOptions {
+    /// With this many decoding threads.
+    #[must_use]
+    pub fn threads(mut self, threads: usize) -> Self {
+        self.threads = threads;
+        self
+    }
+
+    /// With these limits.
+    #[must_use]
+    pub fn limits(mut self, limits: Limits) -> Self {
+        self.limits = limits;
+        self
+    }
+
+    /// Joining reads that lie at most `bytes` apart.
+    #[must_use]
+    pub fn merge_gap(mut self, bytes: u64) -> Self {
+        self.merge_gap = bytes;
+        self
+    }
+}
+
+/// An open file. It is read through `&self`, so threads may share it.
+#[derive(Debug)]
+pub struct Reader<S> {
+    source: S,
+    index: Index,
+    tables: TableCache,
+    pool: Option<rayon::ThreadPool>,
+    options: ReadOptions,
+}
+
+/// Coded bytes held at once while an entry is read.
+const WINDOW: u64 = 8 << 20;
+
+impl<S: ReadAt> Reader<S> {
+    /// Opens a file.
+    ///
+    /// # Errors
+    /// If the file cannot be read or no generation of it is whole.
+    pub fn open(source: S, options: ReadOptions) -> Result<Self> {
+        let len = source.size().map_err(|source| DecodeError::Io { offset: 0, len: 0, source })?;
+        let mut opener = Opener::new(len, options.limits);
+        let index = loop {
+            match opener.step()? {
+                Step::Done(index) => break *index,
+                Step::Read(range) => opener.supply(range.start, fetch(&source, &range)?),
+            }
+        };
+        let pool = match options.threads {
+            1 => None,
+            n => rayon::ThreadPoolBuilder::new().num_threads(n).build().ok(),
+        };
+        Ok(Self { source, index, tables: TableCache::default(), pool, options })
+    }
+
+    /// The index.
+    #[must_use]
+    pub fn index(&self) -> &Index {
+        &self.index
+    }
+
+    /// Where the bytes come from.
+    #[must_use]
+    pub fn source(&self) -> &S {
+        &self.source
+    }
+
+    /// What a reader should know about the file.
+    #[must_use]
+    pub fn warnings(&self) -> &[Warning] {
+        self.index.warnings()
+    }
+
+    /// The limits that the file was opened with.
+    #[must_use]
+    pub fn limits(&self) -> &Limits {
+        self.index.limits()
+    }
+
+    /// Leaf `leaf` of the index, read if it was not yet.
+    ///
+    /// # Errors
+    /// If it cannot be read or is damaged.
+    pub fn leaf(&self, leaf: usize) -> Result<Arc<Page>> {
+        self.drive(|| self.index.leaf(leaf))
+    }
+
+    /// Repeats a look-up until no more leaves are needed.
+    fn drive<T>(&self, look_up: impl Fn() -> Lookup<T>) -> Result<T> {
+        loop {
+            match look_up() {
+                Ok(found) => return Ok(found),
+                Err(need) => self.load(&need)?,
+            }
+        }
+    }
+
+    fn load(&self, need: &NeedLeaf) -> Result<()> {
+        if need.range.is_empty() || need.range.end > self.index.file_len() {
+            return Err(FormatError::Truncated { what: "leaf page", offset: need.range.start }.into());
+        }
+        let frame = fetch(&self.source, &need.range)?;
+        self.index.supply_leaf(need, &frame).map(|_| ())
+    }
+
+    /// All assets, in key order.
+    ///
+    /// # Errors
+    /// If a leaf of the index cannot be read.
+    pub fn assets(&self) -> Result<Vec<Asset>> {
+        let mut all: Vec<Asset> = Vec::new();
+        for leaf in 0..self.index.leaf_count() {
+            for asset in &self.leaf(leaf)?.assets {
+                if !all.iter().rev().any(|a| a.ordinal == asset.ordinal) {
+                    all.push(asset.clone());
+                    Limits::check("assets in a file", all.len() as u64, self.limits().assets)?;
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The asset of this name, or the only one.
+    ///
+    /// # Errors
+    /// [`DecodeError::NotFound`], also if there are several and no name is given.
+    pub fn asset(&self, name: Option<&str>) -> Result<Asset> {
+        let only;
+        let name = match name {
+            Some(name) => name,
+            None => {
+                only = self.drive(|| self.index.only_asset())?;
+                only.as_deref().ok_or_else(|| self.ambiguous())?
+            }
+        };
+        for leaf in self.leaves_of(name) {
+            if let Some(asset) = self.leaf(leaf)?.assets.iter().find(|a| a.name == name) {
+                return Ok(asset.clone());
+            }
+        }
+        Err(DecodeError::NotFound { what: "asset", name: name.to_owned(), hint: self.asset_hint() })
+    }
+
+    fn ambiguous(&self) -> DecodeError {
+        let name = String::new();
+        if self.index.root().assets == 0 {
+            return DecodeError::NotFound { what: "asset", name, hint: ": it is empty".into() };
+        }
+        DecodeError::Request(format!("the file holds several assets: name one{}", self.asset_hint()))
+    }
+
+    fn asset_hint(&self) -> String {
+        let names: Vec<String> =
+            self.assets().unwrap_or_default().iter().take(8).map(|a| format!("{:?}", a.name)).collect();
+        if names.is_empty() { String::new() } else { format!(" (there are {})", names.join(", ")) }
+    }
+
+    /// Numbers of the leaves that can hold rows of the asset.
+    fn leaves_of(&self, asset: &str) -> Range<usize> {
+        use mcodec_format::{RootBody, compare_keys};
+        let RootBody::Leaves(leaves) = &self.index.root().body else { return 0..self.index.leaf_count() };
+        let after = [asset.as_bytes(), &[0]].concat();
+        // The last leaf that starts at or before the asset's name; then all that start within it.
+        let from = leaves.partition_point(|l| compare_keys(&l.separator, asset.as_bytes()).is_le());
+        let within = |l: &mcodec_format::LeafPointer| {
+            l.separator == asset.as_bytes() || l.separator.starts_with(&after)
+        };
+        let from = from.saturating_sub(1);
+        let count = leaves[from..].iter().skip(1).take_while(|l| within(l)).count();
+        from..from + 1 + count
+    }
+
+    /// The first rows of all entries of an asset, in natural order of their names.
+    ///
+    /// # Errors
+    /// If a leaf of the index cannot be read.
+    pub fn rows(&self, asset: &str) -> Result<Vec<RowRef>> {
+        let mut all = Vec::new();
+        for leaf in self.leaves_of(asset) {
+            let page = self.leaf(leaf)?;
+            for (row, found) in page.rows.iter().enumerate() {
+                if !found.copy
+                    && found.first_chunk == 0
+                    && page.asset_of(found).is_some_and(|a| a.name == asset)
+                {
+                    all.push(RowRef { page: Arc::clone(&page), row });
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// Resolves the entry of a row.
+    ///
+    /// # Errors
+    /// As [`Entry::resolve`].
+    pub fn resolve(&self, row: RowRef) -> Result<Entry> {
+        Entry::resolve(row, self.limits())
+    }
+
+    /// The entry of this kind and name.
+    ///
+    /// # Errors
+    /// [`DecodeError::NotFound`], or as [`Entry::resolve`].
+    pub fn entry(&self, asset: &str, kind: u64, name: &str) -> Result<Entry> {
+        match self.drive(|| self.index.find(asset, kind, name, 0))? {
+            Some(row) => self.resolve(row),
+            None => {
+                let what = registry::name_of(&registry::entry::ALL, kind).unwrap_or("entry");
+                let hint = format!(" (asset {asset:?})");
+                Err(DecodeError::NotFound { what, name: name.to_owned(), hint })
+            }
+        }
+    }
+
+    /// The tensor of this name.
+    ///
+    /// # Errors
+    /// As [`Reader::entry`].
+    pub fn tensor(&self, asset: &str, name: &str) -> Result<Entry> {
+        self.entry(asset, registry::entry::TENSOR, name)
+    }
+
+    /// The entry with its content's rows at the part that holds chunk `chunk`.
+    fn part(&self, entry: &Entry, chunk: u64) -> Result<Entry> {
+        let at = entry.content();
+        let row = at.get();
+        let end = row.first_chunk.saturating_add(row.lengths.len() as u64);
+        if row.first_chunk <= chunk && chunk < end {
+            return Ok(entry.clone());
+        }
+        let asset = at.asset().name.clone();
+        let found = self.drive(|| self.index.find(&asset, row.kind, &row.name, chunk))?;
+        let part = found.filter(|found| found.get().id == row.id && found.get().fields == row.fields);
+        match part {
+            Some(part) => Ok(entry.with_part(part)),
+            None => Err(DecodeError::Entry {
+                kind: entry.kind_name(),
+                name: entry.name().to_owned(),
+                source: FormatError::corrupt("chunk table", 0, format!("chunk {chunk} is not in it")),
+            }),
+        }
+    }
+
+    /// Plans the read of bytes `range` of the content of `entry` and of everything it depends on.
+    ///
+    /// # Errors
+    /// If the range is outside the content or the index is damaged there.
+    pub fn plan(&self, entry: &Entry, range: Range<u64>) -> Result<Plan> {
+        let mut planner = Planner::new(self.options.merge_gap);
+        for (part, range) in self.parts(entry, range)? {
+            planner.add(&part, range)?;
+        }
+        Ok(planner.finish())
+    }
+
+    /// Cuts a range of an entry's content at the ends of the entry's parts.
+    fn parts(&self, entry: &Entry, range: Range<u64>) -> Result<Vec<(Entry, Range<u64>)>> {
+        let chunk_len = entry.chunking().chunk_len;
+        let mut all = Vec::new();
+        let mut at = range.start;
+        if range.is_empty() || range.end > entry.byte_len() {
+            return Ok(vec![(entry.clone(), range)]);
+        }
+        while at < range.end {
+            let part = self.part(entry, at / chunk_len)?;
+            let row = part.content().get();
+            let end_chunk = row.first_chunk.saturating_add(row.lengths.len() as u64);
+            let end = end_chunk.saturating_mul(chunk_len).min(range.end);
+            all.push((part, at..end));
+            at = end;
+        }
+        Ok(all)
+    }
+
+    /// Reads bytes `range` of the content of `entry` into `out`, which has that length.
+    ///
+    /// # Errors
+    /// If something cannot be read, is damaged, or needs another file.
+    pub fn read_into(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+        if out.len() as u64 != range.end.saturating_sub(range.start) {
+            return Err(DecodeError::Request(format!(
+                "the buffer for {:?} has the wrong length",
+                entry.name()
+            )));
+        }
+        let mut rest = out;
+        for (part, range) in self.parts(entry, range)? {
+            let mut at = range.start;
+            while at < range.end || range.is_empty() {
+                let end = self.window_end(&part, at, range.end);
+                let (head, tail) = rest.split_at_mut((end - at) as usize);
+                self.read_window(&part, at..end, head)?;
+                rest = tail;
+                at = end;
+                if range.is_empty() {
+                    break;
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// The end of a window from `at` whose coded bytes are about [`WINDOW`], at a chunk's end.
+    fn window_end(&self, entry: &Entry, at: u64, end: u64) -> u64 {
+        let chunking = entry.chunking();
+        let row = entry.content().get();
+        let first = at / chunking.chunk_len;
+        let window = WINDOW.min(self.limits().memory / 4).max(1);
+        let mut sum = 0u64;
+        let skip = first.saturating_sub(row.first_chunk) as usize;
+        let mut chunks = 0u64;
+        for &len in row.lengths.iter().skip(skip) {
+            let decoded = chunking.chunk_len;
+            sum = sum.saturating_add(len.max(decoded / 4));
+            if chunks > 0 && sum > window {
+                break;
+            }
+            chunks += 1;
+        }
+        first.saturating_add(chunks.max(1)).saturating_mul(chunking.chunk_len).min(end)
+    }
+
+    fn read_window(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+        let mut planner = Planner::new(self.options.merge_gap);
+        planner.add(entry, range.clone())?;
+        let plan = planner.finish();
+        if let Some((hash, _)) = plan.external.first() {
+            let hash = hash.iter().map(|b| format!("{b:02x}")).collect();
+            return Err(DecodeError::Missing { name: entry.name().to_owned(), hash });
+        }
+        let mut fetched = Fetched::default();
+        let total = plan.reads.iter().fold(0u64, |sum, r| sum.saturating_add(r.end - r.start));
+        Limits::check("coded bytes of one read", total, self.limits().memory)?;
+        for read in &plan.reads {
+            match self.source.as_slice().and_then(|all| slice(all, read)) {
+                Some(bytes) => fetched.add(read.start, bytes),
+                None => fetched.add(read.start, fetch(&self.source, read)?),
+            }
+        }
+        match &self.pool {
+            None => decode_range(entry, range, &fetched, &self.tables, out, false),
+            Some(pool) => pool.install(|| decode_range(entry, range, &fetched, &self.tables, out, true)),
+        }
+    }
+
+    /// Reads bytes `range` of the content of `entry` into new memory.
+    ///
+    /// # Errors
+    /// As [`Reader::read_into`]; also if it is above the limit on output.
+    pub fn read(&self, entry: &Entry, range: Range<u64>) -> Result<Vec<u8>> {
+        let len = range.end.saturating_sub(range.start);
+        Limits::check("decoded length", len, self.limits().output_bytes)?;
+        if range.end > entry.byte_len() {
+            let (name, all) = (entry.name(), entry.byte_len());
+            return Err(DecodeError::Request(format!("bytes {range:?} of {name:?} are not within 0..{all}")));
+        }
+        // What the chunks can decode to bounds the allocation: the chunk table was checked against the file.
+        for (part, range) in self.parts(entry, range.clone())? {
+            crate::plan::chunk_spans(&part, &range)?;
+        }
+        let mut out = Vec::new();
+        let n = usize::try_from(len).ok().filter(|&n| out.try_reserve_exact(n).is_ok());
+        let Some(n) = n else {
+            return Err(DecodeError::Request(format!(
+                "{len} bytes of {:?} do not fit into memory",
+                entry.name()
+            )));
+        };
+        out.resize(n, 0);
+        self.read_into(entry, range, &mut out)?;
+        Ok(out)
+    }
+
+    /// The whole content of `entry`.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_all(&self, entry: &Entry) -> Result<Vec<u8>> {
+        self.read(entry, 0..entry.byte_len())
+    }
+}

@@ -1,0 +1,206 @@
+//! Encoding a whole input into a new file.
+
+use crate::import::ModelSource;
+use crate::import::safetensors::looks_like_safetensors;
+use crate::inputs::{AssetInput, asset_input, blob_input, find_duplicates, model_input, stream_input};
+use crate::items::{Content, encode_items};
+use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
+use crate::writer::{ContainerWriter, new_asset};
+use crate::{EncodeError, Result};
+use mcodec_decode::{ModelHasher, ReadOptions, Reader};
+use mcodec_format::registry;
+use std::fs::File;
+use std::io::Read;
+use std::path::Path;
+use std::sync::Arc;
+
+/// What an input turned out to be.
+enum Found {
+    Model(Box<ModelSource>),
+    Blob,
+    Container,
+}
+
+/// Encodes a safetensors file, a Hugging Face folder, an mcodec file (coded anew, records kept) or any other file (as a blob).
+/// `kind` overrides what the content says.
+///
+/// # Errors
+/// If the input is malformed or cannot be read, or the output cannot be written; the output is then as it was.
+pub fn encode_path(
+    input: &Path,
+    kind: Option<AssetKind>,
+    output: Output,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let (found, mut notes) = recognise(input, kind, options)?;
+    let mut report = match found {
+        Found::Container => recode(input, output, options)?,
+        found => {
+            let mut writer = ContainerWriter::create(output)?;
+            let asset = open_input(input, &found, writer.is_streaming())?;
+            let twice = !writer.is_streaming();
+            let mut report = add_asset(&mut writer, 0, asset, twice, options)?;
+            report.output_bytes = writer.finish(options)?;
+            report
+        }
+    };
+    notes.append(&mut report.notes);
+    report.notes = notes;
+    Ok(report)
+}
+
+/// Opens what was found as an asset to be made. Only in a streaming file does every tensor's file need its own entry.
+fn open_input(input: &Path, found: &Found, streaming: bool) -> Result<AssetInput<'static>> {
+    match found {
+        Found::Model(source) => model_input(source, streaming),
+        _ => blob_input(input),
+    }
+}
+
+/// The asset that `input` makes, for adding it to a file.
+pub(crate) fn input_of(
+    input: &Path,
+    kind: Option<AssetKind>,
+    options: &EncodeOptions,
+) -> Result<(AssetInput<'static>, Vec<String>)> {
+    match recognise(input, kind, options)? {
+        (Found::Container, _) => {
+            let why =
+                format!("{} is an mcodec file; append its source, or encode it as a blob", input.display());
+            Err(EncodeError::Request(why))
+        }
+        (found, notes) => Ok((open_input(input, &found, false)?, notes)),
+    }
+}
+
+fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> Result<(Found, Vec<String>)> {
+    let model = || ModelSource::open(input, &options.import).map(|m| Found::Model(Box::new(m)));
+    let meta = std::fs::metadata(input).map_err(EncodeError::io("read", input))?;
+    match kind {
+        Some(AssetKind::Model) => return Ok((model()?, Vec::new())),
+        Some(AssetKind::Blob) if meta.is_dir() => {
+            return Err(EncodeError::Request(format!("{} is a folder, not a blob", input.display())));
+        }
+        Some(AssetKind::Blob) => return Ok((Found::Blob, Vec::new())),
+        None if meta.is_dir() => return Ok((model()?, Vec::new())),
+        None => {}
+    }
+    let mut head = Vec::new();
+    let file = File::open(input).map_err(EncodeError::io("open", input))?;
+    file.take(16).read_to_end(&mut head).map_err(EncodeError::io("read", input))?;
+    if head.starts_with(&registry::MAGIC) {
+        return Ok((Found::Container, Vec::new()));
+    }
+    let named = input.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
+    if named || looks_like_safetensors(&head, Some(meta.len())) {
+        return Ok((model()?, Vec::new()));
+    }
+    let note = format!("{} is not a format that mcodec takes apart: encoded as a blob", input.display());
+    Ok((Found::Blob, vec![note]))
+}
+
+/// Encodes a safetensors file or (by `kind`, or if it is none) a blob that arrives through a pipe, under the asset name `name`.
+///
+/// # Errors
+/// As [`encode_path`].
+pub fn encode_stream(
+    mut input: Box<dyn Read + Send>,
+    name: &str,
+    kind: Option<AssetKind>,
+    output: Output,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let fail = EncodeError::io("read", Path::new("standard input"));
+    let mut head = Vec::new();
+    (&mut input).take(16).read_to_end(&mut head).map_err(fail)?;
+    let model = match kind {
+        Some(kind) => kind == AssetKind::Model,
+        None => looks_like_safetensors(&head, None),
+    };
+    let container = kind.is_none() && head.starts_with(&registry::MAGIC);
+    let mut input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(head).chain(input));
+    if !model {
+        // The length of a blob must be known before its first chunk, and an mcodec file is read at random: keep it on disk.
+        let dir =
+            tempfile::tempdir().map_err(EncodeError::io("create a folder in", &std::env::temp_dir()))?;
+        let path = dir.path().join(if name.is_empty() || name.contains('/') { "blob" } else { name });
+        let mut file = File::create(&path).map_err(EncodeError::io("create", &path))?;
+        std::io::copy(&mut input, &mut file).map_err(EncodeError::io("write", &path))?;
+        drop(file);
+        let kind = if container { None } else { Some(AssetKind::Blob) };
+        return encode_path(&path, kind, output, options);
+    }
+    let mut writer = ContainerWriter::create(output)?;
+    let asset = stream_input(input, name)?;
+    let mut report = add_asset(&mut writer, 0, asset, false, options)?;
+    report.output_bytes = writer.finish(options)?;
+    Ok(report)
+}
+
+/// Adds an asset with everything in it to a writer. `twice`: its content may be read twice, to find duplicates.
+pub(crate) fn add_asset(
+    writer: &mut ContainerWriter,
+    ordinal: u32,
+    mut input: AssetInput<'_>,
+    twice: bool,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    if input.name.contains('\0') || input.name.len() as u64 > options.limits.name_bytes {
+        return Err(EncodeError::Request(format!("{:?} cannot be the name of an asset", input.name)));
+    }
+    let mut asset = new_asset(ordinal, input.kind, &input.name);
+    asset.fields = input.fields;
+    let at = writer.draft().add_asset(asset);
+    let aliases =
+        if twice && !options.mappable { find_duplicates(&mut input.items, 0, options.threads)? } else { 0 };
+    let hashes = encode_items(writer, at, 0, &input.items, options)?;
+    let mut model = ModelHasher::default();
+    let mut tensors = 0;
+    let mut hash = hashes.first().copied().unwrap_or_default();
+    for (item, bytes) in input.items.iter().zip(&hashes) {
+        if let Content::Tensor { dtype_name, shape, owner: None } = &item.content {
+            model.add(&item.name, dtype_name, shape, *bytes);
+            tensors += 1;
+        }
+    }
+    if input.kind == registry::asset::MODEL {
+        hash = model.finish();
+    }
+    writer.draft().assets[at].hash = hash;
+    Ok(EncodeReport {
+        input_bytes: input.input_bytes,
+        output_bytes: 0,
+        tensors,
+        aliases,
+        notes: input.notes,
+        content_hash: hash,
+        asset: input.name,
+    })
+}
+
+/// Codes every asset of an mcodec file anew.
+fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<EncodeReport> {
+    let file = File::open(input).map_err(EncodeError::io("open", input))?;
+    let read = ReadOptions::default().limits(options.limits).threads(options.threads);
+    let reader = Arc::new(Reader::open(file, read)?);
+    let mut writer = ContainerWriter::create(output)?;
+    let mut all = EncodeReport::default();
+    for asset in reader.assets()? {
+        let twice = !writer.is_streaming();
+        let made = add_asset(&mut writer, asset.ordinal, asset_input(&reader, &asset)?, twice, options)?;
+        if made.content_hash != asset.hash {
+            return Err(EncodeError::Request(format!(
+                "asset {:?} is not what its content hash says",
+                asset.name
+            )));
+        }
+        all.input_bytes += made.input_bytes;
+        all.tensors += made.tensors;
+        all.aliases += made.aliases;
+        all.notes.extend(made.notes);
+        all.asset = made.asset;
+        all.content_hash = made.content_hash;
+    }
+    all.output_bytes = writer.finish(options)?;
+    Ok(all)
+}

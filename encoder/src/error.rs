@@ -1,0 +1,73 @@
+//! The errors of the encoder.
+
+use crate::import::ImportError;
+use mcodec_coding::CodingError;
+use mcodec_decode::DecodeError;
+use mcodec_format::FormatError;
+use std::io;
+use std::path::{Path, PathBuf};
+use thiserror::Error;
+
+/// Result of this crate.
+pub type Result<T, E = EncodeError> = core::result::Result<T, E>;
+
+/// Why a file could not be made or changed.
+#[derive(Debug, Error)]
+#[non_exhaustive]
+pub enum EncodeError {
+    /// The output is there already.
+    #[error("{} exists; -f replaces it", path.display())]
+    Exists {
+        /// The output.
+        path: PathBuf,
+    },
+    /// The caller's cancel flag was set.
+    #[error("interrupted")]
+    Cancelled,
+    /// A file could not be read or written.
+    #[error("cannot {action} {}: {source}", path.display())]
+    Io {
+        /// What was tried.
+        action: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// The system's error.
+        source: io::Error,
+    },
+    /// The input could not be read as what it should be.
+    #[error(transparent)]
+    Import(#[from] ImportError),
+    /// An mcodec file could not be read.
+    #[error(transparent)]
+    Decode(#[from] DecodeError),
+    /// Bytes could not be coded: a defect of the encoder.
+    #[error("cannot code {name:?}: {source}")]
+    Coding {
+        /// What was coded.
+        name: String,
+        /// What the coding says.
+        source: CodingError,
+    },
+    /// Another process is changing the file.
+    #[error("{} is being changed by another process", path.display())]
+    Busy {
+        /// The file.
+        path: PathBuf,
+    },
+    /// The request does not fit the files it is for.
+    #[error("{0}")]
+    Request(String),
+}
+
+impl EncodeError {
+    pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
+        let path = path.to_owned();
+        move |source| Self::Io { action, path, source }
+    }
+}
+
+impl From<FormatError> for EncodeError {
+    fn from(e: FormatError) -> Self {
+        Self::Decode(e.into())
+    }
+}

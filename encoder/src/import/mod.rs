@@ -1,0 +1,236 @@
+//! Models that come in: safetensors files, and Hugging Face folders of them.
+
+pub mod error;
+mod file;
+pub mod folder;
+mod json;
+pub mod safetensors;
+
+#[cfg(test)]
+#[cfg(unix)]
+mod folder_tests;
+#[cfg(test)]
+mod safetensors_tests;
+
+use std::collections::{HashMap, HashSet};
+use std::path::{Path, PathBuf};
+
+use mcodec_decode::safetensors::is_safe_path;
+use mcodec_format::natural_order::natural_cmp;
+
+pub use error::{HeaderError, ImportError};
+pub use file::ShardFile;
+use file::Stamp;
+use folder::{FolderFile, FolderSource, INDEX_NAME, MODEL_NAME, scan_folder};
+use safetensors::{Header, HeaderEntry, HeaderLimits, read_header};
+
+/// How a model is read.
+#[derive(Debug, Clone, Copy, Default)]
+pub struct ImportOptions {
+    /// Take every file of a folder and of the folders in it.
+    pub all_files: bool,
+    /// Take files that lie outside the folder, behind symbolic links.
+    pub follow_links: bool,
+    /// Bounds on each safetensors header.
+    pub limits: HeaderLimits,
+}
+
+/// A safetensors file of a model.
+#[derive(Debug, Clone)]
+pub struct Shard {
+    /// The file's name, relative to the model.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its header as it stands: 8-byte length and JSON.
+    pub header_bytes: Vec<u8>,
+    /// What the header says.
+    pub header: Header,
+    /// Where the tensors' bytes start.
+    pub data_offset: u64,
+    stamp: Stamp,
+}
+
+impl Shard {
+    /// Opens the file to read tensors from it, at [`Shard::data_offset`] plus [`HeaderEntry::begin`].
+    ///
+    /// # Errors
+    /// [`ImportError::Changed`] if it is not the file whose header was read, or another error of opening it.
+    pub fn open(&self) -> Result<ShardFile, ImportError> {
+        ShardFile::reopen(&self.path, self.stamp)
+    }
+}
+
+/// A file that travels with a model.
+#[derive(Debug, Clone)]
+pub struct SourceFile {
+    /// The file's name, relative to the model.
+    pub name: String,
+    /// Where it is.
+    pub path: PathBuf,
+    /// Its length in bytes.
+    pub len: u64,
+    stamp: Stamp,
+}
+
+impl SourceFile {
+    /// Opens the file.
+    ///
+    /// # Errors
+    /// [`ImportError::Changed`] if it is not in the state it was found in, or another error of opening it.
+    pub fn open(&self) -> Result<ShardFile, ImportError> {
+        ShardFile::reopen(&self.path, self.stamp)
+    }
+}
+
+/// The place of a tensor in a [`ModelSource`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct TensorRef {
+    /// Index into [`ModelSource::shards`].
+    pub shard: usize,
+    /// Index into [`Header::tensors`].
+    pub index: usize,
+}
+
+/// A model that was found and checked, its tensors not yet read.
+#[derive(Debug, Clone)]
+pub struct ModelSource {
+    /// The name of the file without `.safetensors`, or of the folder.
+    pub name: String,
+    /// The safetensors files, in bytewise order of their names.
+    pub shards: Vec<Shard>,
+    /// The files that travel along, in bytewise order of their names.
+    pub files: Vec<SourceFile>,
+    /// Names of what is left out; folders end with `/`.
+    pub left_out: Vec<String>,
+    /// What the user should be told.
+    pub notes: Vec<String>,
+    /// Whether the model was given as a folder.
+    pub is_folder: bool,
+}
+
+impl ModelSource {
+    /// Finds and checks the model at `path`: a safetensors file, or a folder (see [`scan_folder`]).
+    ///
+    /// # Errors
+    /// [`ImportError`] if there is no model, or it is malformed.
+    pub fn open(path: &Path, options: &ImportOptions) -> Result<Self, ImportError> {
+        let meta = std::fs::metadata(path).map_err(|source| ImportError::io(path, source))?;
+        if meta.is_dir() { Self::open_folder(path, options) } else { Self::open_file(path, options) }
+    }
+
+    fn open_file(path: &Path, options: &ImportOptions) -> Result<Self, ImportError> {
+        let mut notes = Vec::new();
+        let mut file_name = path.file_name().unwrap_or_default().to_string_lossy().into_owned();
+        if !is_safe_path(&file_name) {
+            notes.push(format!(
+                "{file_name:?} is kept as {MODEL_NAME:?}: not a name that every system can write"
+            ));
+            file_name = MODEL_NAME.into();
+        }
+        let name = file_name.strip_suffix(".safetensors").unwrap_or(&file_name).to_owned();
+        let shard = open_shard(FolderFile { path: path.to_owned(), name: file_name }, options)?;
+        Ok(Self {
+            name,
+            shards: vec![shard],
+            files: Vec::new(),
+            left_out: Vec::new(),
+            notes,
+            is_folder: false,
+        })
+    }
+
+    fn open_folder(path: &Path, options: &ImportOptions) -> Result<Self, ImportError> {
+        let FolderSource { shards, weight_map, verbatim, left_out, mut notes } = scan_folder(path, options)?;
+        let shards: Vec<Shard> =
+            shards.into_iter().map(|file| open_shard(file, options)).collect::<Result<_, ImportError>>()?;
+        let places = locate(&shards)?;
+        if let Some(map) = weight_map {
+            check_index(&path.join(INDEX_NAME), &shards, &places, &map, &mut notes)?;
+        }
+        let files = verbatim.into_iter().map(open_verbatim).collect::<Result<_, ImportError>>()?;
+        let real = std::fs::canonicalize(path).map_err(|source| ImportError::io(path, source))?;
+        let name =
+            real.file_name().map_or_else(|| "model".into(), |name| name.to_string_lossy().into_owned());
+        Ok(Self { name, shards, files, left_out, notes, is_folder: true })
+    }
+
+    /// All tensors in natural order of their names.
+    #[must_use]
+    pub fn natural_tensors(&self) -> Vec<TensorRef> {
+        let mut named: Vec<(&str, TensorRef)> = Vec::new();
+        for (shard, source) in self.shards.iter().enumerate() {
+            let tensors = source.header.tensors.iter().enumerate();
+            named.extend(tensors.map(|(index, tensor)| (tensor.name.as_str(), TensorRef { shard, index })));
+        }
+        named.sort_by(|a, b| natural_cmp(a.0.as_bytes(), b.0.as_bytes()));
+        named.into_iter().map(|(_, place)| place).collect()
+    }
+
+    /// The shard and the header entry of a tensor.
+    #[must_use]
+    pub fn tensor(&self, at: TensorRef) -> Option<(&Shard, &HeaderEntry)> {
+        let shard = self.shards.get(at.shard)?;
+        Some((shard, shard.header.tensors.get(at.index)?))
+    }
+}
+
+fn open_shard(found: FolderFile, options: &ImportOptions) -> Result<Shard, ImportError> {
+    let FolderFile { path, name } = found;
+    let file = ShardFile::open(&path)?;
+    let (header_bytes, header) = read_header(&mut file.file(), Some(file.len()), &options.limits)
+        .map_err(|source| ImportError::Header { path: path.clone(), source })?;
+    let data_offset = header_bytes.len() as u64;
+    Ok(Shard { name, path, header_bytes, header, data_offset, stamp: file.stamp() })
+}
+
+fn open_verbatim(found: FolderFile) -> Result<SourceFile, ImportError> {
+    let stamp = ShardFile::open(&found.path)?.stamp();
+    Ok(SourceFile { name: found.name, path: found.path, len: stamp.len(), stamp })
+}
+
+/// Maps each tensor to its shard; refuses a name that two shards have.
+fn locate(shards: &[Shard]) -> Result<HashMap<&str, &Shard>, ImportError> {
+    let mut places: HashMap<&str, &Shard> = HashMap::new();
+    for shard in shards {
+        for tensor in &shard.header.tensors {
+            if let Some(first) = places.insert(&tensor.name, shard) {
+                return Err(ImportError::Duplicate {
+                    tensor: tensor.name.clone(),
+                    first: first.name.clone(),
+                    second: shard.name.clone(),
+                });
+            }
+        }
+    }
+    Ok(places)
+}
+
+/// Checks that each tensor of the index is where it says. Tensors that it does not name are only noted, as other readers
+/// take them too.
+fn check_index(
+    path: &Path,
+    shards: &[Shard],
+    places: &HashMap<&str, &Shard>,
+    map: &[(String, String)],
+    notes: &mut Vec<String>,
+) -> Result<(), ImportError> {
+    for (tensor, shard) in map {
+        if places.get(tensor.as_str()).is_none_or(|found| found.name != *shard) {
+            let (tensor, shard) = (tensor.clone(), shard.clone());
+            return Err(ImportError::Missing { path: path.to_owned(), tensor, shard });
+        }
+    }
+    let named: HashSet<&str> = map.iter().map(|(tensor, _)| tensor.as_str()).collect();
+    for shard in shards {
+        let mut extra = shard.header.tensors.iter().filter(|tensor| !named.contains(tensor.name.as_str()));
+        if let Some(first) = extra.next() {
+            let count = extra.count() + 1;
+            notes.push(format!(
+                "{:?} has {count} tensors that the index does not name, like {:?}",
+                shard.name, first.name
+            ));
+        }
+    }
+    Ok(())
+}

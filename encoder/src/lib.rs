@@ -1,0 +1,32 @@
+//! Encoder of mcodec files: importers, the choice of codings by measured cost, and the container writer.
+//!
+//! ```no_run
+//! use mcodec_encode::{EncodeOptions, Output, encode_path};
+//! let output = Output::File { path: "model.mcodec".into(), force: false };
+//! let report = encode_path("model.safetensors".as_ref(), None, output, &EncodeOptions::default())?;
+//! println!("{} bytes from {}", report.output_bytes, report.input_bytes);
+//! # Ok::<(), mcodec_encode::EncodeError>(())
+//! ```
+#![forbid(unsafe_code)]
+
+mod copy;
+mod edit;
+mod encode;
+mod error;
+pub mod import;
+mod inputs;
+mod items;
+mod options;
+mod pack;
+pub mod plain;
+pub mod publish;
+mod recover;
+mod salvage;
+mod writer;
+
+pub use edit::{Attachment, append, attach, detach};
+pub use encode::{encode_path, encode_stream};
+pub use error::{EncodeError, Result};
+pub use options::{AssetKind, EncodeOptions, EncodeReport, Output, Progress};
+pub use pack::pack;
+pub use recover::{RecoverReport, recover};

@@ -1,0 +1,112 @@
+//! What a caller chooses.
+
+use crate::import::ImportOptions;
+use crate::{EncodeError, Result};
+use mcodec_format::Limits;
+use std::io::Write;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Called with the bytes done and the bytes in all (0: not known).
+pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+
+/// How to encode.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct EncodeOptions {
+    /// 1 (fastest) to 9 (smallest).
+    pub effort: u8,
+    /// Encoding threads; 0: all cores. The bytes do not depend on it.
+    pub threads: usize,
+    /// Store tensors raw and 64-byte aligned, to be used from a memory mapping.
+    pub mappable: bool,
+    /// How models are read.
+    pub import: ImportOptions,
+    /// Bounds for reading mcodec files.
+    pub limits: Limits,
+    /// Called as work proceeds.
+    pub progress: Option<Progress>,
+    /// Set by another thread to stop: the output is then left as it was.
+    pub cancel: Option<Arc<AtomicBool>>,
+}
+
+impl Default for EncodeOptions {
+    fn default() -> Self {
+        Self {
+            effort: 5,
+            threads: 0,
+            mappable: false,
+            import: ImportOptions::default(),
+            limits: Limits::default(),
+            progress: None,
+            cancel: None,
+        }
+    }
+}
+
+impl std::fmt::Debug for EncodeOptions {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("EncodeOptions")
+            .field("effort", &self.effort)
+            .field("threads", &self.threads)
+            .field("mappable", &self.mappable)
+            .finish_non_exhaustive()
+    }
+}
+
+impl EncodeOptions {
+    pub(crate) fn check_cancel(&self) -> Result<()> {
+        match &self.cancel {
+            Some(flag) if flag.load(Ordering::Relaxed) => Err(EncodeError::Cancelled),
+            _ => Ok(()),
+        }
+    }
+
+    pub(crate) fn report(&self, done: u64, total: u64) {
+        if let Some(progress) = &self.progress {
+            progress(done, total);
+        }
+    }
+}
+
+/// What kind of asset to make of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AssetKind {
+    /// A model: tensors by name.
+    Model,
+    /// One opaque file.
+    Blob,
+}
+
+/// Where to write.
+pub enum Output {
+    /// A file, written beside its place and renamed when it is whole: finished form.
+    File {
+        /// Its path.
+        path: PathBuf,
+        /// Replace a file that is there.
+        force: bool,
+    },
+    /// A pipe or any other writer: streaming form.
+    Stream(Box<dyn Write + Send>),
+}
+
+/// What was written.
+#[derive(Debug, Clone, Default)]
+pub struct EncodeReport {
+    /// Bytes of the input.
+    pub input_bytes: u64,
+    /// Bytes of the file that was made, or that were added to it.
+    pub output_bytes: u64,
+    /// Tensors of the asset.
+    pub tensors: u64,
+    /// Tensors among them that are stored as the bytes of another.
+    pub aliases: u64,
+    /// What the user should be told.
+    pub notes: Vec<String>,
+    /// Content hash of the asset.
+    pub content_hash: [u8; 32],
+    /// Name of the asset.
+    pub asset: String,
+}

@@ -1,0 +1,265 @@
+//! Ids of everything that has one (`REGISTRY.md`). A test holds the document, these tables and the conformance vectors together.
+
+/// First bytes of every file.
+pub const MAGIC: [u8; 8] = *b"\x8dMCD\r\n\x1a\n";
+/// Major version this crate reads and writes.
+pub const MAJOR: u16 = 1;
+/// Minor version this crate reads and writes.
+pub const MINOR: u16 = 0;
+
+/// A registered id and its name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Named {
+    /// The id in files.
+    pub id: u64,
+    /// Its name in `REGISTRY.md`.
+    pub name: &'static str,
+}
+
+const fn named(id: u64, name: &'static str) -> Named {
+    Named { id, name }
+}
+
+/// The name of `id` in `table`.
+#[must_use]
+pub fn name_of(table: &[Named], id: u64) -> Option<&'static str> {
+    table.iter().find(|n| n.id == id).map(|n| n.name)
+}
+
+/// Kinds of assets.
+pub mod asset {
+    use super::{Named, named};
+    /// Named tensors of a neural network.
+    pub const MODEL: u64 = 1;
+    /// One opaque file.
+    pub const BLOB: u64 = 2;
+    /// All of them.
+    pub const ALL: [Named; 2] = [named(MODEL, "model"), named(BLOB, "blob")];
+}
+
+/// Kinds of entries.
+pub mod entry {
+    use super::{Named, named};
+    /// A tensor.
+    pub const TENSOR: u64 = 1;
+    /// A file of the source, verbatim or as the layout of its tensors.
+    pub const FILE: u64 = 2;
+    /// A shared entropy-coding table.
+    pub const TABLE: u64 = 3;
+    /// A record.
+    pub const RECORD: u64 = 4;
+    /// All of them.
+    pub const ALL: [Named; 4] =
+        [named(TENSOR, "tensor"), named(FILE, "file"), named(TABLE, "table"), named(RECORD, "record")];
+}
+
+/// Representations.
+pub mod representation {
+    use super::{Named, named};
+    /// The bytes themselves.
+    pub const PLAIN: u64 = 1;
+    /// The bytes of another entry.
+    pub const ALIAS: u64 = 2;
+    /// All of them.
+    pub const ALL: [Named; 2] = [named(PLAIN, "plain"), named(ALIAS, "alias")];
+}
+
+/// Codings of an entry's chunks.
+pub mod coding {
+    use super::{Named, named};
+    /// The payload is the bytes.
+    pub const RAW: u64 = 0;
+    /// Bit fields, each coded on its own.
+    pub const FIELDS: u64 = 1;
+    /// All of them.
+    pub const ALL: [Named; 2] = [named(RAW, "raw"), named(FIELDS, "fields")];
+}
+
+/// Codings of one bit field (coding `fields`).
+pub const FIELD_MODES: [Named; 5] =
+    [named(0, "packed"), named(1, "constant"), named(2, "zstd"), named(3, "rans"), named(4, "rans-shared")];
+
+/// Layouts of a `file` entry.
+pub mod file_layout {
+    use super::{Named, named};
+    /// The content is the file.
+    pub const BYTES: u64 = 0;
+    /// A safetensors header kept as it is.
+    pub const SAFETENSORS_VERBATIM: u64 = 1;
+    /// A safetensors header that is written anew.
+    pub const SAFETENSORS_RENDERED: u64 = 2;
+    /// All of them.
+    pub const ALL: [Named; 3] = [
+        named(BYTES, "bytes"),
+        named(SAFETENSORS_VERBATIM, "safetensors-verbatim"),
+        named(SAFETENSORS_RENDERED, "safetensors-rendered"),
+    ];
+}
+
+/// Kinds of dependencies.
+pub const DEPENDENCY_KINDS: [Named; 3] =
+    [named(0, "same-asset"), named(1, "other-asset"), named(2, "other-file")];
+
+/// Record schemas that this reader understands.
+pub const SCHEMAS: [&str; 1] = ["json"];
+
+/// Required features. Bits are set when a file is made and never change, so a later generation cannot need another one.
+pub const REQUIRED_FEATURES: [Named; 1] = [named(0, "zstd-pages")];
+/// Bit of the required feature: index pages may be zstd frames.
+pub const FEATURE_ZSTD_PAGES: u32 = 1;
+/// Optional features: none so far.
+pub const OPTIONAL_FEATURES: [Named; 0] = [];
+
+/// Field ids of entry descriptors.
+pub mod field {
+    /// Element type.
+    pub const DTYPE: u64 = 1;
+    /// The source's own name of an opaque element type.
+    pub const DTYPE_NAME: u64 = 2;
+    /// Dimensions.
+    pub const SHAPE: u64 = 3;
+    /// Bytes of the entry's content.
+    pub const BYTE_LENGTH: u64 = 4;
+    /// Representation and its parameters.
+    pub const REPRESENTATION: u64 = 5;
+    /// Coding of the chunks.
+    pub const CODING: u64 = 6;
+    /// Decoded bytes of every chunk but the last.
+    pub const CHUNK_LENGTH: u64 = 7;
+    /// The record that a tensor belongs to.
+    pub const OWNER: u64 = 8;
+    /// Layout of a file entry.
+    pub const FILE_LAYOUT: u64 = 9;
+    /// Schema of a record.
+    pub const SCHEMA: u64 = 10;
+    /// Content hash that a record is bound to.
+    pub const BOUND_HASH: u64 = 11;
+    /// Names and criticality, as in `REGISTRY.md`.
+    pub const ALL: [(u64, &str, bool); 11] = [
+        (DTYPE, "dtype", true),
+        (DTYPE_NAME, "dtype name", true),
+        (SHAPE, "shape", true),
+        (BYTE_LENGTH, "byte length", true),
+        (REPRESENTATION, "representation", true),
+        (CODING, "coding", true),
+        (CHUNK_LENGTH, "chunk length", true),
+        (OWNER, "owner", true),
+        (FILE_LAYOUT, "layout", true),
+        (SCHEMA, "schema", true),
+        (BOUND_HASH, "bound hash", true),
+    ];
+    /// Ids only, for finding unknown ones.
+    pub const IDS: [u64; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+}
+
+/// Field ids of assets.
+pub mod asset_field {
+    /// How the source file is rebuilt when no `file` entry says it.
+    pub const SOURCE: u64 = 1;
+    /// Ids only, for finding unknown ones.
+    pub const IDS: [u64; 1] = [1];
+}
+
+/// Element types.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Dtype {
+    /// The id in files.
+    pub id: u64,
+    /// The name, as safetensors writes it where it has one.
+    pub name: &'static str,
+    /// Bits of one element.
+    pub bits: u32,
+}
+
+const fn dtype(id: u64, name: &'static str, bits: u32) -> Dtype {
+    Dtype { id, name, bits }
+}
+
+/// Id of an element type that only the source knows.
+pub const OPAQUE_DTYPE: u64 = 0;
+
+/// All registered element types.
+pub const DTYPES: [Dtype; 25] = [
+    dtype(1, "F64", 64),
+    dtype(2, "F32", 32),
+    dtype(3, "F16", 16),
+    dtype(4, "BF16", 16),
+    dtype(5, "F8_E4M3", 8),
+    dtype(6, "F8_E5M2", 8),
+    dtype(7, "F8_E4M3FNUZ", 8),
+    dtype(8, "F8_E5M2FNUZ", 8),
+    dtype(9, "F8_E8M0", 8),
+    dtype(10, "F6_E2M3", 6),
+    dtype(11, "F6_E3M2", 6),
+    dtype(12, "F4", 4),
+    dtype(13, "I64", 64),
+    dtype(14, "I32", 32),
+    dtype(15, "I16", 16),
+    dtype(16, "I8", 8),
+    dtype(17, "I4", 4),
+    dtype(18, "U64", 64),
+    dtype(19, "U32", 32),
+    dtype(20, "U16", 16),
+    dtype(21, "U8", 8),
+    dtype(22, "U4", 4),
+    dtype(23, "BOOL", 8),
+    dtype(24, "C64", 64),
+    dtype(25, "C128", 128),
+];
+
+impl Dtype {
+    /// The registered type of this id.
+    #[must_use]
+    pub fn by_id(id: u64) -> Option<Self> {
+        DTYPES.iter().find(|d| d.id == id).copied()
+    }
+
+    /// The registered type of this name.
+    #[must_use]
+    pub fn by_name(name: &str) -> Option<Self> {
+        DTYPES.iter().find(|d| d.name == name).copied()
+    }
+
+    /// Bytes of a tensor of this shape: `None` if the product overflows 63 bits or is not whole bytes.
+    #[must_use]
+    pub fn byte_len(self, shape: &[u64]) -> Option<u64> {
+        // A zero anywhere makes the product zero, however large the others are.
+        if shape.contains(&0) {
+            return Some(0);
+        }
+        let bits = shape
+            .iter()
+            .try_fold(u128::from(self.bits), |n, &d| n.checked_mul(u128::from(d)).filter(|&n| n < 1 << 66))?;
+        if bits & 7 != 0 {
+            return None;
+        }
+        u64::try_from(bits >> 3).ok().filter(|&n| n < 1 << 63)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn byte_lengths_are_checked() {
+        let d = |n| Dtype::by_name(n).unwrap();
+        assert_eq!(d("BF16").byte_len(&[2, 3]), Some(12));
+        assert_eq!(d("F4").byte_len(&[3]), None);
+        assert_eq!(d("F4").byte_len(&[4]), Some(2));
+        assert_eq!(d("F6_E2M3").byte_len(&[4]), Some(3));
+        assert_eq!(d("U8").byte_len(&[1 << 32, 1 << 32]), None);
+        assert_eq!(d("U8").byte_len(&[1 << 63, 2, 1, 1]), None);
+        assert_eq!(d("U8").byte_len(&[1 << 63]), None);
+        assert_eq!(d("F32").byte_len(&[0, u64::MAX, u64::MAX]), Some(0));
+        assert_eq!(d("F32").byte_len(&[]), Some(4));
+    }
+
+    #[test]
+    fn ids_and_names_are_unique() {
+        for (i, a) in DTYPES.iter().enumerate() {
+            assert!(DTYPES[i + 1..].iter().all(|b| a.id != b.id && a.name != b.name));
+        }
+        assert!(field::ALL.iter().map(|f| f.0).eq(field::IDS));
+    }
+}

@@ -1,0 +1,4 @@
+//! What the end-to-end tests share: places of inputs, generated models, and ways to break files.
+
+pub mod break_file;
+pub mod inputs;

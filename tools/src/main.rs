@@ -1,0 +1,2 @@
+//! The mcodec command line.
+fn main() {}
