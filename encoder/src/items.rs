@@ -12,8 +12,6 @@ use rayon::prelude::*;
 
 /// Bytes of content that are in memory at once.
 const SEGMENT: u64 = 32 << 20;
-/// Bytes that a chunk decodes to, unless one row is larger.
-pub(crate) const CHUNK: u64 = 256 << 10;
 /// Content up to this length is offered shared tables.
 const SMALL: u64 = 64 << 10;
 
@@ -55,24 +53,25 @@ impl Item<'_> {
     }
 
     /// Chunks hold whole rows where a row fits.
-    fn chunk_len(&self) -> u64 {
+    fn chunk_len(&self, target: u64) -> u64 {
         let row = match &self.content {
             Content::Tensor { shape, .. } => {
                 let rows = shape.first().copied().unwrap_or(1).max(1);
-                if shape.len() > 1 && self.byte_len.is_multiple_of(rows) { self.byte_len / rows } else { 1 }
+                if shape.len() > 1 && self.byte_len.is_multiple_of(rows) { self.byte_len / rows } else { 0 }
             }
-            _ => 1,
+            _ => 0,
         };
         // Else whole elements: no element is wider than 16 bytes.
-        let unit = if (1..=CHUNK).contains(&row) { row } else { 1 };
-        (CHUNK / unit * unit).clamp(1, self.byte_len.max(1))
+        let unit = if (1..=target).contains(&row) { row } else { 16 };
+        (target / unit * unit).clamp(1, self.byte_len.max(1))
     }
 
-    fn entry(&self, asset: usize, id: u32, mappable: bool, dependencies: Vec<Dependency>) -> NewEntry {
-        let raw = mappable && self.kind() == registry::entry::TENSOR;
+    fn entry(&self, asset: usize, id: u32, options: &EncodeOptions) -> NewEntry {
+        let raw = options.mappable && self.kind() == registry::entry::TENSOR;
         let coding = if raw { registry::coding::RAW } else { registry::coding::FIELDS };
-        let chunking = Chunking { coding, chunk_len: self.chunk_len(), byte_len: self.byte_len };
-        let mut dependencies = dependencies;
+        let chunking =
+            Chunking { coding, chunk_len: self.chunk_len(options.chunk_len), byte_len: self.byte_len };
+        let mut dependencies = Vec::new();
         let (fields, critical) = match &self.content {
             Content::Tensor { dtype_name, shape, owner } => {
                 let representation = match self.alias_of {
@@ -129,6 +128,7 @@ pub(crate) fn encode_items(
     items: &[Item<'_>],
     options: &EncodeOptions,
 ) -> Result<Vec<[u8; 32]>> {
+    options.check()?;
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let pool =
         pool.map_err(|e| EncodeError::Request(format!("cannot start {} threads: {e}", options.threads)))?;
@@ -142,7 +142,7 @@ pub(crate) fn encode_items(
     let mut pieces: Vec<Piece> = Vec::new();
     let mut held = 0u64;
     for (at, item) in items.iter().enumerate() {
-        let chunk_len = item.chunk_len();
+        let chunk_len = item.chunk_len(options.chunk_len);
         let mut start = 0u64;
         loop {
             let room = (SEGMENT.saturating_sub(held) / chunk_len).max(1) * chunk_len;
@@ -203,7 +203,7 @@ impl<'w, 'i> Segment<'w, 'i> {
         let rows: Vec<usize> = (0..self.items.len())
             .map(|at| {
                 let id = self.first_id + at as u32;
-                let entry = self.items[at].entry(self.asset, id, self.options.mappable, Vec::new());
+                let entry = self.items[at].entry(self.asset, id, self.options);
                 self.writer.draft().add_entry(entry)
             })
             .collect();
@@ -217,14 +217,14 @@ impl<'w, 'i> Segment<'w, 'i> {
             |p: &Piece| p.start == 0 && p.last && !p.bytes.is_empty() && p.bytes.len() as u64 <= SMALL;
         let offered: Vec<(&[u8], Element)> = pieces
             .iter()
-            .filter(|p| small(p) && p.bytes.len() as u64 <= items[p.item].chunk_len())
+            .filter(|p| small(p) && p.bytes.len() as u64 <= items[p.item].chunk_len(self.options.chunk_len))
             .map(|p| (p.bytes.as_slice(), items[p.item].element()))
             .collect();
         let coding = |name: &str| {
             let name = name.to_owned();
             move |source| EncodeError::Coding { name, source }
         };
-        let effort = self.options.effort;
+        let EncodeOptions { effort, chunk_len, .. } = *self.options;
         let tables = if self.options.mappable || offered.len() < 2 {
             Vec::new()
         } else {
@@ -238,7 +238,8 @@ impl<'w, 'i> Segment<'w, 'i> {
                 piece.hasher.update(&piece.bytes);
                 let raw = mappable && item.kind() == registry::entry::TENSOR;
                 let offered: &[SharedTable] = if small(piece) { &tables } else { &[] };
-                encode_piece(item, &piece.bytes, offered, effort, raw).map_err(coding(&item.name))
+                encode_piece(item, &piece.bytes, offered, (effort, chunk_len), raw)
+                    .map_err(coding(&item.name))
             })
             .collect::<Result<_>>()?;
         let ids = self.write_tables(&tables, &coded)?;
@@ -313,11 +314,11 @@ fn encode_piece(
     item: &Item<'_>,
     bytes: &[u8],
     offered: &[SharedTable],
-    effort: u8,
+    (effort, chunk_len): (u8, u64),
     raw: bool,
 ) -> Result<Coded, mcodec_coding::CodingError> {
     let element = item.element();
-    let chunk_len = item.chunk_len() as usize;
+    let chunk_len = item.chunk_len(chunk_len) as usize;
     if raw {
         let payloads = bytes.chunks(chunk_len).map(<[u8]>::to_vec).collect();
         return Ok(Coded { payloads, tables: Vec::new() });

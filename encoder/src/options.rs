@@ -21,6 +21,8 @@ pub struct EncodeOptions {
     pub threads: usize,
     /// Store tensors raw and 64-byte aligned, to be used from a memory mapping.
     pub mappable: bool,
+    /// Bytes that a chunk decodes to at most, unless one element is wider: the unit of random access. 64 bytes to 16 MiB.
+    pub chunk_len: u64,
     /// How models are read.
     pub import: ImportOptions,
     /// Bounds for reading mcodec files.
@@ -37,6 +39,7 @@ impl Default for EncodeOptions {
             effort: 5,
             threads: 0,
             mappable: false,
+            chunk_len: 256 << 10,
             import: ImportOptions::default(),
             limits: Limits::default(),
             progress: None,
@@ -61,6 +64,19 @@ impl EncodeOptions {
             Some(flag) if flag.load(Ordering::Relaxed) => Err(EncodeError::Cancelled),
             _ => Ok(()),
         }
+    }
+
+    pub(crate) fn check(&self) -> Result<()> {
+        if !(1..=9).contains(&self.effort) {
+            return Err(EncodeError::Request(format!("effort {} is not within 1..=9", self.effort)));
+        }
+        if !(64..=16 << 20).contains(&self.chunk_len) {
+            return Err(EncodeError::Request(format!(
+                "chunks of {} bytes are not within 64 bytes to 16 MiB",
+                self.chunk_len
+            )));
+        }
+        Ok(())
     }
 
     pub(crate) fn report(&self, done: u64, total: u64) {

@@ -3,8 +3,8 @@
 use crate::{EncodeError, Result};
 use mcodec_decode::{ReadAt, ReadOptions, Reader};
 use mcodec_format::{
-    Asset, ChunkPlace, EntryDescriptor, EntryRow, FrameHead, Layout, Limits, PREAMBLE_LEN, Page, Root,
-    RootBody, Tag,
+    Asset, ChunkPlace, EntryDescriptor, EntryRow, FrameHead, LEAF_MAX, Layout, Limits, PREAMBLE_LEN, Page,
+    Root, RootBody, Tag,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -66,8 +66,10 @@ impl Salvage {
         let mut leaves: Vec<Vec<u8>> = Vec::new();
         let mut leaves_end = 0;
         let mut at = PREAMBLE_LEN;
+        let mut scanner = Scanner::new(source, path, len, limits);
         while at < len {
-            let Some(frame) = whole_frame(source, path, at, len, limits)? else {
+            let known = |place: ChunkPlace| announced.contains_key(&(place.asset, place.entry));
+            let Some(frame) = scanner.frame(at, known)? else {
                 at += 1;
                 continue;
             };
@@ -174,28 +176,60 @@ struct WholeFrame {
     end: u64,
 }
 
-/// The described frame at `at`, if there is one whose check holds.
-fn whole_frame<S: ReadAt>(
-    source: &S,
-    path: &Path,
-    at: u64,
+/// Looks for whole frames. Reads through a window, since after damage every offset is tried.
+struct Scanner<'a, S> {
+    source: &'a S,
+    path: &'a Path,
     len: u64,
-    limits: &Limits,
-) -> Result<Option<WholeFrame>> {
-    let read = |from: u64, to: u64| -> Result<Vec<u8>> {
+    limits: &'a Limits,
+    window: Vec<u8>,
+    window_at: u64,
+}
+
+/// Bytes that are held to be scanned.
+const WINDOW: u64 = 1 << 20;
+
+impl<'a, S: ReadAt> Scanner<'a, S> {
+    fn new(source: &'a S, path: &'a Path, len: u64, limits: &'a Limits) -> Self {
+        Self { source, path, len, limits, window: Vec::new(), window_at: 0 }
+    }
+
+    fn read(&self, from: u64, to: u64) -> Result<Vec<u8>> {
         let mut buf = vec![0u8; (to - from) as usize];
-        source.read_exact_at(from, &mut buf).map_err(EncodeError::io("read", path))?;
+        self.source.read_exact_at(from, &mut buf).map_err(EncodeError::io("read", self.path))?;
         Ok(buf)
-    };
-    let start = read(at, len.min(at + FrameHead::MAX_LEN))?;
-    let known = [Tag::ROOT, Tag::LEAF, Tag::DESCRIPTORS, Tag::CHUNK, Tag::PAD, Tag::TRAILER];
-    let Ok(head) = FrameHead::parse(&start) else { return Ok(None) };
-    let bound = limits.memory.max(limits.page_bytes);
-    let end = head.frame_len().and_then(|n| at.checked_add(n)).filter(|&end| end <= len);
-    let Some(end) = end.filter(|_| known.contains(&head.tag) && head.payload_len <= bound) else {
-        return Ok(None);
-    };
-    let mut payload = read(at + head.head_len, end)?;
-    let check = payload.split_off(head.payload_len as usize);
-    Ok(head.verify(at, &payload, &check).is_ok().then_some(WholeFrame { head, payload, end }))
+    }
+
+    /// The bytes at `at`, as many as the longest head of a frame has, or up to the end.
+    fn peek(&mut self, at: u64) -> Result<&[u8]> {
+        let end = self.len.min(at + FrameHead::MAX_LEN);
+        if at < self.window_at || end > self.window_at + self.window.len() as u64 {
+            self.window = self.read(at, self.len.min(at + WINDOW))?;
+            self.window_at = at;
+        }
+        let start = (at - self.window_at) as usize;
+        Ok(&self.window[start..start + (end - at) as usize])
+    }
+
+    /// The described frame at `at`, if there is one whose check holds. Chunks count only if `announced` says that they can be.
+    fn frame(&mut self, at: u64, announced: impl Fn(ChunkPlace) -> bool) -> Result<Option<WholeFrame>> {
+        let start = self.peek(at)?;
+        if !matches!(start.first(), Some(b'R' | b'L' | b'D' | b'C' | b'P' | b'T')) {
+            return Ok(None);
+        }
+        let Ok(head) = FrameHead::parse(start) else { return Ok(None) };
+        let bound = match head.tag {
+            Tag::ROOT => self.limits.root_bytes,
+            Tag::LEAF => LEAF_MAX,
+            Tag::DESCRIPTORS => self.limits.page_bytes,
+            Tag::CHUNK if head.place.is_some_and(announced) => self.limits.memory,
+            Tag::PAD | Tag::TRAILER => 256,
+            _ => 0,
+        };
+        let end = head.frame_len().and_then(|n| at.checked_add(n)).filter(|&end| end <= self.len);
+        let Some(end) = end.filter(|_| (1..=bound).contains(&head.payload_len)) else { return Ok(None) };
+        let mut payload = self.read(at + head.head_len, end)?;
+        let check = payload.split_off(head.payload_len as usize);
+        Ok(head.verify(at, &payload, &check).is_ok().then_some(WholeFrame { head, payload, end }))
+    }
 }

@@ -90,7 +90,7 @@ pub struct Noise(pub u64);
 
 impl Noise {
     /// The next 64 bits.
-    pub fn next(&mut self) -> u64 {
+    pub fn word(&mut self) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;
         z = (z ^ (z >> 30)).wrapping_mul(0xBF58_476D_1CE4_E5B9);
@@ -102,7 +102,7 @@ impl Noise {
     pub fn bytes(&mut self, n: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(n + 8);
         while out.len() < n {
-            out.extend(self.next().to_le_bytes());
+            out.extend(self.word().to_le_bytes());
         }
         out.truncate(n);
         out
@@ -112,7 +112,7 @@ impl Noise {
     pub fn bf16(&mut self, n: usize) -> Vec<u8> {
         let mut out = Vec::with_capacity(2 * n);
         for _ in 0..n {
-            let r = self.next();
+            let r = self.word();
             let sum: i64 = (0..4).map(|i| (r >> (16 * i) & 0xffff) as i64 - 32768).sum();
             let bits = (sum as f32 / 65536.0 * 0.05).to_bits();
             out.extend(((bits >> 16) as u16).to_le_bytes());

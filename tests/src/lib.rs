@@ -1,4 +1,6 @@
 //! What the end-to-end tests share: places of inputs, generated models, and ways to break files.
 
 pub mod break_file;
+pub mod counting;
+pub mod files;
 pub mod inputs;
