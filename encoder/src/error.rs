@@ -1,7 +1,6 @@
 //! The errors of the encoder.
 
 use crate::import::ImportError;
-use mcodec_coding::CodingError;
 use mcodec_decode::DecodeError;
 use mcodec_format::FormatError;
 use std::io;
@@ -40,14 +39,6 @@ pub enum EncodeError {
     /// An mcodec file could not be read.
     #[error(transparent)]
     Decode(#[from] DecodeError),
-    /// Bytes could not be coded: a defect of the encoder.
-    #[error("cannot code {name:?}: {source}")]
-    Coding {
-        /// What was coded.
-        name: String,
-        /// What the coding says.
-        source: CodingError,
-    },
     /// Another process is changing the file.
     #[error("{} is being changed by another process", path.display())]
     Busy {
@@ -60,6 +51,12 @@ pub enum EncodeError {
 }
 
 impl EncodeError {
+    /// A coding that failed, for want of memory: nothing else can stop one.
+    pub(crate) fn coding(name: &str) -> impl FnOnce(mcodec_coding::CodingError) -> Self {
+        let path = PathBuf::from(name);
+        move |e| Self::Io { action: "code", path, source: io::Error::other(e) }
+    }
+
     pub(crate) fn io(action: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Self {
         let path = path.to_owned();
         move |source| Self::Io { action, path, source }

@@ -220,15 +220,11 @@ impl<'w, 'i> Segment<'w, 'i> {
             .filter(|p| small(p) && p.bytes.len() as u64 <= items[p.item].chunk_len(self.options.chunk_len))
             .map(|p| (p.bytes.as_slice(), items[p.item].element()))
             .collect();
-        let coding = |name: &str| {
-            let name = name.to_owned();
-            move |source| EncodeError::Coding { name, source }
-        };
         let EncodeOptions { effort, chunk_len, .. } = *self.options;
         let tables = if self.options.mappable || offered.len() < 2 {
             Vec::new()
         } else {
-            shared_tables(&offered, effort).map_err(coding("shared tables"))?
+            shared_tables(&offered, effort).map_err(EncodeError::coding("shared tables"))?
         };
         let mappable = self.options.mappable;
         let coded: Vec<Coded> = pieces
@@ -239,7 +235,7 @@ impl<'w, 'i> Segment<'w, 'i> {
                 let raw = mappable && item.kind() == registry::entry::TENSOR;
                 let offered: &[SharedTable] = if small(piece) { &tables } else { &[] };
                 encode_piece(item, &piece.bytes, offered, (effort, chunk_len), raw)
-                    .map_err(coding(&item.name))
+                    .map_err(EncodeError::coding(&item.name))
             })
             .collect::<Result<_>>()?;
         let ids = self.write_tables(&tables, &coded)?;
