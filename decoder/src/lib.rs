@@ -27,6 +27,7 @@ mod plan;
 mod reader;
 mod records;
 pub mod safetensors;
+mod select;
 mod source;
 mod source_files;
 mod verify;

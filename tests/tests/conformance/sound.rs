@@ -1,0 +1,314 @@
+//! Sound files made by hand: every registered thing that a file of this version can hold.
+
+use crate::hand::{
+    Draft, Leaf, Shell, blob, bytes_tensor, chunking, fields_tensor, file, leafy_file, model, raw_tensor, record,
+    row, shared_payload, table, table_of,
+};
+use crate::vector::{Expect, Vector};
+use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
+use mcodec_format::registry::{DTYPES, coding, entry, field, file_layout};
+use mcodec_format::{Dependency, EntryRow, Layout, Representation, TensorDescriptor, wire};
+use mcodec_tests::inputs::Noise;
+
+pub fn all() -> Vec<Vector> {
+    vec![
+        empty(),
+        blob_of_two_chunks(),
+        dtypes(),
+        field_modes(),
+        row_layouts(),
+        long_chunk(),
+        parts_and_copies(),
+        dependencies(),
+        deep_dependencies(),
+        aliases(),
+        names(),
+        records(),
+        file_layouts(),
+    ]
+}
+
+/// Bytes that repeat enough to be coded.
+pub fn skewed(n: usize, seed: u64) -> Vec<u8> {
+    Noise(seed).bytes(n).into_iter().map(|b| (b & b.rotate_left(3)) >> 4).collect()
+}
+
+fn empty() -> Vector {
+    Vector::sound("empty", "no asset at all", Draft::default().finished(&Shell::default()))
+}
+
+fn blob_of_two_chunks() -> Vector {
+    let content = b"An opaque file of two chunks, the second one shorter.";
+    let mut draft = Draft::of(vec![blob(0, "note.txt", content)]);
+    let mut fields = file(0, "", file_layout::BYTES, content).0.fields;
+    fields.set_varint(field::CHUNK_LENGTH, true, 32);
+    draft.add((
+        row(0, entry::FILE, "", fields),
+        vec![content[..32].to_vec(), content[32..].to_vec()],
+    ));
+    Vector::sound("blob", "a blob of two raw chunks, indexed", draft.finished(&Shell::default()))
+}
+
+fn dtypes() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "dtypes")]);
+    let mut noise = Noise(7);
+    let mut hashed = Vec::new();
+    let add = |draft: &mut Draft, id: u32, descriptor: TensorDescriptor, bytes: &[u8]| {
+        let name = descriptor.dtype_name.to_lowercase();
+        draft.add((row(id, entry::TENSOR, &name, descriptor.to_fields()), vec![bytes.to_vec()]));
+        (name, descriptor, bytes.to_vec())
+    };
+    for (id, dtype) in (0u32..).zip(DTYPES) {
+        let shape = vec![2, 2];
+        let bytes = noise.bytes(dtype.byte_len(&shape).expect("whole bytes") as usize);
+        let chunking = chunking(coding::RAW, bytes.len(), bytes.len());
+        let descriptor = TensorDescriptor {
+            dtype: Some(dtype),
+            dtype_name: dtype.name.into(),
+            shape,
+            ..bytes_tensor(chunking)
+        };
+        hashed.push(add(&mut draft, id, descriptor, &bytes));
+    }
+    let bytes = noise.bytes(5);
+    let descriptor = TensorDescriptor {
+        dtype: None,
+        dtype_name: "Q3_NEW".into(),
+        shape: vec![13],
+        ..bytes_tensor(chunking(coding::RAW, 5, 5))
+    };
+    hashed.push(add(&mut draft, 40, descriptor, &bytes));
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (n.as_str(), d.dtype_name.as_str(), &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound("dtypes", "a tensor of every element type, and of an opaque one", draft.finished(&Shell::default()))
+}
+
+fn field_modes() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "modes")]);
+    let bytes = skewed(240, 1);
+    let own = table_of(&bytes);
+    let (shared, table_entry) = table(0, "t", &bytes);
+    let field = |width, code| FieldSpec { width, code };
+    let coded = |unit, specs: &[FieldSpec<'_>]| encode(&bytes, unit, specs).expect("payload is coded");
+    let constant = vec![0xa5; 64];
+    let all = [
+        ("stored", [&[0][..], &bytes].concat(), &bytes),
+        ("packed", coded(8, &[field(3, FieldCode::Packed), field(5, FieldCode::Packed)]), &bytes),
+        (
+            "constant",
+            encode(&constant, 8, &[field(8, FieldCode::Constant(0xa5))]).expect("payload is coded"),
+            &constant,
+        ),
+        ("zstd", coded(16, &[field(11, FieldCode::Zstd { level: 3 }), field(5, FieldCode::Packed)]), &bytes),
+        ("rans", coded(8, &[field(8, FieldCode::Rans { table: &own, lanes_log2: 2 })]), &bytes),
+        ("shared", shared_payload(&shared, &bytes), &bytes),
+        ("wide", coded(64, &[field(64, FieldCode::Packed)]), &bytes),
+        (
+            "mixed",
+            coded(32, &[field(1, FieldCode::Packed), field(7, FieldCode::Zstd { level: 1 }), field(24, FieldCode::Packed)]),
+            &bytes,
+        ),
+    ];
+    draft.add(table_entry);
+    let mut hashed = Vec::new();
+    for (id, (name, payload, content)) in (1u32..).zip(&all) {
+        draft.add(fields_tensor(id, name, content.len(), payload.clone()));
+        hashed.push((*name, content.len() as u64, *content));
+        if *name == "shared" {
+            draft.depend(Dependency::Entry(0));
+        }
+    }
+    draft.add(raw_tensor(20, "raw", &bytes));
+    hashed.push(("raw", 240, &bytes));
+    hash_bytes(&mut draft, 0, &hashed);
+    Vector::sound("field_modes", "every mode of coding `fields`, the stored unit, units of 8 to 64 bits", draft.finished(&Shell::default()))
+}
+
+/// Sets the content hash of a model whose tensors are of bytes, of one dimension.
+pub fn hash_bytes(draft: &mut Draft, asset: usize, tensors: &[(&str, u64, &Vec<u8>)]) {
+    let shapes: Vec<[u64; 1]> = tensors.iter().map(|t| [t.1]).collect();
+    let list: Vec<_> = tensors.iter().zip(&shapes).map(|(t, s)| (t.0, "U8", &s[..], &t.2[..])).collect();
+    draft.hash(asset, &list);
+}
+
+fn row_layouts() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "layouts")]);
+    draft.aligned = true;
+    let mut hashed = Vec::new();
+    let bytes = Noise(3).bytes(300);
+    for (id, (name, layout)) in
+        (0u32..).zip([("described", Layout::Described), ("gathered", Layout::Gathered), ("indexed", Layout::Indexed)])
+    {
+        let descriptor = bytes_tensor(chunking(coding::RAW, 128, 300));
+        let row = EntryRow { layout, ..row(id, entry::TENSOR, name, descriptor.to_fields()) };
+        draft.add((row, bytes.chunks(128).map(<[u8]>::to_vec).collect()));
+        hashed.push((name, 300, &bytes));
+    }
+    let (row, payloads) = raw_tensor(9, "nothing", &[]);
+    draft.add((row, payloads));
+    let nothing = Vec::new();
+    hashed.push(("nothing", 0, &nothing));
+    hash_bytes(&mut draft, 0, &hashed);
+    Vector::sound("row_layouts", "I, G (aligned by a pad frame) and C frames, and an entry without chunks", draft.finished(&Shell::default()))
+}
+
+fn long_chunk() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "long")]);
+    let bytes = vec![3u8; 4096];
+    draft.add(raw_tensor(0, "eight", &bytes));
+    hash_bytes(&mut draft, 0, &[("eight", 4096, &bytes)]);
+    Vector::sound("long_chunk", "a payload of 4096 bytes carries 8 bytes of its check", draft.finished(&Shell::default()))
+}
+
+fn parts_and_copies() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "parts")]);
+    let bytes = skewed(48, 2);
+    let (shared, table_entry) = table(0, "table", &bytes);
+    let descriptor = bytes_tensor(chunking(coding::FIELDS, 16, 48));
+    let payloads: Vec<_> = bytes.chunks(16).map(|c| shared_payload(&shared, c)).collect();
+    let raw = raw_tensor(2, "z", b"last");
+    // Rows: 0 the first part of `a`, 1 its second, 2 the table, 3 `z`.
+    draft.add((row(1, entry::TENSOR, "a", descriptor.to_fields()), payloads[..1].to_vec()));
+    draft.depend(Dependency::Entry(0));
+    let second = EntryRow { first_chunk: 1, ..row(1, entry::TENSOR, "a", descriptor.to_fields()) };
+    draft.add((second, payloads[1..].to_vec()));
+    draft.depend(Dependency::Entry(0));
+    draft.add(table_entry);
+    draft.add(raw);
+    let last = b"last".to_vec();
+    hash_bytes(&mut draft, 0, &[("a", 48, &bytes), ("z", 4, &last)]);
+    let leaf = |separator: &[u8], first_chunk, owned: &[usize], copies: &[usize]| Leaf {
+        separator: separator.to_vec(),
+        first_chunk,
+        owned: owned.to_vec(),
+        copies: copies.to_vec(),
+    };
+    let leaves = [
+        leaf(b"", 0, &[0], &[2]),
+        leaf(b"parts\0a", 1, &[1], &[2]),
+        leaf(b"parts\0b", 0, &[2, 3], &[]),
+    ];
+    Vector::sound(
+        "parts_and_copies",
+        "three leaves: an entry cut between two of them, each with a copy of the table's row that the third owns",
+        leafy_file(draft, &leaves),
+    )
+}
+
+fn dependencies() -> Vector {
+    let mut draft = Draft::of(vec![model(3, "a"), model(5, "b")]);
+    let bytes = skewed(64, 4);
+    let (shared, table_entry) = table(1, "t", &bytes);
+    draft.add_of(1, table_entry);
+    for (asset, id, name, on) in [
+        (0, 7, "other-asset", Dependency::Other { asset: 5, entry: 1 }),
+        (0, 8, "other-file", Dependency::External { hash: [0xee; 32], name: "their table".into() }),
+        (1, 2, "same-asset", Dependency::Entry(1)),
+    ] {
+        draft.add_of(asset, fields_tensor(id, name, 64, shared_payload(&shared, &bytes)));
+        draft.depend(on);
+    }
+    hash_bytes(&mut draft, 0, &[("other-asset", 64, &bytes), ("other-file", 64, &bytes)]);
+    hash_bytes(&mut draft, 1, &[("same-asset", 64, &bytes)]);
+    let expect = Expect { entries: &[("other-file", "needs the file with content hash eeee")], ..Expect::default() };
+    Vector::opens(
+        "dependencies",
+        "shared tables of the same asset, another asset, and another file (which is not at hand)",
+        draft.finished(&Shell::default()),
+        expect,
+    )
+}
+
+/// A model of `n` tensors, each depending on the next one.
+pub fn chain(n: u32) -> Draft {
+    let mut draft = Draft::of(vec![model(0, "chain")]);
+    let bytes = vec![1u8; 4];
+    let names: Vec<String> = (0..n).map(|i| format!("t{i}")).collect();
+    for (id, name) in (0..n).zip(&names) {
+        draft.add(raw_tensor(id, name, &bytes));
+        if id + 1 < n {
+            draft.depend(Dependency::Entry(id + 1));
+        }
+    }
+    let hashed: Vec<_> = names.iter().map(|name| (name.as_str(), 4, &bytes)).collect();
+    hash_bytes(&mut draft, 0, &hashed);
+    draft
+}
+
+fn deep_dependencies() -> Vector {
+    let bytes = chain(9).finished(&Shell::default());
+    Vector::sound("deep_dependencies", "a path of 8 dependencies, the longest that is allowed", bytes)
+}
+
+fn aliases() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "tied")]);
+    let bytes = b"weights!".to_vec();
+    draft.add(raw_tensor(4, "embed.weight", &bytes));
+    let descriptor = TensorDescriptor {
+        representation: Representation::Alias(4),
+        ..bytes_tensor(chunking(coding::RAW, 8, 8))
+    };
+    draft.add((row(5, entry::TENSOR, "lm_head.weight", descriptor.to_fields()), Vec::new()));
+    draft.depend(Dependency::Entry(4));
+    // The same as if the representation were left out.
+    let mut plain = raw_tensor(6, "plain", &bytes);
+    plain.0.fields.set_varint(field::REPRESENTATION, true, 1);
+    draft.add(plain);
+    let hashed = ["embed.weight", "lm_head.weight", "plain"].map(|name| (name, 8, &bytes));
+    hash_bytes(&mut draft, 0, &hashed);
+    Vector::sound("aliases", "a tensor stored as the bytes of another, and one that says that it is plain", draft.finished(&Shell::default()))
+}
+
+fn names() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "m10"), model(1, "m9"), model(2, "m09")]);
+    let bytes = vec![0u8];
+    let all = ["", "layers.10.w", "layers.2.w", "layers.02.w", "läyers", "a/b c", "层.9", "A", "a\u{1}b"];
+    for (id, name) in (0u32..).zip(all) {
+        draft.add(raw_tensor(id, name, &bytes));
+    }
+    draft.add_of(1, raw_tensor(0, "x", &bytes));
+    draft.add_of(2, raw_tensor(0, "x", &bytes));
+    hash_bytes(&mut draft, 0, &all.map(|name| (name, 1, &bytes)));
+    hash_bytes(&mut draft, 1, &[("x", 1, &bytes)]);
+    hash_bytes(&mut draft, 2, &[("x", 1, &bytes)]);
+    Vector::sound("names", "natural order of assets and entries; names in many scripts, and an empty one", draft.finished(&Shell::default()))
+}
+
+fn records() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "with-records")]);
+    let bytes = b"data".to_vec();
+    draft.add(raw_tensor(0, "w", &bytes));
+    hash_bytes(&mut draft, 0, &[("w", 4, &bytes)]);
+    let bound = draft.page.assets[0].hash;
+    draft.add(record(1, "eval/2026-11", "json", bound, r#"{"perplexity":6.25}"#));
+    let mut required = record(2, "licence", "json", bound, r#""Apache-2.0""#);
+    required.0.critical = true;
+    draft.add(required);
+    let soft = TensorDescriptor { owner: Some(1), ..bytes_tensor(chunking(coding::RAW, 3, 3)) };
+    draft.add((row(3, entry::TENSOR, "eval/2026-11/scores", soft.to_fields()), vec![b"abc".to_vec()]));
+    Vector::sound("records", "an optional and a required record, and a record's tensor", draft.finished(&Shell::default()))
+}
+
+fn file_layouts() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "files")]);
+    let (a, b) = (b"aaaa".to_vec(), b"bb".to_vec());
+    draft.add(raw_tensor(10, "a", &a));
+    draft.add(raw_tensor(11, "b", &b));
+    hash_bytes(&mut draft, 0, &[("a", 4, &a), ("b", 2, &b)]);
+    draft.add(file(0, "config.json", file_layout::BYTES, b"{}"));
+    let json = r#"{ "b": {"dtype":"U8","shape":[2],"data_offsets":[0,2]}}"#;
+    let mut verbatim = Vec::new();
+    wire::put_varint(&mut verbatim, 1);
+    wire::put_svarint(&mut verbatim, 11);
+    verbatim.extend((json.len() as u64).to_le_bytes());
+    verbatim.extend(json.as_bytes());
+    draft.add(file(1, "odd/verbatim.safetensors", file_layout::SAFETENSORS_VERBATIM, &verbatim));
+    let mut rendered = vec![8];
+    wire::put_string(&mut rendered, r#"{"format":"pt"}"#);
+    wire::put_varint(&mut rendered, 2);
+    wire::put_svarint(&mut rendered, 11);
+    wire::put_svarint(&mut rendered, 10 - 12);
+    draft.add(file(2, "rendered.safetensors", file_layout::SAFETENSORS_RENDERED, &rendered));
+    Vector::sound("file_layouts", "files as bytes, with a verbatim and with a rendered safetensors header", draft.finished(&Shell::default()))
+}
