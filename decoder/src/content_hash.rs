@@ -70,7 +70,7 @@ pub fn content_hash<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> Result<Opti
 }
 
 /// BLAKE3 of an entry's content, read piece by piece.
-fn hash_content<S: ReadAt>(reader: &Reader<S>, entry: &Entry) -> Result<[u8; 32]> {
+pub(crate) fn hash_content<S: ReadAt>(reader: &Reader<S>, entry: &Entry) -> Result<[u8; 32]> {
     const PIECE: u64 = 8 << 20;
     let step = entry
         .chunking()

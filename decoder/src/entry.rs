@@ -54,6 +54,8 @@ impl Entry {
                     return Err(fail(FormatError::corrupt("alias", 0, why)));
                 }
             }
+            // The alias need not list its owner, whose own dependencies are followed all the same.
+            check_dependencies(&target, limits).map_err(fail)?;
             content = target;
         }
         // A table's content is its one raw chunk, as long as it is stored.

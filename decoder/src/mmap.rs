@@ -36,3 +36,23 @@ impl ReadAt for MappedFile {
         Some(&self.0)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_mapping_reads_as_the_file() {
+        let path = concat!(env!("CARGO_MANIFEST_DIR"), "/Cargo.toml");
+        let bytes = std::fs::read(path).unwrap();
+        // SAFETY: nothing writes to the manifest while this test runs.
+        let mapped = unsafe { MappedFile::open(&File::open(path).unwrap()) }.unwrap();
+        assert_eq!(mapped.size().unwrap(), bytes.len() as u64);
+        assert_eq!(mapped.as_slice(), Some(&bytes[..]));
+        let mut part = [0u8; 9];
+        mapped.read_exact_at(3, &mut part).unwrap();
+        assert_eq!(part, bytes[3..12]);
+        assert!(mapped.read_exact_at(bytes.len() as u64 - 8, &mut part).is_err());
+        assert!(mapped.read_exact_at(u64::MAX, &mut part).is_err());
+    }
+}

@@ -116,7 +116,6 @@ impl Opener {
             let first = 0..self.file_len.min(FIRST_READ);
             let bytes = match self.bytes(first) {
                 Ok(bytes) => bytes,
-                Err(wanted) if wanted.is_empty() => Arc::from([]),
                 Err(wanted) => return Ok(Step::Read(wanted)),
             };
             let preamble = Preamble::parse(&bytes)?;
@@ -261,13 +260,17 @@ impl Opener {
 
     /// Known bytes of `range`, or what to ask for.
     fn bytes(&self, range: Range<u64>) -> Wanted<Arc<[u8]>> {
+        // A slot or pointer may state a length of zero: there is nothing to ask for.
+        if range.is_empty() {
+            return Ok(Arc::from([]));
+        }
         for (have, bytes) in &self.known {
             if have.start <= range.start && range.end <= have.end {
                 let start = (range.start - have.start) as usize;
                 let end = (range.end - have.start) as usize;
                 return match bytes.get(start..end) {
-                    Some(part) if !range.is_empty() => Ok(part.into()),
-                    _ => Err(range),
+                    Some(part) => Ok(part.into()),
+                    None => Err(range),
                 };
             }
         }

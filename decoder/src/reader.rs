@@ -7,7 +7,7 @@ use crate::open::{Opener, Step, Warning};
 use crate::plan::{Plan, Planner};
 use crate::source::{ReadAt, fetch, slice};
 use crate::{DecodeError, Result};
-use mcodec_format::{Asset, FormatError, Limits, Page, registry};
+use mcodec_format::{Asset, EntryRow, FormatError, Limits, Page, registry};
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -258,13 +258,16 @@ impl<S: ReadAt> Reader<S> {
     fn part(&self, entry: &Entry, chunk: u64) -> Result<Entry> {
         let at = entry.content();
         let row = at.get();
-        let end = row.first_chunk.saturating_add(row.lengths.len() as u64);
-        if row.first_chunk <= chunk && chunk < end {
+        // A row without chunks is found under chunk 0, but does not hold it.
+        let holds =
+            |row: &EntryRow| chunk.checked_sub(row.first_chunk).is_some_and(|n| n < row.lengths.len() as u64);
+        if holds(row) {
             return Ok(entry.clone());
         }
         let asset = at.asset().name.clone();
         let found = self.drive(|| self.index.find(&asset, row.kind, &row.name, chunk))?;
-        let part = found.filter(|found| found.get().id == row.id && found.get().fields == row.fields);
+        let same = |found: &EntryRow| found.id == row.id && found.fields == row.fields;
+        let part = found.filter(|found| same(found.get()) && holds(found.get()));
         match part {
             Some(part) => Ok(entry.with_part(part)),
             None => Err(DecodeError::Entry {

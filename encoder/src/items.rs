@@ -129,6 +129,11 @@ pub(crate) fn encode_items(
     options: &EncodeOptions,
 ) -> Result<Vec<[u8; 32]>> {
     options.check()?;
+    // A zero byte divides the names of asset and entry in the keys of the index.
+    let bad = |i: &&Item<'_>| i.name.contains('\0') || i.name.len() as u64 > options.limits.name_bytes;
+    if let Some(item) = items.iter().find(bad) {
+        return Err(EncodeError::Request(format!("{:?} cannot be the name of an entry", item.name)));
+    }
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let pool =
         pool.map_err(|e| EncodeError::Request(format!("cannot start {} threads: {e}", options.threads)))?;

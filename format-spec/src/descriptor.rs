@@ -172,7 +172,7 @@ impl TensorDescriptor {
             None => None,
             Some(id) => Some(entry_id(id)?),
         };
-        let chunking = chunking(fields, byte_len, limits)?;
+        let chunking = chunking(fields, byte_len, representation != Representation::Plain, limits)?;
         Ok(Self { dtype, dtype_name, shape, representation, chunking, owner })
     }
 
@@ -269,15 +269,15 @@ fn stated_chunking(fields: &Fields, limits: &Limits) -> Result<Chunking> {
     let Some(byte_len) = fields.varint(WHAT, field::BYTE_LENGTH)?.filter(|&n| n < 1 << 63) else {
         return Err(FormatError::corrupt(WHAT, 0, "a byte length below 2^63 is missing"));
     };
-    chunking(fields, byte_len, limits)
+    chunking(fields, byte_len, false, limits)
 }
 
-fn chunking(fields: &Fields, byte_len: u64, limits: &Limits) -> Result<Chunking> {
+/// `aliased`: the entry has no chunks of its own.
+fn chunking(fields: &Fields, byte_len: u64, aliased: bool, limits: &Limits) -> Result<Chunking> {
     let id = fields.varint(WHAT, field::CODING)?.unwrap_or(coding::FIELDS);
     if registry::name_of(&coding::ALL, id).is_none() {
         return Err(unsupported(format!("coding {id}")));
     }
-    let aliased = fields.get(field::REPRESENTATION).is_some();
     let chunk_len = match fields.varint(WHAT, field::CHUNK_LENGTH)? {
         None => byte_len.max(1),
         Some(0) => return Err(FormatError::corrupt(WHAT, 0, "the chunk length is zero")),

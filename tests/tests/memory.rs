@@ -1,5 +1,4 @@
 //! Memory bounds, counted by the allocator. One test function: the count is the process's.
-#![allow(unsafe_code)]
 
 use mcodec_decode::{ReadOptions, Reader, verify};
 use mcodec_encode::{EncodeOptions, Output, encode_path, encode_stream};
@@ -7,44 +6,20 @@ use mcodec_format::Limits;
 use mcodec_tests::break_file::each_bit_flip;
 use mcodec_tests::files::{finished, options};
 use mcodec_tests::inputs::{Noise, safetensors, tensor};
-use std::alloc::{GlobalAlloc, Layout, System};
+use peak_alloc::PeakAlloc;
 use std::fs::File;
 use std::io::Write;
 use std::path::Path;
-use std::sync::atomic::{AtomicUsize, Ordering::Relaxed};
-
-struct Counter;
-
-static NOW: AtomicUsize = AtomicUsize::new(0);
-static PEAK: AtomicUsize = AtomicUsize::new(0);
-
-// SAFETY: hands everything to the system's allocator as it comes; only counts beside it.
-unsafe impl GlobalAlloc for Counter {
-    unsafe fn alloc(&self, layout: Layout) -> *mut u8 {
-        // SAFETY: the caller keeps `alloc`'s contract.
-        let at = unsafe { System.alloc(layout) };
-        if !at.is_null() {
-            let now = NOW.fetch_add(layout.size(), Relaxed) + layout.size();
-            PEAK.fetch_max(now, Relaxed);
-        }
-        at
-    }
-    unsafe fn dealloc(&self, at: *mut u8, layout: Layout) {
-        NOW.fetch_sub(layout.size(), Relaxed);
-        // SAFETY: the caller keeps `dealloc`'s contract.
-        unsafe { System.dealloc(at, layout) }
-    }
-}
 
 #[global_allocator]
-static COUNTER: Counter = Counter;
+static MEMORY: PeakAlloc = PeakAlloc;
 
 /// Bytes that `work` holds at most, beyond what is held before it.
 fn peak(work: impl FnOnce()) -> usize {
-    let before = NOW.load(Relaxed);
-    PEAK.store(before, Relaxed);
+    let before = MEMORY.current_usage();
+    MEMORY.reset_peak_usage();
     work();
-    PEAK.load(Relaxed) - before
+    MEMORY.peak_usage() - before
 }
 
 const MIB: usize = 1 << 20;

@@ -118,7 +118,8 @@ fn any_range_of_a_tensor_is_that_range_of_its_bytes() {
     let t = tensor("t", "F32", &[997, 331], noise.bytes(997 * 331 * 4));
     let mut options = EncodeOptions::default();
     options.chunk_len = 4096;
-    let path = finished(dir.path(), "t.safetensors", &safetensors(None, &[t.clone()]), None, &options);
+    let path =
+        finished(dir.path(), "t.safetensors", &safetensors(None, std::slice::from_ref(&t)), None, &options);
     let reader = open(&std::fs::read(&path).unwrap()).unwrap();
     let entry = reader.tensor("t", "t").unwrap();
     for _ in 0..300 {

@@ -66,7 +66,9 @@ impl Split {
         let unit_bits = element.unit_bits();
         if element.exponent().is_some() {
             if effort <= 1 {
-                return Self::float(element, 0).into_iter().collect();
+                // As many mantissa bits as surely leave few enough symbols for a table.
+                let top = if element == Element::F16 { 3 } else { 1 };
+                return Self::float(element, top).into_iter().collect();
             }
             let tops: &[u8] = if element == Element::F64 { &[4, 3, 2, 1, 0] } else { &[3, 2, 1, 0] };
             let mut splits: Vec<Self> = tops.iter().filter_map(|&top| Self::float(element, top)).collect();

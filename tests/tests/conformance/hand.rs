@@ -4,8 +4,8 @@ use mcodec_coding::Table;
 use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
 use mcodec_format::registry::{asset, coding, entry};
 use mcodec_format::{
-    Asset, Check, ChunkPlace, Chunking, Dependency, EntryRow, Fields, FileDescriptor, Layout, LeafPointer, Page,
-    Preamble, RecordDescriptor, Representation, Root, RootBody, Slot, SlotState, Tag, TensorDescriptor,
+    Asset, Check, ChunkPlace, Chunking, Dependency, EntryRow, Fields, FileDescriptor, Layout, LeafPointer,
+    Page, Preamble, RecordDescriptor, Representation, Root, RootBody, Slot, SlotState, Tag, TensorDescriptor,
     check_bytes, described_frame, pad_frame, registry::Dtype, wire,
 };
 
@@ -107,8 +107,7 @@ pub fn record(id: u32, name: &str, schema: &str, bound: [u8; 32], json: &str) ->
 }
 
 pub fn file(id: u32, name: &str, layout: u64, content: &[u8]) -> (EntryRow, Vec<Vec<u8>>) {
-    let descriptor =
-        FileDescriptor { layout, chunking: chunking(coding::RAW, content.len(), content.len()) };
+    let descriptor = FileDescriptor { layout, chunking: chunking(coding::RAW, content.len(), content.len()) };
     (row(id, entry::FILE, name, descriptor.to_fields()), vec![content.to_vec()])
 }
 
@@ -327,4 +326,27 @@ fn leaf_page(all: &Page, leaf: &Leaf) -> Page {
         page.rows.push(EntryRow { asset, ..row });
     }
     page
+}
+
+/// A streaming file: descriptors, chunks, then `extra` frames, the root and the trailer.
+pub fn streaming_file(mut draft: Draft, extra: &[u8]) -> Vec<u8> {
+    draft.sort();
+    draft.page.rows.iter_mut().for_each(|r| r.layout = Layout::Described);
+    let mut announced = draft.page.clone();
+    announced.rows.iter_mut().for_each(|r| r.lengths.clear());
+    announced.assets.iter_mut().for_each(|a| a.hash = [0; 32]);
+    let mut out = Shell::default().preamble.to_bytes().to_vec();
+    out.extend(described_frame(Tag::DESCRIPTORS, &announced.to_bytes(0)));
+    let data = draft.lay_out(out.len() as u64);
+    out.extend(data);
+    out.extend_from_slice(extra);
+    let body = RootBody::Inline(draft.page.clone());
+    let assets = draft.page.assets.len() as u64;
+    let root = Root { generation: 1, assets, data_base: 0, previous: None, fields: Fields::default(), body };
+    let frame = described_frame(Tag::ROOT, &root.to_bytes(0));
+    let (root_offset, root_len) = (out.len() as u64, frame.len() as u32);
+    out.extend(frame);
+    let committed = out.len() as u64 + 33;
+    out.extend(Slot { generation: 1, root_len, root_offset, committed }.to_trailer());
+    out
 }

@@ -1,8 +1,8 @@
 //! Sound files made by hand: every registered thing that a file of this version can hold.
 
 use crate::hand::{
-    Draft, Leaf, Shell, blob, bytes_tensor, chunking, fields_tensor, file, leafy_file, model, raw_tensor, record,
-    row, shared_payload, table, table_of,
+    Draft, Leaf, Shell, blob, bytes_tensor, chunking, fields_tensor, file, leafy_file, model, raw_tensor,
+    record, row, shared_payload, table, table_of,
 };
 use crate::vector::{Expect, Vector};
 use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
@@ -42,10 +42,7 @@ fn blob_of_two_chunks() -> Vector {
     let mut draft = Draft::of(vec![blob(0, "note.txt", content)]);
     let mut fields = file(0, "", file_layout::BYTES, content).0.fields;
     fields.set_varint(field::CHUNK_LENGTH, true, 32);
-    draft.add((
-        row(0, entry::FILE, "", fields),
-        vec![content[..32].to_vec(), content[32..].to_vec()],
-    ));
+    draft.add((row(0, entry::FILE, "", fields), vec![content[..32].to_vec(), content[32..].to_vec()]));
     Vector::sound("blob", "a blob of two raw chunks, indexed", draft.finished(&Shell::default()))
 }
 
@@ -81,7 +78,11 @@ fn dtypes() -> Vector {
     let list: Vec<_> =
         hashed.iter().map(|(n, d, b)| (n.as_str(), d.dtype_name.as_str(), &d.shape[..], &b[..])).collect();
     draft.hash(0, &list);
-    Vector::sound("dtypes", "a tensor of every element type, and of an opaque one", draft.finished(&Shell::default()))
+    Vector::sound(
+        "dtypes",
+        "a tensor of every element type, and of an opaque one",
+        draft.finished(&Shell::default()),
+    )
 }
 
 fn field_modes() -> Vector {
@@ -106,7 +107,14 @@ fn field_modes() -> Vector {
         ("wide", coded(64, &[field(64, FieldCode::Packed)]), &bytes),
         (
             "mixed",
-            coded(32, &[field(1, FieldCode::Packed), field(7, FieldCode::Zstd { level: 1 }), field(24, FieldCode::Packed)]),
+            coded(
+                32,
+                &[
+                    field(1, FieldCode::Packed),
+                    field(7, FieldCode::Zstd { level: 1 }),
+                    field(24, FieldCode::Packed),
+                ],
+            ),
             &bytes,
         ),
     ];
@@ -122,7 +130,11 @@ fn field_modes() -> Vector {
     draft.add(raw_tensor(20, "raw", &bytes));
     hashed.push(("raw", 240, &bytes));
     hash_bytes(&mut draft, 0, &hashed);
-    Vector::sound("field_modes", "every mode of coding `fields`, the stored unit, units of 8 to 64 bits", draft.finished(&Shell::default()))
+    Vector::sound(
+        "field_modes",
+        "every mode of coding `fields`, the stored unit, units of 8 to 64 bits",
+        draft.finished(&Shell::default()),
+    )
 }
 
 /// Sets the content hash of a model whose tensors are of bytes, of one dimension.
@@ -137,9 +149,11 @@ fn row_layouts() -> Vector {
     draft.aligned = true;
     let mut hashed = Vec::new();
     let bytes = Noise(3).bytes(300);
-    for (id, (name, layout)) in
-        (0u32..).zip([("described", Layout::Described), ("gathered", Layout::Gathered), ("indexed", Layout::Indexed)])
-    {
+    for (id, (name, layout)) in (0u32..).zip([
+        ("described", Layout::Described),
+        ("gathered", Layout::Gathered),
+        ("indexed", Layout::Indexed),
+    ]) {
         let descriptor = bytes_tensor(chunking(coding::RAW, 128, 300));
         let row = EntryRow { layout, ..row(id, entry::TENSOR, name, descriptor.to_fields()) };
         draft.add((row, bytes.chunks(128).map(<[u8]>::to_vec).collect()));
@@ -150,7 +164,11 @@ fn row_layouts() -> Vector {
     let nothing = Vec::new();
     hashed.push(("nothing", 0, &nothing));
     hash_bytes(&mut draft, 0, &hashed);
-    Vector::sound("row_layouts", "I, G (aligned by a pad frame) and C frames, and an entry without chunks", draft.finished(&Shell::default()))
+    Vector::sound(
+        "row_layouts",
+        "I, G (aligned by a pad frame) and C frames, and an entry without chunks",
+        draft.finished(&Shell::default()),
+    )
 }
 
 fn long_chunk() -> Vector {
@@ -158,7 +176,11 @@ fn long_chunk() -> Vector {
     let bytes = vec![3u8; 4096];
     draft.add(raw_tensor(0, "eight", &bytes));
     hash_bytes(&mut draft, 0, &[("eight", 4096, &bytes)]);
-    Vector::sound("long_chunk", "a payload of 4096 bytes carries 8 bytes of its check", draft.finished(&Shell::default()))
+    Vector::sound(
+        "long_chunk",
+        "a payload of 4096 bytes carries 8 bytes of its check",
+        draft.finished(&Shell::default()),
+    )
 }
 
 fn parts_and_copies() -> Vector {
@@ -184,11 +206,8 @@ fn parts_and_copies() -> Vector {
         owned: owned.to_vec(),
         copies: copies.to_vec(),
     };
-    let leaves = [
-        leaf(b"", 0, &[0], &[2]),
-        leaf(b"parts\0a", 1, &[1], &[2]),
-        leaf(b"parts\0b", 0, &[2, 3], &[]),
-    ];
+    let leaves =
+        [leaf(b"", 0, &[0], &[2]), leaf(b"parts\0a", 1, &[1], &[2]), leaf(b"parts\0b", 0, &[2, 3], &[])];
     Vector::sound(
         "parts_and_copies",
         "three leaves: an entry cut between two of them, each with a copy of the table's row that the third owns",
@@ -211,7 +230,8 @@ fn dependencies() -> Vector {
     }
     hash_bytes(&mut draft, 0, &[("other-asset", 64, &bytes), ("other-file", 64, &bytes)]);
     hash_bytes(&mut draft, 1, &[("same-asset", 64, &bytes)]);
-    let expect = Expect { entries: &[("other-file", "needs the file with content hash eeee")], ..Expect::default() };
+    let expect =
+        Expect { entries: &[("other-file", "needs the file with content hash eeee")], ..Expect::default() };
     Vector::opens(
         "dependencies",
         "shared tables of the same asset, another asset, and another file (which is not at hand)",
@@ -257,7 +277,11 @@ fn aliases() -> Vector {
     draft.add(plain);
     let hashed = ["embed.weight", "lm_head.weight", "plain"].map(|name| (name, 8, &bytes));
     hash_bytes(&mut draft, 0, &hashed);
-    Vector::sound("aliases", "a tensor stored as the bytes of another, and one that says that it is plain", draft.finished(&Shell::default()))
+    Vector::sound(
+        "aliases",
+        "a tensor stored as the bytes of another, and one that says that it is plain",
+        draft.finished(&Shell::default()),
+    )
 }
 
 fn names() -> Vector {
@@ -272,7 +296,11 @@ fn names() -> Vector {
     hash_bytes(&mut draft, 0, &all.map(|name| (name, 1, &bytes)));
     hash_bytes(&mut draft, 1, &[("x", 1, &bytes)]);
     hash_bytes(&mut draft, 2, &[("x", 1, &bytes)]);
-    Vector::sound("names", "natural order of assets and entries; names in many scripts, and an empty one", draft.finished(&Shell::default()))
+    Vector::sound(
+        "names",
+        "natural order of assets and entries; names in many scripts, and an empty one",
+        draft.finished(&Shell::default()),
+    )
 }
 
 fn records() -> Vector {
@@ -287,7 +315,11 @@ fn records() -> Vector {
     draft.add(required);
     let soft = TensorDescriptor { owner: Some(1), ..bytes_tensor(chunking(coding::RAW, 3, 3)) };
     draft.add((row(3, entry::TENSOR, "eval/2026-11/scores", soft.to_fields()), vec![b"abc".to_vec()]));
-    Vector::sound("records", "an optional and a required record, and a record's tensor", draft.finished(&Shell::default()))
+    Vector::sound(
+        "records",
+        "an optional and a required record, and a record's tensor",
+        draft.finished(&Shell::default()),
+    )
 }
 
 fn file_layouts() -> Vector {
@@ -310,5 +342,9 @@ fn file_layouts() -> Vector {
     wire::put_svarint(&mut rendered, 11);
     wire::put_svarint(&mut rendered, 10 - 12);
     draft.add(file(2, "rendered.safetensors", file_layout::SAFETENSORS_RENDERED, &rendered));
-    Vector::sound("file_layouts", "files as bytes, with a verbatim and with a rendered safetensors header", draft.finished(&Shell::default()))
+    Vector::sound(
+        "file_layouts",
+        "files as bytes, with a verbatim and with a rendered safetensors header",
+        draft.finished(&Shell::default()),
+    )
 }

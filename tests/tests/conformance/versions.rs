@@ -16,9 +16,24 @@ pub fn all() -> Vec<Vector> {
         critical_asset_field(),
         required_schema(),
         record_of_another_hash(),
-        refused_preamble("v_major_2", "major version 2", |p| (p.major, p.reader_minor) = (2, 3), "needs a reader of version 2.3"),
-        refused_preamble("v_least_minor", "least minor version above this one", |p| (p.minor, p.reader_minor) = (4, 2), "needs a reader of version 1.2"),
-        refused_preamble("v_required_feature", "an unknown required feature", |p| p.required = 1 << 9, "required feature bit 9"),
+        refused_preamble(
+            "v_major_2",
+            "major version 2",
+            |p| (p.major, p.reader_minor) = (2, 3),
+            "needs a reader of version 2.3",
+        ),
+        refused_preamble(
+            "v_least_minor",
+            "least minor version above this one",
+            |p| (p.minor, p.reader_minor) = (4, 2),
+            "needs a reader of version 1.2",
+        ),
+        refused_preamble(
+            "v_required_feature",
+            "an unknown required feature",
+            |p| p.required = 1 << 9,
+            "required feature bit 9",
+        ),
     ]
 }
 
@@ -57,7 +72,12 @@ fn newer_minor() -> Vector {
     shell.root_fields.set(3, false, b"made elsewhere".to_vec());
     let expect = Expect {
         warnings: &["format version 1.1", "optional feature bit 5"],
-        unknown: &["format version 1.1", "optional feature bit 5", "field 900 of \"good\"", "\"sketch\" of kind 31"],
+        unknown: &[
+            "format version 1.1",
+            "optional feature bit 5",
+            "field 900 of \"good\"",
+            "\"sketch\" of kind 31",
+        ],
         entries: &[("sketch", "entry kind 31")],
         ..Expect::default()
     };
@@ -86,7 +106,13 @@ fn unknown_parts() -> Vector {
     row.fields.set_varint(field::FILE_LAYOUT, true, 5);
     draft.add((row, payloads));
     let expect = Expect {
-        unknown: &["representation 77", "coding 9", "dtype 99", "critical descriptor field 120", "file layout 5"],
+        unknown: &[
+            "representation 77",
+            "coding 9",
+            "dtype 99",
+            "critical descriptor field 120",
+            "file layout 5",
+        ],
         entries: &[
             ("representation", "representation 77"),
             ("coding", "coding 9"),
@@ -107,12 +133,14 @@ fn unknown_parts() -> Vector {
 fn unknown_mode() -> Vector {
     let mut draft = good("mode");
     draft.add(crate::hand::fields_tensor(1, "mode", 4, vec![8, 1, 8, 17, 0]));
-    let expect = Expect {
-        damage: &["field mode 17"],
-        entries: &[("mode", "field mode 17")],
-        ..Expect::default()
-    };
-    Vector::opens("v_unknown_mode", "a chunk with a field of unknown mode", draft.finished(&Shell::default()), expect)
+    let expect =
+        Expect { damage: &["field mode 17"], entries: &[("mode", "field mode 17")], ..Expect::default() };
+    Vector::opens(
+        "v_unknown_mode",
+        "a chunk with a field of unknown mode",
+        draft.finished(&Shell::default()),
+        expect,
+    )
 }
 
 fn unknown_asset_kinds() -> Vector {
@@ -128,7 +156,12 @@ fn unknown_asset_kinds() -> Vector {
         assets: &[("critical", "asset kind 40")],
         ..Expect::default()
     };
-    Vector::opens("v_asset_kinds", "assets of unknown kind beside a readable model", draft.finished(&Shell::default()), expect)
+    Vector::opens(
+        "v_asset_kinds",
+        "assets of unknown kind beside a readable model",
+        draft.finished(&Shell::default()),
+        expect,
+    )
 }
 
 fn critical_entry_kind() -> Vector {
@@ -153,7 +186,12 @@ fn critical_asset_field() -> Vector {
     let mut draft = good("fields");
     draft.page.assets[0].fields.set(90, true, vec![1]);
     let expect = Expect { assets: &[("fields", "critical asset field 90")], ..Expect::default() };
-    Vector::opens("v_critical_asset_field", "an asset with an unknown critical field", draft.finished(&Shell::default()), expect)
+    Vector::opens(
+        "v_critical_asset_field",
+        "an asset with an unknown critical field",
+        draft.finished(&Shell::default()),
+        expect,
+    )
 }
 
 fn required_schema() -> Vector {
@@ -165,7 +203,12 @@ fn required_schema() -> Vector {
         assets: &[("required", "schema \"example.org/schedule\" of required record \"schedule\"")],
         ..Expect::default()
     };
-    Vector::opens("v_required_schema", "a required record of unknown schema: the asset is listed, not decoded", draft.finished(&Shell::default()), expect)
+    Vector::opens(
+        "v_required_schema",
+        "a required record of unknown schema: the asset is listed, not decoded",
+        draft.finished(&Shell::default()),
+        expect,
+    )
 }
 
 fn record_of_another_hash() -> Vector {
@@ -177,5 +220,10 @@ fn record_of_another_hash() -> Vector {
         entries: &[("stale", "bound to content hash 1111")],
         ..Expect::default()
     };
-    Vector::opens("x_record_hash", "a record that is bound to another content hash", draft.finished(&Shell::default()), expect)
+    Vector::opens(
+        "x_record_hash",
+        "a record that is bound to another content hash",
+        draft.finished(&Shell::default()),
+        expect,
+    )
 }

@@ -1,0 +1,127 @@
+//! Which registered ids the vectors have, by their twins.
+
+use mcodec_format::Tag;
+use mcodec_format::registry::{self, Named};
+use serde_json::Value;
+use std::collections::BTreeSet;
+
+/// Tables of named ids, by the headings of `REGISTRY.md`.
+pub fn named_tables() -> [(&'static str, &'static [Named]); 9] {
+    [
+        ("Asset kinds", &registry::asset::ALL),
+        ("Entry kinds", &registry::entry::ALL),
+        ("Representations", &registry::representation::ALL),
+        ("Codings", &registry::coding::ALL),
+        ("Field modes", &registry::FIELD_MODES),
+        ("File layouts", &registry::file_layout::ALL),
+        ("Dependency kinds", &registry::DEPENDENCY_KINDS),
+        ("Required features", &registry::REQUIRED_FEATURES),
+        ("Optional features", &registry::OPTIONAL_FEATURES),
+    ]
+}
+
+/// Frame tags, in the order of `REGISTRY.md`.
+pub const TAGS: [(Tag, &str); 8] = [
+    (Tag::ROOT, "R"),
+    (Tag::LEAF, "L"),
+    (Tag::DESCRIPTORS, "D"),
+    (Tag::CHUNK, "C"),
+    (Tag::INDEXED, "I"),
+    (Tag::GATHERED, "G"),
+    (Tag::PAD, "P"),
+    (Tag::TRAILER, "T"),
+];
+
+/// Ids (and other things that must be shown) of which no readable vector has any.
+pub fn missing(twins: &[Value]) -> Vec<String> {
+    let mut have = BTreeSet::new();
+    for twin in twins.iter().filter(|t| t["refused"].is_null()) {
+        collect(twin, &mut have);
+    }
+    let mut wanted: Vec<String> = Vec::new();
+    let mut want = |heading: &str, name: &str| wanted.push(format!("{heading}: {name}"));
+    for (heading, table) in named_tables() {
+        table.iter().for_each(|n| want(heading, n.name));
+    }
+    TAGS.iter().for_each(|t| want("Frame tags", t.1));
+    ["indexed", "gathered", "described"].iter().for_each(|l| want("Row layouts", l));
+    registry::DTYPES.iter().for_each(|d| want("Element types", d.name));
+    want("Element types", "opaque");
+    registry::field::ALL.iter().for_each(|f| want("Entry descriptor fields", f.1));
+    registry::SCHEMAS.iter().for_each(|s| want("Record schemas", s));
+    want("Asset fields", "1");
+    for other in ["0", "8", "16", "32", "64"] {
+        want("Units", other);
+    }
+    for other in ["slot A", "slot B", "trailer", "root at 96"] {
+        want("Generations", other);
+    }
+    for other in ["generation 1", "generation 2", "inline", "leaves", "parts", "check of 4", "check of 8"] {
+        want("Forms", other);
+    }
+    wanted.retain(|w| !have.contains(w));
+    wanted
+}
+
+fn list(value: &Value) -> &[Value] {
+    value.as_array().map(Vec::as_slice).unwrap_or_default()
+}
+
+fn collect(twin: &Value, have: &mut BTreeSet<String>) {
+    let mut add = |heading: &str, name: &Value| {
+        have.insert(format!("{heading}: {}", name.as_str().map_or_else(|| name.to_string(), str::to_owned)));
+    };
+    add("Generations", &twin["found_by"]);
+    add("Forms", &Value::from(format!("generation {}", twin["root"]["generation"])));
+    add("Forms", &Value::from(if list(&twin["root"]["leaves"]).is_empty() { "inline" } else { "leaves" }));
+    list(&twin["frames"]).iter().for_each(|f| add("Frame tags", &f[0]));
+    for (heading, table, bits) in [
+        ("Required features", &registry::REQUIRED_FEATURES[..], &twin["preamble"]["required"]),
+        ("Optional features", &registry::OPTIONAL_FEATURES[..], &twin["preamble"]["optional"]),
+    ] {
+        let set = |n: &&Named| bits.as_u64().unwrap_or(0) >> n.id & 1 == 1;
+        table.iter().filter(set).for_each(|n| add(heading, &n.name.into()));
+    }
+    for asset in list(&twin["assets"]).iter().filter(|a| a["refused"].is_null()) {
+        add("Asset kinds", &asset["kind"]);
+        if !asset["source"].is_null() {
+            add("Asset fields", &"1".into());
+        }
+    }
+    for entry in list(&twin["entries"]) {
+        collect_entry(entry, &mut add);
+    }
+}
+
+fn collect_entry(entry: &Value, add: &mut impl FnMut(&str, &Value)) {
+    list(&entry["dependencies"]).iter().for_each(|d| add("Dependency kinds", &d["kind"]));
+    if !entry["refused"].is_null() {
+        return;
+    }
+    add("Entry kinds", &entry["kind"]);
+    let descriptor = &entry["descriptor"];
+    for name in descriptor.as_object().into_iter().flat_map(|d| d.keys()) {
+        add("Entry descriptor fields", &name.as_str().into());
+    }
+    add("Element types", &descriptor["dtype"]);
+    add("File layouts", &descriptor["layout"]);
+    if entry["kind"] == "file" && descriptor["layout"].is_null() {
+        add("File layouts", &"bytes".into());
+    }
+    add("Record schemas", &descriptor["schema"]);
+    add("Representations", &descriptor["representation"][0]);
+    add("Codings", &descriptor["coding"]);
+    if list(&entry["parts"]).len() > 1 {
+        add("Forms", &"parts".into());
+    }
+    for part in list(&entry["parts"]) {
+        for chunk in list(&part["chunks"]) {
+            add("Row layouts", &part["layout"]);
+            add("Forms", &Value::from(format!("check of {}", chunk["check_bytes"])));
+            let Some((unit, fields)) = list(&chunk["fields"]).split_first() else { continue };
+            add("Codings", &"fields".into());
+            add("Units", unit);
+            fields.iter().for_each(|f| add("Field modes", &f[1]));
+        }
+    }
+}
