@@ -13,6 +13,7 @@ from pathlib import Path
 
 from blake3 import blake3
 
+sys.dont_write_bytecode = True  # no __pycache__ in the tree
 from independent_coding import (Cursor, Refused, Unsupported, decode_chunk, field_modes, natural, need, parse_fields, unknown_fields,
                                 varint_length, xxh3, zstd)
 

@@ -25,6 +25,9 @@ impl<'a> Fetched<'a> {
     }
 
     fn get(&self, range: &Range<u64>) -> Result<&[u8]> {
+        if range.is_empty() {
+            return Ok(&[]);
+        }
         let at = self.parts.partition_point(|(o, _)| *o <= range.start);
         at.checked_sub(1)
             .and_then(|i| self.parts.get(i))

@@ -29,23 +29,23 @@ impl Entry {
         let descriptor = EntryDescriptor::parse(row.kind, &row.fields, limits).map_err(fail)?;
         let mut content = at.clone();
         let mut chunking = descriptor.chunking();
-        if let EntryDescriptor::Tensor(TensorDescriptor {
-            representation: Representation::Alias(id),
-            shape,
-            dtype,
-            ..
-        }) = &descriptor
+        if let EntryDescriptor::Tensor(alias) = &descriptor
+            && let Representation::Alias(id) = alias.representation
         {
-            let target = row_of(&at, &Dependency::Entry(*id)).ok_or_else(|| {
-                fail(FormatError::corrupt("alias", 0, format!("entry {id}, its owner, is not in the leaf")))
+            let owner = Dependency::Entry(id);
+            let target = row_of(&at, &owner).filter(|_| row.dependencies.first() == Some(&owner));
+            let target = target.ok_or_else(|| {
+                let why = format!("entry {id}, its owner, is not its first dependency");
+                fail(FormatError::corrupt("alias", 0, why))
             })?;
             let owner =
                 EntryDescriptor::parse(target.get().kind, &target.get().fields, limits).map_err(fail)?;
             match &owner {
                 EntryDescriptor::Tensor(t)
                     if t.representation == Representation::Plain
-                        && t.shape == *shape
-                        && t.dtype == *dtype =>
+                        && t.shape == alias.shape
+                        && (t.dtype, &t.dtype_name) == (alias.dtype, &alias.dtype_name)
+                        && t.chunking.byte_len == alias.chunking.byte_len =>
                 {
                     chunking = Some(t.chunking);
                 }
@@ -54,8 +54,6 @@ impl Entry {
                     return Err(fail(FormatError::corrupt("alias", 0, why)));
                 }
             }
-            // The alias need not list its owner, whose own dependencies are followed all the same.
-            check_dependencies(&target, limits).map_err(fail)?;
             content = target;
         }
         // A table's content is its one raw chunk, as long as it is stored.
@@ -149,10 +147,10 @@ impl Entry {
         &self.content
     }
 
-    /// The same entry with another part of its rows.
-    #[must_use]
-    pub(crate) fn with_part(&self, part: RowRef) -> Self {
-        Self { content: part, ..self.clone() }
+    /// The same entry with another part of its rows, which may lie in another leaf.
+    pub(crate) fn with_part(&self, part: RowRef, limits: &Limits) -> Result<Self> {
+        check_dependencies(&part, limits).map_err(|source| named(part.get(), source))?;
+        Ok(Self { content: part, ..self.clone() })
     }
 
     /// The bytes of rows `rows` (half-open, of the first dimension) of a tensor.
@@ -196,6 +194,9 @@ fn named(row: &EntryRow, source: FormatError) -> DecodeError {
     DecodeError::Entry { kind, name: row.name.clone(), source }
 }
 
+/// Edges of a path of dependencies (SPEC section 4.2).
+const MAX_DEPTH: usize = 8;
+
 /// Walks the dependencies of an entry: all within the leaf (or in other files), no cycle, bounded depth.
 fn check_dependencies(at: &RowRef, limits: &Limits) -> Result<(), FormatError> {
     let corrupt = |why: String| FormatError::corrupt("dependencies", 0, why);
@@ -216,6 +217,9 @@ fn check_dependencies(at: &RowRef, limits: &Limits) -> Result<(), FormatError> {
             row_of(row, dependency).ok_or_else(|| corrupt(format!("{dependency:?} is not in the leaf")))?;
         if open.iter().any(|(row, _)| row.row == target.row) {
             return Err(corrupt(format!("{:?} depends on itself", target.get().name)));
+        }
+        if open.len() > MAX_DEPTH {
+            return Err(corrupt(format!("a path of more than {MAX_DEPTH} edges")));
         }
         Limits::check("depth of dependencies", open.len() as u64, limits.dependency_depth)?;
         open.push((target, 0));

@@ -79,7 +79,7 @@ impl DecodeError {
                     FormatError::Check { .. } | FormatError::Corrupt { .. } | FormatError::Truncated { .. }
                 )
             }
-            Self::Coding { .. } => true,
+            Self::Coding { source, .. } => !matches!(source, CodingError::Unsupported { .. }),
             _ => false,
         }
     }

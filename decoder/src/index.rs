@@ -2,7 +2,9 @@
 
 use crate::open::{Warning, leaf_page};
 use crate::{DecodeError, Result};
-use mcodec_format::{FormatError, Limits, Page, Preamble, Root, RootBody, Slot, compare_keys, leaf_of};
+use mcodec_format::{
+    EntryRow, FormatError, LeafPointer, Limits, Page, Preamble, Root, RootBody, Slot, compare_keys, leaf_of,
+};
 use std::cmp::Ordering;
 use std::ops::Range;
 use std::sync::{Arc, OnceLock};
@@ -72,10 +74,14 @@ impl Index {
         if let RootBody::Inline(page) = &mut root.body {
             let page = std::mem::take(page);
             check_extents(&page, slot.committed)?;
+            check_keys(&page, &[], 0)?;
             _ = leaves[0].set(Arc::new(page));
         }
         for (i, page) in own {
             check_extents(&page, slot.committed)?;
+            if let RootBody::Leaves(pointers) = &root.body {
+                check_keys(&page, pointers, i)?;
+            }
             _ = leaves[i].set(Arc::new(page));
         }
         Ok(Self { preamble, slot, file_len, root, leaves, warnings, limits })
@@ -150,6 +156,9 @@ impl Index {
         let base = if based { self.root.data_base } else { 0 };
         let page = leaf_page(frame, need.range.start, base, &self.limits)?;
         check_extents(&page, self.slot.committed)?;
+        if let RootBody::Leaves(pointers) = &self.root.body {
+            check_keys(&page, pointers, need.leaf)?;
+        }
         match self.leaves.get(need.leaf) {
             Some(cell) => Ok(Arc::clone(cell.get_or_init(|| Arc::new(page)))),
             None => Err(DecodeError::Request(format!("there is no leaf {}", need.leaf))),
@@ -206,6 +215,30 @@ fn covers(row: &mcodec_format::EntryRow, chunk: u64) -> bool {
 
 fn key(asset: &str, entry: &str) -> Vec<u8> {
     [asset.as_bytes(), &[0], entry.as_bytes()].concat()
+}
+
+/// The keys of leaf `leaf` must lie between its separator and the next one, and its first row begin where its pointer says.
+fn check_keys(page: &Page, pointers: &[LeafPointer], leaf: usize) -> Result<(), FormatError> {
+    let key_of = |row: &EntryRow| key(page.asset_of(row).map_or("", |a| &a.name), &row.name);
+    let mut owned = page.rows.iter().filter(|row| !row.copy);
+    let Some(first) = owned.next() else { return Ok(()) };
+    let last = owned.next_back().unwrap_or(first);
+    let pointer = pointers.get(leaf);
+    let begins = pointer.is_none_or(|p| compare_keys(&p.separator, &key_of(first)) != Ordering::Greater);
+    let ends = pointers.get(leaf + 1).is_none_or(|next| match compare_keys(&key_of(last), &next.separator) {
+        Ordering::Less => true,
+        Ordering::Equal => next.first_chunk > 0,
+        Ordering::Greater => false,
+    });
+    if !begins || !ends || first.first_chunk != pointer.map_or(0, |p| p.first_chunk) {
+        let offset = pointer.map_or(0, |p| p.offset);
+        return Err(FormatError::corrupt(
+            "leaf page",
+            offset,
+            "its keys are not those that its pointer promises",
+        ));
+    }
+    Ok(())
 }
 
 /// A row must lie within the committed bytes, after the preamble.

@@ -200,6 +200,10 @@ impl Opener {
             Ok(root) => root,
             Err(fault) => return Ok(Err(fault)),
         };
+        if root.generation != slot.generation {
+            let why = format!("it is of generation {}, not {}", root.generation, slot.generation);
+            return Ok(Err(FormatError::corrupt("root page", slot.root_offset, why)));
+        }
         let own = match self.own_leaves(&root)? {
             Ok(own) => own,
             Err(fault) => return Ok(Err(fault)),

@@ -89,6 +89,8 @@ impl Planner {
                 wanted.push(span.check.clone());
             }
         }
+        // A gathered chunk of no bytes has an empty place.
+        wanted.retain(|r| !r.is_empty());
         wanted.sort_unstable_by_key(|r| (r.start, r.end));
         let mut reads: Vec<Range<u64>> = Vec::new();
         for range in wanted {

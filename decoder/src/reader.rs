@@ -162,7 +162,7 @@ impl<S: ReadAt> Reader<S> {
         let name = match name {
             Some(name) => name,
             None => {
-                only = self.drive(|| self.index.only_asset())?;
+                only = self.only_asset()?;
                 only.as_deref().ok_or_else(|| self.ambiguous())?
             }
         };
@@ -172,6 +172,14 @@ impl<S: ReadAt> Reader<S> {
             }
         }
         Err(DecodeError::NotFound { what: "asset", name: name.to_owned(), hint: self.asset_hint() })
+    }
+
+    /// The name of the only asset, if there is only one; the first read tells it, except of an empty file.
+    ///
+    /// # Errors
+    /// If the index cannot be read.
+    pub fn only_asset(&self) -> Result<Option<String>> {
+        self.drive(|| self.index.only_asset())
     }
 
     fn ambiguous(&self) -> DecodeError {
@@ -269,7 +277,7 @@ impl<S: ReadAt> Reader<S> {
         let same = |found: &EntryRow| found.id == row.id && found.fields == row.fields;
         let part = found.filter(|found| same(found.get()) && holds(found.get()));
         match part {
-            Some(part) => Ok(entry.with_part(part)),
+            Some(part) => entry.with_part(part, self.limits()),
             None => Err(DecodeError::Entry {
                 kind: entry.kind_name(),
                 name: entry.name().to_owned(),

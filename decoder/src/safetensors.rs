@@ -1,5 +1,7 @@
 //! How a safetensors file is kept in a `file` entry (SPEC 5.4, layouts 1 and 2), and how its header is written again.
 
+use mcodec_format::FormatError;
+use mcodec_format::wire::{self, Parse, put_svarint, put_varint};
 use std::cmp::Ordering;
 use std::io::Write as _;
 
@@ -9,8 +11,6 @@ pub const LAYOUT_VERBATIM: u8 = 1;
 pub const LAYOUT_RENDERED: u8 = 2;
 /// Longest path of a `file` entry, in bytes.
 pub const MAX_PATH_LEN: usize = 4096;
-
-const MAX_VARINT_LEN: usize = 10;
 
 /// Why the content of a `file` entry, or a header to be rendered, is refused.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -248,21 +248,12 @@ impl Layout {
     }
 }
 
-fn put_varint(out: &mut Vec<u8>, mut value: u64) {
-    while value >= 0x80 {
-        out.push((value & 0x7F) as u8 | 0x80);
-        value >>= 7;
-    }
-    out.push(value as u8);
-}
-
 fn put_ids(out: &mut Vec<u8>, ids: &[u32]) {
     put_varint(out, ids.len() as u64);
     let mut expected = 0i64;
     for id in ids {
         let id = i64::from(*id);
-        let difference = id - expected;
-        put_varint(out, ((difference << 1) ^ (difference >> 63)) as u64);
+        put_svarint(out, id - expected);
         expected = id + 1;
     }
 }
@@ -284,26 +275,22 @@ impl<'a> Input<'a> {
     }
 
     fn varint(&mut self) -> Result<u64, LayoutError> {
-        let offset = self.at;
-        let mut value = 0u64;
-        for i in 0..MAX_VARINT_LEN {
-            let byte = self.byte()?;
-            let group = u64::from(byte & 0x7F);
-            if i == MAX_VARINT_LEN - 1 && group > 1 {
-                return Err(LayoutError::Invalid { offset, reason: "an integer over 64 bits" });
+        self.integer(wire::varint)
+    }
+
+    fn integer<T>(&mut self, parse: impl Fn(&'a [u8]) -> Parse<'a, T>) -> Result<T, LayoutError> {
+        let input = self.rest();
+        match wire::finish("file layout", input, parse(input)) {
+            Ok((rest, value)) => {
+                self.at += input.len() - rest.len();
+                Ok(value)
             }
-            value |= group << (7 * i);
-            if byte < 0x80 {
-                if byte == 0 && i > 0 {
-                    return Err(LayoutError::Invalid {
-                        offset,
-                        reason: "an integer that is not in its shortest form",
-                    });
-                }
-                return Ok(value);
-            }
+            Err(FormatError::Truncated { .. }) => Err(LayoutError::Truncated { offset: self.bytes.len() }),
+            Err(_) => Err(LayoutError::Invalid {
+                offset: self.at,
+                reason: "an integer over 64 bits or not in its shortest form",
+            }),
         }
-        Err(LayoutError::Invalid { offset, reason: "an integer over 64 bits" })
     }
 
     fn string(&mut self) -> Result<&'a str, LayoutError> {
@@ -330,8 +317,7 @@ impl<'a> Input<'a> {
         let mut expected = 0i64;
         for _ in 0..count {
             let offset = self.at;
-            let raw = self.varint()?;
-            let difference = (raw >> 1) as i64 ^ -((raw & 1) as i64);
+            let difference = self.integer(wire::svarint)?;
             let id = expected
                 .checked_add(difference)
                 .and_then(|id| u32::try_from(id).ok())

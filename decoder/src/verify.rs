@@ -5,8 +5,8 @@ use crate::index::RowRef;
 use crate::source::{fetch, slice};
 use crate::{DecodeError, ReadAt, Reader, Result, Warning, check_record, content_hash};
 use mcodec_format::{
-    Asset, ChunkSpan, FormatError, FrameHead, LEAF_MAX, Layout, Limits, PREAMBLE_LEN, Page, Root, RootBody,
-    Tag, registry,
+    Asset, ChunkSpan, EntryDescriptor, FormatError, FrameHead, LEAF_MAX, Layout, Limits, PREAMBLE_LEN, Page,
+    Root, RootBody, Tag, registry,
 };
 use std::collections::BTreeMap;
 use std::ops::Range;
@@ -50,6 +50,18 @@ impl VerifyReport {
     }
 }
 
+impl VerifyReport {
+    /// Notes why an entry cannot be read: as damage, or as something that this reader cannot judge.
+    fn fault(&mut self, entry: &str, e: DecodeError) -> Result<()> {
+        match e {
+            e @ DecodeError::Io { .. } => return Err(e),
+            e if e.is_damage() => self.add(None, Some(entry), e),
+            e => self.unknown.push(Unknown { what: e.to_string() }),
+        }
+        Ok(())
+    }
+}
+
 /// A run of bytes that some generation's index says is there.
 struct Extent {
     end: u64,
@@ -62,6 +74,9 @@ struct Extent {
 /// Only if the file cannot be read; damage is in the report.
 pub fn verify<S: ReadAt>(reader: &Reader<S>, deep: bool) -> Result<VerifyReport> {
     let mut report = VerifyReport::default();
+    for field in reader.index().root().fields.iter() {
+        report.unknown.push(Unknown { what: format!("field {} of the file", field.id) });
+    }
     for warning in reader.warnings() {
         match warning {
             Warning::UnknownFeature(_) | Warning::NewerMinor(_) => {
@@ -115,6 +130,11 @@ fn extents<S: ReadAt>(reader: &Reader<S>, report: &mut VerifyReport) -> Result<B
                 previous = None;
             }
         }
+    }
+    let starts = all.iter().zip(all.keys().skip(1));
+    for ((_, extent), &next) in starts.filter(|((_, extent), next)| extent.end > **next) {
+        let name = &extent.row.get().name;
+        report.add(Some(next), Some(name), "its chunks and those of another entry overlap");
     }
     Ok(all)
 }
@@ -283,6 +303,10 @@ fn check_entries<S: ReadAt>(reader: &Reader<S>, deep: bool, report: &mut VerifyR
         report.add(None, None, "the index lists another number of assets than its root says");
     }
     for asset in &assets {
+        let unknown = asset.fields.unknown(&registry::asset_field::IDS);
+        report
+            .unknown
+            .extend(unknown.map(|f| Unknown { what: format!("field {} of asset {:?}", f.id, asset.name) }));
         if registry::name_of(&registry::asset::ALL, asset.kind).is_none() {
             report.unknown.push(Unknown { what: format!("asset {:?} of kind {}", asset.name, asset.kind) });
         }
@@ -315,10 +339,8 @@ fn decode_tensors<S: ReadAt>(reader: &Reader<S>, asset: &Asset, report: &mut Ver
         if !crate::is_hashed(&entry) {
             continue;
         }
-        match hash_content(reader, &entry) {
-            Err(e @ DecodeError::Io { .. }) => return Err(e),
-            Err(e) if e.is_damage() => report.add(None, Some(entry.name()), e),
-            Ok(_) | Err(_) => {}
+        if let Err(e) = hash_content(reader, &entry) {
+            report.fault(entry.name(), e)?;
         }
     }
     Ok(())
@@ -341,17 +363,22 @@ fn check_entry<S: ReadAt>(
     }
     let entry = match reader.resolve(row) {
         Ok(entry) => entry,
-        Err(e) if e.is_damage() => {
-            report.add(None, Some(&name), e);
-            return Ok(());
-        }
-        Err(e) => {
-            report.unknown.push(Unknown { what: e.to_string() });
-            return Ok(());
-        }
+        Err(e) => return report.fault(&name, e),
     };
+    if let EntryDescriptor::Record(record) = entry.descriptor()
+        && !registry::SCHEMAS.contains(&record.schema.as_str())
+    {
+        let required = if entry.row().critical { "required " } else { "" };
+        let what = format!("schema {:?} of {required}record {name:?}", record.schema);
+        report.unknown.push(Unknown { what });
+    }
     if let Err(e) = check_record(&entry) {
         report.add(None, Some(&name), e);
+    }
+    // Every chunk that the descriptor promises must be in the chunk table.
+    if let Err(e) = reader.plan(&entry, 0..entry.byte_len()) {
+        report.fault(&name, e)?;
+        return Ok(());
     }
     if deep {
         report.decoded += 1;
@@ -359,10 +386,8 @@ fn check_entry<S: ReadAt>(
         if entry.asset().kind == registry::asset::MODEL && crate::is_hashed(&entry) {
             return Ok(());
         }
-        match reader.read_all(&entry) {
-            Ok(_) | Err(DecodeError::Missing { .. }) => {}
-            Err(e @ DecodeError::Io { .. }) => return Err(e),
-            Err(e) => report.add(None, Some(&name), e),
+        if let Err(e) = hash_content(reader, &entry) {
+            report.fault(&name, e)?;
         }
     }
     Ok(())

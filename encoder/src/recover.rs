@@ -112,7 +112,8 @@ impl Whole<'_> {
             _ => e.rows[0].kind == registry::entry::FILE,
         };
         let complete = asset.hash == [0; 32] || hash.is_none_or(|hash| *hash == asset.hash);
-        let whole = complete && !entries.iter().any(|e| content(e) && faults.contains_key(&e.rows[0].id));
+        let known_loss = entries.iter().any(|e| content(e) && faults.contains_key(&e.rows[0].id));
+        let whole = complete && !known_loss;
         let kept = |e: &&EntryParts<'_>| {
             let row = e.rows[0];
             let has = |field| row.fields.get(field).is_some();
@@ -143,7 +144,7 @@ impl Whole<'_> {
                 }
             }
         }
-        if !complete {
+        if !complete && !known_loss {
             report.lost.push(format!("{}: parts of it that no index names any more", asset.name));
         }
         Ok(())

@@ -47,7 +47,7 @@ impl Default for Limits {
             name_bytes: 65_536,
             rank: 255,
             dependencies: 4096,
-            dependency_depth: 16,
+            dependency_depth: 8,
             chunk_bytes: 16 << 20,
             memory: 256 << 20,
             output_bytes: 1 << 40,

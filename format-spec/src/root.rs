@@ -147,6 +147,9 @@ fn head(input: &[u8]) -> Parse<'_, Root> {
     let (rest, fields_len) = wire::varint(rest)?;
     let (rest, raw) = wire::bytes(rest, fields_len)?;
     let Ok(fields) = Fields::parse(WHAT, raw) else { return wire::broken(rest, "malformed fields") };
+    if fields.iter().any(|f| f.critical) {
+        return wire::broken(rest, "a critical field of the file that this reader does not know");
+    }
     let previous = (len != 0).then_some((offset, len));
     let body = RootBody::Leaves(Vec::new());
     Ok((rest, Root { generation: generation as u32, assets, data_base, previous, fields, body }))

@@ -96,6 +96,22 @@ fn a_whole_chunk_of_a_broken_coding_is_refused() {
 }
 
 #[test]
+fn an_entry_that_needs_another_file_says_which() {
+    let vector = concat!(env!("CARGO_MANIFEST_DIR"), "/../format-spec/vectors/dependencies.mcodec");
+    let reader = open(&std::fs::read(vector).unwrap()).unwrap();
+    let entry = reader.tensor("a", "other-file").unwrap();
+    let plan = reader.plan(&entry, 0..64).unwrap();
+    assert_eq!(plan.external, [([0xee; 32], "their table".to_owned())]);
+    match reader.read_all(&entry) {
+        Err(DecodeError::Missing { name, hash }) => {
+            assert_eq!((name.as_str(), hash), ("other-file", "ee".repeat(32)))
+        }
+        other => panic!("{other:?}"),
+    }
+    assert_eq!(reader.read_all(&reader.tensor("a", "other-asset").unwrap()).unwrap().len(), 64);
+}
+
+#[test]
 fn codings_say_what_is_wrong() {
     let mut out = [0u8; 4];
     assert!(matches!(fields::decode(&[], &(), &mut out), Err(CodingError::Truncated { .. })));

@@ -6,6 +6,7 @@
 use std::io::Read;
 
 use mcodec_decode::safetensors::{HeaderTensor, Layout, canonical_order, render_header};
+use mcodec_format::registry::Dtype;
 use serde::de::{Error as _, SeqAccess, Visitor};
 
 use super::error::HeaderError;
@@ -97,16 +98,7 @@ impl Header {
 /// The width of an element of the dtype `name` in bits; None if the dtype is not known.
 #[must_use]
 pub fn dtype_bits(name: &str) -> Option<u32> {
-    Some(match name {
-        "F4" | "I4" | "U4" => 4,
-        "F6_E2M3" | "F6_E3M2" => 6,
-        "BOOL" | "U8" | "I8" | "F8_E5M2" | "F8_E4M3" | "F8_E8M0" | "F8_E4M3FNUZ" | "F8_E5M2FNUZ" => 8,
-        "I16" | "U16" | "F16" | "BF16" => 16,
-        "I32" | "U32" | "F32" => 32,
-        "C64" | "F64" | "I64" | "U64" => 64,
-        "C128" => 128,
-        _ => return None,
-    })
+    Dtype::by_name(name).map(|dtype| dtype.bits)
 }
 
 /// Whether a file that starts with `first_bytes` and is `len` bytes long may be a safetensors file.

@@ -68,18 +68,28 @@ impl Page {
                 return fail(format!("two entries are named {:?}", w[1].name));
             }
         }
+        // Only the first row of a leaf may go on with an entry of the leaf before.
+        let mut first_of_entry =
+            self.rows.iter().skip(1).zip(&self.rows).filter(|(b, a)| !b.copy && !same_entry(a, b));
+        if let Some((row, _)) = first_of_entry.find(|(b, _)| b.first_chunk != 0) {
+            return fail(format!("entry {:?} lacks its first chunks", row.name));
+        }
         let mut ids: Vec<_> = self.rows.iter().map(|r| (r.copy, r.asset, r.id, r.first_chunk, r)).collect();
         ids.sort_unstable_by_key(|k| (k.0, k.1, k.2, k.3));
         for w in ids.windows(2).filter(|w| w[0].1 == w[1].1 && w[0].2 == w[1].2 && w[0].0 == w[1].0) {
             let (a, b) = (w[0].4, w[1].4);
             let follows =
-                a.first_chunk.checked_add(a.lengths.len() as u64).is_some_and(|n| n <= b.first_chunk);
+                a.first_chunk.checked_add(a.lengths.len() as u64).is_some_and(|n| n == b.first_chunk);
             if a.name != b.name || a.kind != b.kind || !follows || a.lengths.is_empty() {
                 return fail(format!("entry id {} stands for both {:?} and {:?}", a.id, a.name, b.name));
             }
         }
         Ok(())
     }
+}
+
+fn same_entry(a: &EntryRow, b: &EntryRow) -> bool {
+    (a.copy, a.asset, a.id) == (b.copy, b.asset, b.id)
 }
 
 fn inflate(input: &[u8], limits: &Limits) -> Result<Vec<u8>> {

@@ -23,11 +23,9 @@ pub type Source = Reader<Vec<u8>>;
 /// The rows of each entry, by asset ordinal and entry id, with the page of each.
 type Entries = BTreeMap<(u32, u32), Vec<(Arc<Page>, EntryRow)>>;
 
-/// Opens bytes with the depth of dependencies that the specification allows.
+/// Opens bytes.
 pub fn open(bytes: &[u8]) -> Result<Source, DecodeError> {
-    let mut limits = Limits::default();
-    limits.dependency_depth = 8;
-    Reader::open(bytes.to_vec(), ReadOptions::default().limits(limits))
+    Reader::open(bytes.to_vec(), ReadOptions::default())
 }
 
 /// The twin of a file.

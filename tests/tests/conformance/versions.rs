@@ -134,7 +134,7 @@ fn unknown_mode() -> Vector {
     let mut draft = good("mode");
     draft.add(crate::hand::fields_tensor(1, "mode", 4, vec![8, 1, 8, 17, 0]));
     let expect =
-        Expect { damage: &["field mode 17"], entries: &[("mode", "field mode 17")], ..Expect::default() };
+        Expect { unknown: &["field mode 17"], entries: &[("mode", "field mode 17")], ..Expect::default() };
     Vector::opens(
         "v_unknown_mode",
         "a chunk with a field of unknown mode",
