@@ -1,0 +1,110 @@
+//! `mcodec bench models`: mcodec beside other compressors on the same files, in one run.
+//!
+//! Every peer runs in a process of its own, so that what is counted as its memory is its own. The peers in this binary run as
+//! `mcodec bench models --peers run:NAME FILE`, which measures that one and prints a line of JSON; the Python ones run through
+//! `tools/peers/run_peer.py`, which prints the same line.
+
+mod child;
+mod codec;
+mod input;
+mod measure;
+mod memory;
+mod peers;
+mod report;
+mod shuffle;
+mod spawn;
+mod table;
+mod whole_file;
+
+use crate::cli::{BenchModels, Common};
+use crate::console::Console;
+use crate::outcome::{Outcome, usage};
+use anyhow::Context;
+use input::Shape;
+use peers::{Kind, Peer};
+use report::{FileReport, Line, Report, Row};
+use spawn::Workshop;
+use std::path::Path;
+
+/// Before the name of a peer in `--peers`: measure it in this process and print a line of JSON.
+const CHILD_PREFIX: &str = "run:";
+
+/// Measures, and prints a table for each file, or JSON.
+pub(crate) fn run(args: &BenchModels, _: &Common, console: &Console) -> anyhow::Result<Outcome> {
+    if let ([file], [peer]) = (args.files.as_slice(), args.peers.as_slice())
+        && let Some(name) = peer.strip_prefix(CHILD_PREFIX)
+    {
+        return child::run(name, file, args.reps, console);
+    }
+    let peers = peers::select(&args.peers).map_err(usage)?;
+    let workshop = Workshop::new(args.reps)?;
+    let mut files = Vec::new();
+    for file in &args.files {
+        files.push(measure_file(file, &peers, &workshop, console)?);
+    }
+    let failed = files.iter().flat_map(|f| &f.rows).any(Row::is_our_failure);
+    let report = Report::new(args.reps, files);
+    if console.json() {
+        console.print_json(&report)?;
+    } else {
+        console.print(&table::render(&report))?;
+    }
+    Ok(if failed { Outcome::Failed } else { Outcome::Done })
+}
+
+/// Measures every peer on one file.
+fn measure_file(
+    path: &Path,
+    peers: &[&'static Peer],
+    workshop: &Workshop,
+    console: &Console,
+) -> anyhow::Result<FileReport> {
+    let shape = Shape::of(path).with_context(|| format!("reading {}", path.display()))?;
+    let mut rows = Vec::new();
+    for (i, peer) in peers.iter().enumerate() {
+        console.cancel().check()?;
+        console.note(&format!("{}: {} ({} of {})", path.display(), peer.name, i + 1, peers.len()));
+        let line = match peer.kind {
+            Kind::Python => workshop.python_peer(peer, path, console)?,
+            _ => workshop.own_peer(peer, path, console)?,
+        };
+        rows.push(row(peer, line, &shape));
+    }
+    Ok(FileReport::new(path, &shape, rows))
+}
+
+/// The row of a peer, if what it coded is what there was to code.
+fn row(peer: &'static Peer, line: Line, shape: &Shape) -> Row {
+    let rest = match &line {
+        Line::Measured(m) if !m.exact => {
+            return Row::failed(peer.name, "what it decoded is not what it was given");
+        }
+        Line::Measured(m) if m.input_bytes == shape.file_bytes => 0,
+        Line::Measured(m) if m.input_bytes == shape.payload_bytes => shape.rest_coded_bytes,
+        Line::Measured(_) => return Row::failed(peer.name, "it coded another part of the file"),
+        _ => 0,
+    };
+    Row::new(peer.name, line, shape.file_bytes, rest)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::report::{Measured, Status};
+    use super::*;
+
+    fn measured(input_bytes: u64, exact: bool) -> Line {
+        Line::Measured(Measured { input_bytes, output_bytes: 50, exact, ..Measured::default() })
+    }
+
+    #[test]
+    fn what_a_peer_leaves_out_is_counted() {
+        let shape =
+            Shape { file_bytes: 110, payload_bytes: 100, rest_coded_bytes: 5, dtype: "F32".into(), width: 4 };
+        let peer = peers::PEERS.first().unwrap();
+        assert_eq!(row(peer, measured(110, true), &shape).output_bytes, Some(50));
+        assert_eq!(row(peer, measured(100, true), &shape).output_bytes, Some(55));
+        assert_eq!(row(peer, measured(90, true), &shape).status, Status::Failed);
+        let inexact = row(peer, measured(110, false), &shape);
+        assert!(inexact.status == Status::Failed && inexact.is_our_failure());
+    }
+}

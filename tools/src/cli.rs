@@ -1,0 +1,322 @@
+//! The command line: one definition for the parser, the completions and the manual.
+
+use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
+use std::path::PathBuf;
+
+/// Compact files for learned data: models, lossless, readable tensor by tensor.
+///
+/// A path of "-" is the standard input or output. Exit codes: 0 done, 1 failure (damage found by "verify" included), 2 usage
+/// (refusal to overwrite included), 3 done with loss ("recover"), 4 difference found ("diff").
+#[derive(Debug, Parser)]
+#[command(name = "mcodec", bin_name = "mcodec", version, long_version = LONG_VERSION)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    pub(crate) common: Common,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+const LONG_VERSION: &str = concat!(env!("CARGO_PKG_VERSION"), " (format 1.0)");
+
+/// Flags of every command, in any position.
+#[derive(Debug, Clone, Args)]
+#[command(next_help_heading = "Common options")]
+pub(crate) struct Common {
+    /// Where to write; "-" is the standard output
+    #[arg(short = 'o', long, global = true, value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) output: Option<PathBuf>,
+    /// Replace what is at the output
+    #[arg(short, long, global = true)]
+    pub(crate) force: bool,
+    /// From 1 (fastest) to 9 (smallest) [default: 5]
+    #[arg(short, long, global = true, value_name = "1..9", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(crate) effort: Option<u8>,
+    /// Threads; 0 is all cores [default: 0]
+    #[arg(short = 'T', long, global = true, value_name = "N", value_parser = clap::value_parser!(u16).range(0..=1024))]
+    pub(crate) threads: Option<u16>,
+    /// Say more; may be repeated
+    #[arg(short, long, global = true, action = clap::ArgAction::Count)]
+    pub(crate) verbose: u8,
+    /// Say nothing but results and errors
+    #[arg(long, global = true)]
+    pub(crate) quiet: bool,
+    /// Results as one JSON document
+    #[arg(long, global = true)]
+    pub(crate) json: bool,
+    /// No progress bar
+    #[arg(long, global = true)]
+    pub(crate) no_progress: bool,
+}
+
+impl Common {
+    /// Threads to use; 0 is all cores.
+    pub(crate) fn threads(&self) -> usize {
+        self.threads.unwrap_or(0).into()
+    }
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Turn a model, or any file, into an mcodec file
+    Encode(Encode),
+    /// Give back the original, or a part of it
+    Decode(Decode),
+    /// Say what a file holds and where its bytes go; verifies nothing
+    Info(Info),
+    /// Compare every checksum
+    Verify(Verify),
+    /// Compare two models or files: structure, then content
+    Diff(Diff),
+    /// Save what is whole in a truncated or damaged file
+    Recover(Recover),
+    /// Add an asset to a file without rewriting it
+    Append(Append),
+    /// Rewrite a file in the finished form, without superseded bytes
+    Pack(Pack),
+    /// Add a record to an asset
+    Attach(Attach),
+    /// Remove a record from an asset
+    Detach(Detach),
+    /// Measure mcodec beside other compressors
+    Bench(Bench),
+    /// Print a completion script for a shell
+    Completion(Completion),
+    /// Print the manual
+    Man(Man),
+}
+
+/// What to make of an input.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Kind {
+    /// Tensors by name
+    Model,
+    /// One opaque file
+    Blob,
+}
+
+/// How an input is read, for encode and append.
+#[derive(Debug, Args)]
+pub(crate) struct Import {
+    /// Take the input as this [default: by its content]
+    #[arg(long = "as", value_name = "KIND")]
+    pub(crate) kind: Option<Kind>,
+    /// Take every file of a folder
+    #[arg(long)]
+    pub(crate) all_files: bool,
+    /// Take files that symbolic links in a folder lead to, outside of it
+    #[arg(long)]
+    pub(crate) follow_links: bool,
+    /// Store tensors raw and aligned, to be used from a memory mapping
+    #[arg(long)]
+    pub(crate) mappable: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Encode {
+    /// A safetensors file, a folder of them, an mcodec file, any other file, or "-"
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) import: Import,
+    /// Name of the asset, when it comes from the standard input
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: Option<String>,
+}
+
+/// Form of what is decoded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Format {
+    /// The tensors as a safetensors file
+    Safetensors,
+    /// One tensor as a NumPy array
+    Npy,
+    /// One tensor's bytes
+    Raw,
+    /// A record's JSON text
+    Json,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Decode {
+    /// The mcodec file, or "-"
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// The asset to decode, if there are several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) asset: Option<String>,
+    /// Only the tensors whose names match; may be repeated
+    #[arg(long = "tensor", value_name = "GLOB")]
+    pub(crate) tensors: Vec<String>,
+    /// Only these rows of one tensor: a..b without b
+    #[arg(long, value_name = "A..B", value_parser = crate::rows::parse)]
+    pub(crate) rows: Option<crate::rows::Rows>,
+    /// Form of the output [default: the original, or what the output's extension says of a selection]
+    #[arg(long, value_name = "FORM")]
+    pub(crate) format: Option<Format>,
+    /// A record's JSON text instead of the asset
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows"])]
+    pub(crate) record: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Info {
+    /// The mcodec file, or "-"
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// Read all chunks, to say where the bytes within them go (--json does so too)
+    #[arg(long)]
+    pub(crate) ledger: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Verify {
+    /// The mcodec file, or "-"
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+    /// Decode everything and compare content hashes too
+    #[arg(long)]
+    pub(crate) deep: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Diff {
+    /// An mcodec file, a safetensors file or folder, or any other file
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) a: PathBuf,
+    /// What to compare it with
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) b: PathBuf,
+    /// The asset to compare, if a file holds several
+    #[arg(long, value_name = "NAME")]
+    pub(crate) asset: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Recover {
+    /// The damaged file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Append {
+    /// The mcodec file to add to
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) target: PathBuf,
+    /// What to add
+    #[arg(value_hint = ValueHint::AnyPath)]
+    pub(crate) input: PathBuf,
+    #[command(flatten)]
+    pub(crate) import: Import,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Pack {
+    /// The mcodec file; rewritten in place unless an output is given
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) input: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Attach {
+    /// The mcodec file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) target: PathBuf,
+    /// The record's JSON text, or "-"
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) json_file: PathBuf,
+    /// Name of the record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// The asset it is about: its name, or blake3:HEX of its content [default: the only one]
+    #[arg(long = "for", value_name = "ASSET")]
+    pub(crate) asset: Option<String>,
+    /// Schema of the text
+    #[arg(long, value_name = "ID", default_value = "json")]
+    pub(crate) schema: String,
+    /// A reader that does not know the schema must not decode the asset
+    #[arg(long)]
+    pub(crate) required: bool,
+    /// A safetensors file of tensors that belong to the record
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) tensors: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Detach {
+    /// The mcodec file
+    #[arg(value_hint = ValueHint::FilePath)]
+    pub(crate) target: PathBuf,
+    /// Name of the record
+    #[arg(long, value_name = "NAME")]
+    pub(crate) name: String,
+    /// The asset it is about: its name, or blake3:HEX of its content [default: the only one]
+    #[arg(long = "for", value_name = "ASSET")]
+    pub(crate) asset: Option<String>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Bench {
+    #[command(subcommand)]
+    pub(crate) what: BenchWhat,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum BenchWhat {
+    /// Ratio, speed and peak memory on model files
+    Models(BenchModels),
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchModels {
+    /// The files
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Peers to measure, divided by commas [default: all that are installed]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) peers: Vec<String>,
+    /// Repetitions, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reps: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Completion {
+    /// The shell
+    pub(crate) shell: clap_complete::Shell,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Man {
+    /// Write one page for each command into this folder
+    #[arg(long, value_name = "DIR", value_hint = ValueHint::DirPath)]
+    pub(crate) dir: Option<PathBuf>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use clap::CommandFactory;
+
+    #[test]
+    fn the_definition_is_sound() {
+        Cli::command().debug_assert();
+    }
+
+    #[test]
+    fn common_flags_stand_anywhere() {
+        for line in [
+            "mcodec -e 9 -T2 -f -v --json --quiet --no-progress -o out encode in",
+            "mcodec encode -e 9 -T2 -f -v --json --quiet --no-progress -o out in",
+            "mcodec encode in -e9 -T 2 -fv --json --quiet --no-progress -oout",
+            "mcodec -e9 -v encode in --threads=2 --force --json --quiet --no-progress --output out",
+        ] {
+            let c = Cli::try_parse_from(line.split(' ')).unwrap().common;
+            assert_eq!((c.effort, c.threads(), c.force, c.verbose), (Some(9), 2, true, 1), "{line}");
+            assert!(c.json && c.quiet && c.no_progress && c.output == Some("out".into()), "{line}");
+        }
+        for line in ["mcodec encode in -e 0", "mcodec encode in -e 10", "mcodec frob", "mcodec verify"] {
+            assert_eq!(Cli::try_parse_from(line.split(' ')).unwrap_err().exit_code(), 2, "{line}");
+        }
+    }
+}

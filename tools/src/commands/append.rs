@@ -1,0 +1,21 @@
+//! `mcodec append`.
+
+use super::encode::{import, tell};
+use super::in_place::Target;
+use crate::cli::{Append, Common};
+use crate::console::Console;
+use crate::outcome::{Outcome, usage};
+use crate::sink::is_std;
+
+/// Adds an asset to a file.
+pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
+    if is_std(&args.input) {
+        return Err(usage("append takes a file or a folder, not the standard input"));
+    }
+    let (options, kind) = import(&args.import, console.encode_options(common));
+    let target = Target::of(&args.target, common.output.as_deref(), common.force)?;
+    let report = mcodec_encode::append(target.path(), &args.input, kind, &options)?;
+    target.commit(console)?;
+    tell(&args.input, &report, console)?;
+    Ok(Outcome::Done)
+}

@@ -1,0 +1,269 @@
+//! `mcodec decode`.
+
+use crate::cli::{Common, Decode, Format};
+use crate::console::Console;
+use crate::entry_stream::{Meter, copy, copy_source};
+use crate::export::folder::FolderOutput;
+use crate::export::{self, npy};
+use crate::forward::{self, Forwarded};
+use crate::input::{self, FileReader};
+use crate::outcome::{Outcome, usage};
+use crate::selection::{self, Picked};
+use crate::sink::{Sink, is_std};
+use anyhow::{Context, anyhow};
+use mcodec_decode::{DecodeError, Entry, SourceContent, SourceFile, source_files};
+use mcodec_format::{Asset, registry};
+use serde::Serialize;
+use std::collections::HashSet;
+use std::io::Write;
+use std::path::Path;
+
+/// What was decoded, as JSON.
+#[derive(Serialize)]
+struct Report {
+    /// Files that were written, relative to the output where that is a folder.
+    files: Vec<String>,
+    /// Bytes in them. Null if the input was decoded as it came.
+    bytes: Option<u64>,
+    /// What the user should know of the form.
+    notes: Vec<String>,
+}
+
+/// Decodes a file, or a part of it.
+pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
+    let output = console.output()?;
+    if args.format == Some(Format::Json) && args.record.is_none() {
+        return Err(usage("--format json is for a record: name one with --record"));
+    }
+    let whole =
+        args.tensors.is_empty() && args.rows.is_none() && args.format.is_none() && args.record.is_none();
+    let reader = if !is_std(&args.input) {
+        input::open(&args.input, common, console)?
+    } else if whole && args.asset.is_none() {
+        match forward::decode(output, common, console)? {
+            Forwarded::Decoded => {
+                let report =
+                    Report { files: vec![output.display().to_string()], bytes: None, notes: Vec::new() };
+                return tell(&report, output, console);
+            }
+            Forwarded::Spooled(file) => input::open_reader(file, &args.input, common, console)?,
+        }
+    } else {
+        input::open(&args.input, common, console)?
+    };
+    let job = Job { args, common, console, output, reader: &reader };
+    let report = if whole && args.asset.is_none() && reader.index().root().assets > 1 {
+        job.all_assets()?
+    } else {
+        let asset = selection::asset(&reader, args.asset.as_deref())?;
+        selection::check_decodable(&reader, &asset)?;
+        match &args.record {
+            Some(name) => job.record(&asset, name)?,
+            None if whole => job.original(&asset)?,
+            None => job.export(&asset)?,
+        }
+    };
+    tell(&report, output, console)
+}
+
+fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Outcome> {
+    for note in &report.notes {
+        console.note(note);
+    }
+    if console.json() || console.verbose() {
+        let files = report.files.len();
+        console.report(report, &format!("{}: {files} files written", output.display()))?;
+    }
+    Ok(Outcome::Done)
+}
+
+/// A request to decode.
+struct Job<'a> {
+    args: &'a Decode,
+    common: &'a Common,
+    console: &'a Console,
+    output: &'a Path,
+    reader: &'a FileReader,
+}
+
+impl Job<'_> {
+    /// The files that an asset was made from. An unsafe name is the file's fault, not the request's.
+    fn sources(&self, asset: &Asset) -> anyhow::Result<Vec<SourceFile>> {
+        source_files(self.reader, asset).map_err(|e| match e {
+            DecodeError::Request(why) => anyhow!("{why}"),
+            e => e.into(),
+        })
+    }
+
+    /// The original bytes of one asset.
+    fn original(&self, asset: &Asset) -> anyhow::Result<Report> {
+        let files = self.sources(asset)?;
+        if self.lacks_files(asset, &files)? {
+            let note = format!("asset {:?} does not hold the files it was made from any more", asset.name);
+            let mut report = self.export(asset).context(note.clone())?;
+            report.notes.insert(0, note);
+            return Ok(report);
+        }
+        match &files[..] {
+            [file] if export::is_single(&asset.name, &file.name) && !self.wants_folder() => {
+                self.single(&file.content)
+            }
+            _ => self.folder(files.into_iter().map(|f| (f.name, f.content)).collect()),
+        }
+    }
+
+    /// Whether something of the asset is in none of its files, as after a recovery with loss.
+    fn lacks_files(&self, asset: &Asset, files: &[SourceFile]) -> anyhow::Result<bool> {
+        if asset.kind != registry::asset::MODEL {
+            return Ok(files.is_empty());
+        }
+        let mut held: HashSet<u32> = HashSet::new();
+        for file in files {
+            if let SourceContent::Safetensors { tensors, .. } = &file.content {
+                held.extend(tensors.iter().map(Entry::id));
+            }
+        }
+        let rows = self.reader.rows(&asset.name)?;
+        let mut tensors =
+            rows.iter().filter(|r| r.get().kind == registry::entry::TENSOR && !selection::is_owned(r));
+        Ok(files.is_empty() || tensors.any(|row| !held.contains(&row.get().id)))
+    }
+
+    /// Every asset, each under its file's name or in a folder of its own.
+    fn all_assets(&self) -> anyhow::Result<Report> {
+        if is_std(self.output) {
+            return Err(usage("the file holds several assets: name one with --asset, or a folder with -o"));
+        }
+        let mut all: Vec<(String, SourceContent)> = Vec::new();
+        let mut names: HashSet<String> = HashSet::new();
+        let mut notes = Vec::new();
+        for asset in self.reader.assets()? {
+            if !asset.critical && registry::name_of(&registry::asset::ALL, asset.kind).is_none() {
+                notes.push(format!("asset {:?} is of unknown kind {}: passed over", asset.name, asset.kind));
+                continue;
+            }
+            selection::check_decodable(self.reader, &asset)?;
+            let files = self.sources(&asset)?;
+            let single = matches!(&files[..], [f] if export::is_single(&asset.name, &f.name));
+            if self.lacks_files(&asset, &files)? {
+                let name = &asset.name;
+                return Err(anyhow!(
+                    "asset {name:?} does not hold the files it was made from: decode the others by --asset"
+                ));
+            }
+            for file in files {
+                let own = format!("{}/{}", asset.name, file.name);
+                let name = if single && !names.contains(&file.name) { file.name } else { own };
+                if !mcodec_decode::safetensors::is_safe_path(&name) {
+                    return Err(anyhow!("{name:?} is not a safe relative path for a file"));
+                }
+                names.insert(name.clone());
+                all.push((name, file.content));
+            }
+        }
+        let mut report = self.folder(all)?;
+        report.notes.append(&mut notes);
+        Ok(report)
+    }
+
+    fn wants_folder(&self) -> bool {
+        !is_std(self.output) && (self.output.is_dir() || export::ends_with_slash(self.output))
+    }
+
+    fn single(&self, content: &SourceContent) -> anyhow::Result<Report> {
+        let mut sink = Sink::create(self.output, self.common.force)?;
+        let mut meter = Meter::new(self.console, content.len());
+        copy_source(self.reader, content, &mut sink, &mut meter)?;
+        sink.commit()?;
+        Ok(self.one(content.len(), None))
+    }
+
+    fn one(&self, bytes: u64, note: Option<String>) -> Report {
+        let files = vec![self.output.display().to_string()];
+        Report { files, bytes: Some(bytes), notes: note.into_iter().collect() }
+    }
+
+    fn folder(&self, files: Vec<(String, SourceContent)>) -> anyhow::Result<Report> {
+        if is_std(self.output) {
+            let count = files.len();
+            return Err(usage(format!("the asset was made from {count} files: name a folder with -o")));
+        }
+        let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        let folder = FolderOutput::create(self.output, &names, self.common.force)?;
+        let total = files.iter().fold(0u64, |sum, (_, content)| sum.saturating_add(content.len()));
+        let mut meter = Meter::new(self.console, total);
+        for (name, content) in &files {
+            let mut file = folder.file(name)?;
+            copy_source(self.reader, content, &mut file, &mut meter)?;
+            file.sync_all().with_context(|| format!("cannot write {name:?}"))?;
+        }
+        folder.commit()?;
+        Ok(Report { files: names, bytes: Some(total), notes: Vec::new() })
+    }
+
+    /// The text of a record.
+    fn record(&self, asset: &Asset, name: &str) -> anyhow::Result<Report> {
+        if self.args.format.is_some_and(|f| f != Format::Json) {
+            return Err(usage("a record is JSON"));
+        }
+        let entry = selection::record(self.reader, asset, name)?;
+        let mut sink = Sink::create(self.output, self.common.force)?;
+        let mut meter = Meter::new(self.console, entry.byte_len());
+        copy(self.reader, &entry, 0..entry.byte_len(), &mut sink, &mut meter)?;
+        sink.commit()?;
+        Ok(self.one(entry.byte_len(), None))
+    }
+
+    /// Selected tensors, in the form that was asked for.
+    fn export(&self, asset: &Asset) -> anyhow::Result<Report> {
+        let format = self.format()?;
+        if asset.kind == registry::asset::BLOB && self.args.tensors.is_empty() && format == Format::Raw {
+            return self.original(asset);
+        }
+        let picked = selection::tensors(self.reader, asset, &self.args.tensors, self.args.rows)?;
+        let total = picked.iter().fold(0u64, |sum, p| sum.saturating_add(p.byte_len()));
+        let mut meter = Meter::new(self.console, total);
+        if format == Format::Safetensors {
+            let metadata = export::safetensors::metadata_of(self.reader, asset)?;
+            let mut sink = Sink::create(self.output, self.common.force)?;
+            export::safetensors::write(self.reader, picked, &metadata, &mut sink, &mut meter)?;
+            sink.commit()?;
+            return Ok(self.one(total, None));
+        }
+        let count = picked.len();
+        let Ok([one]) = <[Picked; 1]>::try_from(picked) else {
+            return Err(usage(format!(
+                "{count} tensors are selected, and this form holds one: name it with --tensor"
+            )));
+        };
+        let (head, note) = match (format, one.entry.tensor()) {
+            (Format::Npy, Some(tensor)) => {
+                let form = npy::Form::of(tensor);
+                let head = npy::header(&form, &one.shape, one.byte_len());
+                (head, form.note.map(|note| format!("{:?}: {note}", one.entry.name())))
+            }
+            _ => (Vec::new(), None),
+        };
+        let mut sink = Sink::create(self.output, self.common.force)?;
+        sink.write_all(&head).context("writing the output")?;
+        copy(self.reader, &one.entry, one.range.clone(), &mut sink, &mut meter)?;
+        sink.commit()?;
+        Ok(self.one(total + head.len() as u64, note))
+    }
+
+    /// The form that was asked for, or that the output's extension says.
+    fn format(&self) -> anyhow::Result<Format> {
+        if let Some(format) = self.args.format {
+            return Ok(format);
+        }
+        let extension = self.output.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        match extension.as_deref() {
+            Some("safetensors") => Ok(Format::Safetensors),
+            Some("npy") => Ok(Format::Npy),
+            Some("bin" | "raw") => Ok(Format::Raw),
+            _ => Err(usage(
+                "the form of the output is not known: name it with --format, or end the path in .safetensors, .npy or .bin",
+            )),
+        }
+    }
+}

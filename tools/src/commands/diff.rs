@@ -1,0 +1,18 @@
+//! `mcodec diff`.
+
+use crate::cli::{Common, Diff};
+use crate::console::Console;
+use crate::diff::{Report, compare, pairs, text};
+use crate::outcome::Outcome;
+
+/// Compares two inputs.
+pub(crate) fn run(args: &Diff, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
+    let pairs = pairs(&args.a, &args.b, args.asset.as_deref(), common, console)?;
+    let report: Report = compare(pairs, console)?;
+    if console.json() {
+        console.print_json(&report)?;
+    } else if !report.equal || console.tells() {
+        console.print(&text(&report))?;
+    }
+    Ok(if report.equal { Outcome::Done } else { Outcome::Different })
+}

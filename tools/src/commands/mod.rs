@@ -1,0 +1,39 @@
+//! One module for each command.
+
+mod append;
+mod attach;
+mod bench;
+mod completion;
+mod decode;
+mod diff;
+mod encode;
+mod in_place;
+mod info;
+mod man;
+mod pack;
+mod recover;
+mod verify;
+
+use crate::cli::{Cli, Command};
+use crate::console::Console;
+use crate::outcome::Outcome;
+
+/// Runs the command that was asked for.
+pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<Outcome> {
+    let common = &cli.common;
+    match &cli.command {
+        Command::Encode(args) => encode::run(args, common, console),
+        Command::Decode(args) => decode::run(args, common, console),
+        Command::Info(args) => info::run(args, common, console),
+        Command::Verify(args) => verify::run(args, common, console),
+        Command::Diff(args) => diff::run(args, common, console),
+        Command::Recover(args) => recover::run(args, common, console),
+        Command::Append(args) => append::run(args, common, console),
+        Command::Pack(args) => pack::run(args, common, console),
+        Command::Attach(args) => attach::attach(args, common, console),
+        Command::Detach(args) => attach::detach(args, common, console),
+        Command::Bench(args) => bench::run(args, common, console),
+        Command::Completion(args) => completion::run(args, console),
+        Command::Man(args) => man::run(args, common, console),
+    }
+}

@@ -1,0 +1,81 @@
+//! The content of an entry as a stream, decoded window by window.
+
+use crate::console::Console;
+use anyhow::Context;
+use mcodec_decode::{Entry, ReadAt, Reader, SourceContent};
+use std::io::Write;
+use std::ops::Range;
+
+/// Decoded bytes that are in memory at once, unless one chunk is larger.
+const WINDOW: u64 = 16 << 20;
+
+/// Counts what is written, for the progress bar.
+pub(crate) struct Meter<'a> {
+    console: &'a Console,
+    done: u64,
+    total: u64,
+}
+
+impl<'a> Meter<'a> {
+    /// Starts on `total` bytes.
+    pub(crate) fn new(console: &'a Console, total: u64) -> Self {
+        Self { console, done: 0, total }
+    }
+
+    /// Notes that `n` bytes more are done; fails if the user wants to stop.
+    pub(crate) fn add(&mut self, n: u64) -> anyhow::Result<()> {
+        self.done = self.done.saturating_add(n);
+        self.console.progress(self.done, self.total);
+        Ok(self.console.cancel().check()?)
+    }
+}
+
+/// The ends of windows over `range` of an entry: each is a multiple of the chunk length, so that no chunk is decoded twice.
+pub(crate) fn windows(entry: &Entry, range: Range<u64>) -> impl Iterator<Item = Range<u64>> + use<> {
+    let chunk = entry.chunking().chunk_len.max(1);
+    let step = (WINDOW / chunk).max(1).saturating_mul(chunk);
+    let mut at = range.start;
+    std::iter::from_fn(move || {
+        if at >= range.end {
+            return None;
+        }
+        let end = (at / chunk * chunk).saturating_add(step).min(range.end);
+        let window = at..end;
+        at = end;
+        Some(window)
+    })
+}
+
+/// Writes bytes `range` of the content of `entry`.
+pub(crate) fn copy<S: ReadAt>(
+    reader: &Reader<S>,
+    entry: &Entry,
+    range: Range<u64>,
+    out: &mut dyn Write,
+    meter: &mut Meter<'_>,
+) -> anyhow::Result<()> {
+    for window in windows(entry, range) {
+        let len = window.end - window.start;
+        let bytes = reader.read(entry, window)?;
+        out.write_all(&bytes).context("writing the output")?;
+        meter.add(len)?;
+    }
+    Ok(())
+}
+
+/// Writes a whole source file.
+pub(crate) fn copy_source<S: ReadAt>(
+    reader: &Reader<S>,
+    content: &SourceContent,
+    out: &mut dyn Write,
+    meter: &mut Meter<'_>,
+) -> anyhow::Result<()> {
+    match content {
+        SourceContent::Entry(entry) => copy(reader, entry, 0..entry.byte_len(), out, meter),
+        SourceContent::Safetensors { header, tensors } => {
+            out.write_all(header).context("writing the output")?;
+            meter.add(header.len() as u64)?;
+            tensors.iter().try_for_each(|t| copy(reader, t, 0..t.byte_len(), out, meter))
+        }
+    }
+}

@@ -1,0 +1,230 @@
+//! Where the bytes of a file go: every byte is counted once, by layer of the format.
+
+use super::inventory::{Inventory, Item, extent};
+use crate::interrupt::Cancel;
+use mcodec_coding::fields;
+use mcodec_decode::{ReadAt, Reader};
+use mcodec_format::{EntryDescriptor, FrameHead, PREAMBLE_LEN, RootBody, Tag, registry};
+use serde::Serialize;
+
+/// Bytes of a file by layer. All numbers together are the file's size.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Ledger {
+    /// What holds the rest together.
+    pub(super) container: Container,
+    /// The coded content of tensors.
+    pub(super) coding: Coding,
+    /// Content that is not tensors of the asset.
+    pub(super) domain: Domain,
+    /// The sum.
+    pub(super) total: u64,
+}
+
+/// Bytes of the container.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Container {
+    /// Preamble with its slots.
+    pub(super) preamble: u64,
+    /// Root frame of the current generation.
+    pub(super) root: u64,
+    /// Its leaf frames.
+    pub(super) leaves: u64,
+    /// Tags, lengths and checks of chunk frames.
+    pub(super) frames: u64,
+    /// Padding frames.
+    pub(super) padding: u64,
+    /// Descriptors that travel before their chunks, and trailers.
+    pub(super) in_band: u64,
+    /// Frames that the current generation does not use.
+    pub(super) superseded: u64,
+    /// Bytes after the committed length.
+    pub(super) trailing: u64,
+}
+
+/// Bytes of coded tensors. Without a look into the chunks, all but the shared tables are `unread`.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Coding {
+    /// Heads of chunks and fields.
+    pub(super) heads: u64,
+    /// Tables within chunks.
+    pub(super) own_tables: u64,
+    /// Tables that several entries share.
+    pub(super) shared_tables: u64,
+    /// Lane states of rANS streams.
+    pub(super) states: u64,
+    /// Words of rANS streams.
+    pub(super) entropy_coded: u64,
+    /// Fields stored bit for bit.
+    pub(super) packed: u64,
+    /// Zstd frames.
+    pub(super) zstd: u64,
+    /// Chunks stored as they are.
+    pub(super) stored: u64,
+    /// Payloads that were not looked into, or that do not parse.
+    pub(super) unread: u64,
+}
+
+/// Bytes of other content, as stored.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Domain {
+    /// Files that travel along, and headers of safetensors files.
+    pub(super) files: u64,
+    /// Records and their tensors.
+    pub(super) records: u64,
+    /// Entries of unknown kinds.
+    pub(super) unknown: u64,
+}
+
+/// The ledger of an open file; `deep` reads all chunks of tensors.
+pub(super) fn ledger<S: ReadAt>(
+    reader: &Reader<S>,
+    inventory: &Inventory,
+    deep: bool,
+    cancel: &Cancel,
+) -> anyhow::Result<Ledger> {
+    let mut ledger = Ledger::default();
+    for item in &inventory.items {
+        ledger.container.frames += item.overhead;
+        match item.kind() {
+            registry::entry::FILE => ledger.domain.files += item.coded,
+            registry::entry::RECORD => ledger.domain.records += item.coded,
+            registry::entry::TABLE => ledger.coding.shared_tables += item.coded,
+            registry::entry::TENSOR if item.is_owned() => ledger.domain.records += item.coded,
+            registry::entry::TENSOR if deep => inside(reader, item, &mut ledger.coding, cancel)?,
+            registry::entry::TENSOR => ledger.coding.unread += item.coded,
+            _ => ledger.domain.unknown += item.coded,
+        }
+    }
+    around(reader, inventory, &mut ledger.container);
+    ledger.total = reader.index().file_len();
+    Ok(ledger)
+}
+
+/// Counts what is within the chunks of a tensor.
+fn inside<S: ReadAt>(
+    reader: &Reader<S>,
+    item: &Item,
+    coding: &mut Coding,
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    let chunking = item.descriptor.as_ref().ok().and_then(EntryDescriptor::chunking);
+    let mut payload = Vec::new();
+    for part in &item.parts {
+        for span in part.get().spans(part.asset().ordinal) {
+            cancel.check()?;
+            let len = span.payload.end - span.payload.start;
+            let Some(chunking) = chunking.filter(|_| len <= reader.limits().memory) else {
+                coding.unread += len;
+                continue;
+            };
+            if chunking.coding == registry::coding::RAW {
+                coding.stored += len;
+                continue;
+            }
+            payload.resize(len as usize, 0);
+            if reader.source().read_exact_at(span.payload.start, &mut payload).is_err() {
+                coding.unread += len;
+                continue;
+            }
+            let range = chunking.chunk_range(span.place.chunk);
+            match (payload.first(), fields::ledger(&payload, (range.end - range.start) as usize)) {
+                (Some(0), _) => {
+                    coding.heads += 1;
+                    coding.stored += len - 1;
+                }
+                (_, Ok(found)) => {
+                    coding.heads += found.heads;
+                    coding.own_tables += found.tables;
+                    coding.states += found.states;
+                    coding.entropy_coded += found.entropy_coded;
+                    coding.packed += found.packed;
+                    coding.zstd += found.zstd;
+                }
+                _ => coding.unread += len,
+            }
+        }
+    }
+    Ok(())
+}
+
+/// Counts what is around the chunks: index, padding, and what no index names.
+fn around<S: ReadAt>(reader: &Reader<S>, inventory: &Inventory, container: &mut Container) {
+    let index = reader.index();
+    let slot = index.slot();
+    container.preamble = PREAMBLE_LEN.min(index.file_len());
+    container.root = slot.root_len.into();
+    let mut used: Vec<(u64, u64)> =
+        vec![(0, PREAMBLE_LEN), (slot.root_offset, slot.root_offset + u64::from(slot.root_len))];
+    if let RootBody::Leaves(leaves) = &index.root().body {
+        container.leaves = leaves.iter().fold(0, |sum, leaf| sum + leaf.len);
+        used.extend(leaves.iter().map(|leaf| (leaf.offset, leaf.offset.saturating_add(leaf.len))));
+    }
+    used.extend(inventory.items.iter().flat_map(|item| item.parts.iter().filter_map(extent)));
+    used.sort_unstable();
+    let committed = slot.committed.min(index.file_len());
+    container.trailing = index.file_len() - committed;
+    let mut at = 0;
+    for (start, end) in used.into_iter().chain([(committed, committed)]) {
+        gap(reader, at, start, container);
+        at = at.max(end);
+    }
+}
+
+/// Walks the frames of a gap between what the index names.
+fn gap<S: ReadAt>(reader: &Reader<S>, start: u64, end: u64, container: &mut Container) {
+    let mut at = start;
+    while at < end {
+        let mut head = vec![0u8; (end - at).min(FrameHead::MAX_LEN) as usize];
+        let read = reader.source().read_exact_at(at, &mut head);
+        let head = read.ok().and_then(|()| FrameHead::parse(&head).ok());
+        let len = head.and_then(|h| h.frame_len()).filter(|&len| len <= end - at);
+        let (Some(head), Some(len)) = (head, len) else {
+            // Indexed frames of an older generation: their lengths are in its index only.
+            container.superseded += end - at;
+            return;
+        };
+        match head.tag {
+            Tag::PAD => container.padding += len,
+            Tag::DESCRIPTORS | Tag::TRAILER => container.in_band += len,
+            _ => container.superseded += len,
+        }
+        at += len;
+    }
+}
+
+impl Ledger {
+    /// Name and bytes of every line, by layer.
+    pub(super) fn lines(&self) -> [(&'static str, Vec<(&'static str, u64)>); 3] {
+        let (c, d, o) = (&self.container, &self.coding, &self.domain);
+        [
+            (
+                "container",
+                vec![
+                    ("preamble", c.preamble),
+                    ("root", c.root),
+                    ("leaves", c.leaves),
+                    ("frames", c.frames),
+                    ("padding", c.padding),
+                    ("in-band descriptors", c.in_band),
+                    ("superseded", c.superseded),
+                    ("trailing", c.trailing),
+                ],
+            ),
+            (
+                "coding",
+                vec![
+                    ("heads", d.heads),
+                    ("own tables", d.own_tables),
+                    ("shared tables", d.shared_tables),
+                    ("rANS states", d.states),
+                    ("entropy-coded", d.entropy_coded),
+                    ("packed bits", d.packed),
+                    ("zstd", d.zstd),
+                    ("stored", d.stored),
+                    ("not looked into", d.unread),
+                ],
+            ),
+            ("domain", vec![("files", o.files), ("records", o.records), ("unknown", o.unknown)]),
+        ]
+    }
+}

@@ -1,0 +1,9 @@
+//! What `mcodec info` tells of a file: taken from its index, nothing verified.
+
+mod inventory;
+mod ledger;
+mod report;
+mod text;
+
+pub(crate) use report::report;
+pub(crate) use text::text;

@@ -1,0 +1,311 @@
+//! The report itself. Its serialised form is what `info --json` prints: fields may be added, none changes its meaning.
+
+use super::inventory::{Inventory, Item, layout_name};
+use super::ledger::{Ledger, ledger};
+use crate::console::Console;
+use mcodec_decode::{ReadAt, Reader, check_asset, check_record, hex};
+use mcodec_format::{Asset, EntryDescriptor, Page, Representation, SlotState, TensorDescriptor, registry};
+use serde::Serialize;
+
+/// A file.
+#[derive(Debug, Serialize)]
+pub(crate) struct Report {
+    /// The path as given.
+    pub(super) path: String,
+    /// Bytes of the file.
+    pub(super) bytes: u64,
+    /// Format version and features.
+    pub(super) format: Format,
+    /// `finished`, `streaming` or `appended`.
+    pub(super) form: &'static str,
+    /// Generation of the index in use.
+    pub(super) generation: u32,
+    /// Always false: information is not verification.
+    pub(super) verified: bool,
+    /// What a reader should know, damage that was noticed included.
+    pub(super) warnings: Vec<String>,
+    /// Things that this version does not know.
+    pub(super) unknown: Vec<String>,
+    /// Assets in the order of their names.
+    pub(super) assets: Vec<AssetInfo>,
+    /// Bytes by layer.
+    pub(super) ledger: Ledger,
+}
+
+/// Version and features.
+#[derive(Debug, Serialize)]
+pub(crate) struct Format {
+    /// Major version.
+    pub(super) major: u16,
+    /// Minor version of the writer.
+    pub(super) minor: u16,
+    /// Least minor version of a reader.
+    pub(super) reader_minor: u16,
+    /// Names of required features.
+    pub(super) required_features: Vec<String>,
+    /// Names of optional features.
+    pub(super) optional_features: Vec<String>,
+}
+
+/// An asset.
+#[derive(Debug, Serialize)]
+pub(crate) struct AssetInfo {
+    /// Name.
+    pub(super) name: String,
+    /// Name of its kind, or the kind's number.
+    pub(super) kind: String,
+    /// `blake3:` and hex.
+    pub(super) content_hash: String,
+    /// Why this version does not decode it; null if it does.
+    pub(super) refused: Option<String>,
+    /// Tensors, those of records excluded.
+    pub(super) tensor_count: u64,
+    /// Elements of these tensors, aliases excluded.
+    pub(super) parameters: u64,
+    /// Decoded bytes of tensors and files.
+    pub(super) bytes: u64,
+    /// Bytes of all its chunks.
+    pub(super) coded_bytes: u64,
+    /// `bytes / coded_bytes`; null if nothing is coded.
+    pub(super) ratio: Option<f64>,
+    /// Tensors in natural order, those of records included.
+    pub(super) tensors: Vec<TensorInfo>,
+    /// Files.
+    pub(super) files: Vec<FileInfo>,
+    /// Records.
+    pub(super) records: Vec<RecordInfo>,
+}
+
+/// A tensor.
+#[derive(Debug, Serialize)]
+pub(crate) struct TensorInfo {
+    /// Name.
+    pub(super) name: String,
+    /// Element type; null if the tensor is refused.
+    pub(super) dtype: Option<String>,
+    /// Dimensions, outermost first.
+    pub(super) shape: Vec<u64>,
+    /// How it is rebuilt.
+    pub(super) representation: Option<&'static str>,
+    /// Entry that it repeats, if it is an alias.
+    pub(super) alias_of: Option<u32>,
+    /// Entry id.
+    pub(super) id: u32,
+    /// Coding of its chunks.
+    pub(super) coding: Option<&'static str>,
+    /// How its chunks lie: `indexed`, `gathered` or `described`.
+    pub(super) frames: &'static str,
+    /// Chunks.
+    pub(super) chunks: u64,
+    /// Decoded bytes.
+    pub(super) bytes: u64,
+    /// Bytes of its chunks.
+    pub(super) coded_bytes: u64,
+    /// `bytes / coded_bytes`; null if nothing is coded.
+    pub(super) ratio: Option<f64>,
+    /// It belongs to a record.
+    pub(super) of_record: bool,
+    /// Why this version does not decode it; null if it does.
+    pub(super) refused: Option<String>,
+}
+
+/// A file entry.
+#[derive(Debug, Serialize)]
+pub(crate) struct FileInfo {
+    /// Path in the asset.
+    pub(super) name: String,
+    /// `bytes`, or how the header of a safetensors file is kept.
+    pub(super) layout: Option<&'static str>,
+    /// Decoded bytes of the entry; for a safetensors file, of its layout.
+    pub(super) bytes: u64,
+    /// Bytes of its chunks.
+    pub(super) coded_bytes: u64,
+    /// Why this version does not decode it; null if it does.
+    pub(super) refused: Option<String>,
+}
+
+/// A record.
+#[derive(Debug, Serialize)]
+pub(crate) struct RecordInfo {
+    /// Name.
+    pub(super) name: String,
+    /// Schema id.
+    pub(super) schema: Option<String>,
+    /// This version knows the schema.
+    pub(super) known: bool,
+    /// Readers must know the schema.
+    pub(super) required: bool,
+    /// It is bound to the content of its asset.
+    pub(super) bound: bool,
+    /// Bytes of its JSON text.
+    pub(super) bytes: u64,
+    /// Bytes of its chunks.
+    pub(super) coded_bytes: u64,
+}
+
+/// Looks at an open file; `deep` reads the chunks of tensors for the ledger.
+pub(crate) fn report<S: ReadAt>(
+    path: String,
+    reader: &Reader<S>,
+    deep: bool,
+    console: &Console,
+) -> anyhow::Result<Report> {
+    let index = reader.index();
+    let preamble = index.preamble();
+    let inventory = Inventory::of(reader);
+    let warnings = reader.warnings().iter().map(ToString::to_string).chain(inventory.faults.iter().cloned());
+    let generation = index.root().generation;
+    let streaming = preamble.slots.iter().all(|slot| *slot == SlotState::Empty);
+    let form = match generation {
+        1 if streaming => "streaming",
+        1 => "finished",
+        _ => "appended",
+    };
+    Ok(Report {
+        path,
+        bytes: index.file_len(),
+        format: Format {
+            major: preamble.major,
+            minor: preamble.minor,
+            reader_minor: preamble.reader_minor,
+            required_features: features(preamble.required, &registry::REQUIRED_FEATURES),
+            optional_features: features(preamble.optional, &registry::OPTIONAL_FEATURES),
+        },
+        form,
+        generation,
+        verified: false,
+        warnings: warnings.collect(),
+        unknown: inventory.items.iter().flat_map(unknown_in).collect(),
+        assets: inventory.assets.iter().map(|asset| asset_info(reader, asset, &inventory)).collect(),
+        ledger: ledger(reader, &inventory, deep, console.cancel())?,
+    })
+}
+
+fn features(bits: u32, known: &[registry::Named]) -> Vec<String> {
+    let name = |bit: u32| {
+        let known = registry::name_of(known, bit.into());
+        known.map_or_else(|| format!("unknown bit {bit}"), str::to_owned)
+    };
+    (0..32).filter(|bit| bits >> bit & 1 == 1).map(name).collect()
+}
+
+/// What this version does not know of an entry.
+fn unknown_in(item: &Item) -> Vec<String> {
+    let row = item.row.get();
+    let (name, kind) = (&row.name, row.kind);
+    let Some(kind) = registry::name_of(&registry::entry::ALL, kind) else {
+        return vec![format!("entry {name:?} of kind {kind}")];
+    };
+    if let Err(why) = &item.descriptor {
+        return vec![format!("{kind} {name:?}: {why}")];
+    }
+    let unknown = row.fields.unknown(&registry::field::IDS);
+    unknown.map(|field| format!("field {} of {kind} {name:?}", field.id)).collect()
+}
+
+fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventory) -> AssetInfo {
+    let items: Vec<&Item> = inventory.items.iter().filter(|item| item.is_of(asset)).collect();
+    let mut pages: Vec<&Page> = items.iter().map(|item| &*item.row.page).collect();
+    pages.dedup_by(|a, b| std::ptr::eq(*a, *b));
+    let of_kind = |kind: u64| items.iter().copied().filter(move |item| item.kind() == kind);
+    let tensors: Vec<TensorInfo> = of_kind(registry::entry::TENSOR).map(tensor_info).collect();
+    let files: Vec<FileInfo> = of_kind(registry::entry::FILE).map(file_info).collect();
+    let own = || tensors.iter().filter(|t| !t.of_record);
+    let elements = |t: &TensorInfo| t.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d));
+    let counted = own().filter(|t| t.alias_of.is_none() && t.refused.is_none());
+    let bytes = own().map(|t| t.bytes).chain(files.iter().map(|f| f.bytes)).fold(0, u64::saturating_add);
+    let coded_bytes = items.iter().map(|item| item.coded).fold(0, u64::saturating_add);
+    let kind = registry::name_of(&registry::asset::ALL, asset.kind);
+    AssetInfo {
+        name: asset.name.clone(),
+        kind: kind.map_or_else(|| format!("unknown kind {}", asset.kind), str::to_owned),
+        content_hash: format!("blake3:{}", hex(&asset.hash)),
+        refused: check_asset(asset, pages.into_iter()).err().map(|e| e.to_string()),
+        tensor_count: own().count() as u64,
+        parameters: counted.map(elements).fold(0, u64::saturating_add),
+        bytes,
+        coded_bytes,
+        ratio: ratio(bytes, coded_bytes),
+        records: of_kind(registry::entry::RECORD).map(|item| record_info(reader, item)).collect(),
+        tensors,
+        files,
+    }
+}
+
+fn tensor_info(item: &Item) -> TensorInfo {
+    let row = item.row.get();
+    let mut info = TensorInfo {
+        name: item.name().to_owned(),
+        dtype: None,
+        shape: Vec::new(),
+        representation: None,
+        alias_of: None,
+        id: row.id,
+        coding: None,
+        frames: layout_name(row.layout),
+        chunks: item.chunks,
+        bytes: 0,
+        coded_bytes: item.coded,
+        ratio: None,
+        of_record: item.is_owned(),
+        refused: None,
+    };
+    match &item.descriptor {
+        Ok(EntryDescriptor::Tensor(t)) => describe(&mut info, t),
+        Ok(_) => {}
+        Err(why) => info.refused = Some(why.clone()),
+    }
+    info
+}
+
+fn describe(info: &mut TensorInfo, t: &TensorDescriptor) {
+    info.dtype = Some(t.dtype_name.clone());
+    info.shape.clone_from(&t.shape);
+    info.bytes = t.chunking.byte_len;
+    info.ratio = ratio(info.bytes, info.coded_bytes);
+    let representation = match t.representation {
+        Representation::Alias(of) => {
+            info.alias_of = Some(of);
+            registry::representation::ALIAS
+        }
+        _ => {
+            info.coding = registry::name_of(&registry::coding::ALL, t.chunking.coding);
+            registry::representation::PLAIN
+        }
+    };
+    info.representation = registry::name_of(&registry::representation::ALL, representation);
+}
+
+fn file_info(item: &Item) -> FileInfo {
+    let (layout, bytes) = match &item.descriptor {
+        Ok(EntryDescriptor::File(f)) => {
+            (registry::name_of(&registry::file_layout::ALL, f.layout), f.chunking.byte_len)
+        }
+        _ => (None, 0),
+    };
+    let name = if item.name().is_empty() { &item.row.asset().name } else { item.name() };
+    let refused = item.descriptor.as_ref().err().cloned();
+    FileInfo { name: name.to_owned(), layout, bytes, coded_bytes: item.coded, refused }
+}
+
+fn record_info<S: ReadAt>(reader: &Reader<S>, item: &Item) -> RecordInfo {
+    let record = match &item.descriptor {
+        Ok(EntryDescriptor::Record(r)) => Some(r),
+        _ => None,
+    };
+    let schema = record.map(|r| r.schema.clone());
+    let entry = reader.resolve(item.row.clone());
+    RecordInfo {
+        name: item.name().to_owned(),
+        known: schema.as_deref().is_some_and(|s| registry::SCHEMAS.contains(&s)),
+        schema,
+        required: item.row.get().critical,
+        bound: entry.is_ok_and(|e| check_record(&e).is_ok()),
+        bytes: record.map_or(0, |r| r.chunking.byte_len),
+        coded_bytes: item.coded,
+    }
+}
+
+fn ratio(bytes: u64, coded: u64) -> Option<f64> {
+    (coded != 0).then(|| bytes as f64 / coded as f64)
+}

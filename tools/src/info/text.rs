@@ -1,0 +1,107 @@
+//! The report for people.
+
+use super::report::{AssetInfo, Report, TensorInfo};
+use crate::console::{bytes, percent, printable};
+use std::fmt::Write;
+
+/// Tensors that are listed unless all are wanted.
+const FEW: usize = 12;
+
+/// The report as text; `all` lists every tensor, `inside` says that the ledger is complete.
+pub(crate) fn text(report: &Report, all: bool, inside: bool) -> String {
+    let mut out = String::new();
+    // Writing to a string does not fail.
+    _ = write(&mut out, report, all, inside);
+    out
+}
+
+fn write(out: &mut String, report: &Report, all: bool, inside: bool) -> std::fmt::Result {
+    let (format, size) = (&report.format, bytes(report.bytes));
+    let path = printable(&report.path);
+    let version = format!("mcodec {}.{}", format.major, format.minor);
+    writeln!(out, "{path}: {version}, {}, generation {}, {size}", report.form, report.generation)?;
+    writeln!(out, "  (from the index; nothing was verified)")?;
+    let features: Vec<&str> =
+        format.required_features.iter().chain(&format.optional_features).map(String::as_str).collect();
+    if !features.is_empty() {
+        writeln!(out, "  features: {}", features.join(", "))?;
+    }
+    for warning in &report.warnings {
+        writeln!(out, "  warning: {}", printable(warning))?;
+    }
+    for unknown in &report.unknown {
+        writeln!(out, "  unknown: {}", printable(unknown))?;
+    }
+    for asset in &report.assets {
+        write_asset(out, asset, all)?;
+    }
+    write_ledger(out, report, inside)
+}
+
+fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Result {
+    let (decoded, coded) = (bytes(asset.bytes), bytes(asset.coded_bytes));
+    let share = percent(asset.coded_bytes, asset.bytes);
+    writeln!(out, "\n{} {:?}: {decoded} in {coded} ({share})", asset.kind, asset.name)?;
+    writeln!(out, "  content {}", asset.content_hash)?;
+    if let Some(why) = &asset.refused {
+        writeln!(out, "  refused: {}", printable(why))?;
+    }
+    if asset.tensor_count > 0 {
+        writeln!(out, "  {} tensors, {} parameters", asset.tensor_count, asset.parameters)?;
+    }
+    let shown = if all { asset.tensors.len() } else { asset.tensors.len().min(FEW) };
+    let names: Vec<String> = asset.tensors[..shown].iter().map(|t| printable(&t.name)).collect();
+    let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).min(60);
+    for (name, tensor) in names.iter().zip(&asset.tensors) {
+        writeln!(out, "  {name:width$}  {}", tensor_line(tensor))?;
+    }
+    if shown < asset.tensors.len() {
+        writeln!(out, "  ... and {} more (-v lists all)", asset.tensors.len() - shown)?;
+    }
+    for file in &asset.files {
+        let (name, layout) = (&file.name, file.layout.unwrap_or("unknown layout"));
+        writeln!(out, "  file {name:?}: {layout}, {} in {}", bytes(file.bytes), bytes(file.coded_bytes))?;
+    }
+    for record in &asset.records {
+        let required = if record.required { ", required" } else { "" };
+        let bound = if record.bound { "" } else { ", NOT bound to this content" };
+        let schema = record.schema.as_deref().unwrap_or_default();
+        let (name, len) = (&record.name, bytes(record.bytes));
+        writeln!(out, "  record {name:?}: schema {schema:?}{required}{bound}, {len}")?;
+    }
+    Ok(())
+}
+
+fn tensor_line(tensor: &TensorInfo) -> String {
+    if let Some(why) = &tensor.refused {
+        return format!("refused: {}", printable(why));
+    }
+    let dtype = printable(tensor.dtype.as_deref().unwrap_or_default());
+    let shape = format!("{:?}", tensor.shape);
+    let of = if tensor.of_record { ", of a record" } else { "" };
+    if let Some(entry) = tensor.alias_of {
+        return format!("{dtype:8} {shape:16} alias of entry {entry}{of}");
+    }
+    let coding = tensor.coding.unwrap_or_default();
+    let share = percent(tensor.coded_bytes, tensor.bytes);
+    let chunks = tensor.chunks;
+    let plural = if chunks == 1 { "" } else { "s" };
+    let (decoded, coded) = (bytes(tensor.bytes), bytes(tensor.coded_bytes));
+    format!("{dtype:8} {shape:16} {decoded} in {coded} ({share}), {coding}, {chunks} chunk{plural}{of}")
+}
+
+fn write_ledger(out: &mut String, report: &Report, inside: bool) -> std::fmt::Result {
+    let total = report.ledger.total;
+    writeln!(out, "\nledger of {total} bytes")?;
+    for (layer, lines) in report.ledger.lines() {
+        let sum: u64 = lines.iter().map(|l| l.1).sum();
+        writeln!(out, "  {layer:24}{sum:>16}  {:>6}", percent(sum, total))?;
+        for (name, n) in lines.into_iter().filter(|l| l.1 > 0) {
+            writeln!(out, "    {name:22}{n:>16}  {:>6}", percent(n, total))?;
+        }
+    }
+    if !inside {
+        writeln!(out, "  (--ledger looks into the chunks)")?;
+    }
+    Ok(())
+}

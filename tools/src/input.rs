@@ -1,0 +1,77 @@
+//! Opening mcodec files for random access, also from the standard input.
+
+use crate::cli::Common;
+use crate::console::Console;
+use crate::outcome::UsageError;
+use crate::sink::is_std;
+use crate::stdin;
+use anyhow::Context;
+use mcodec_decode::{ReadOptions, Reader};
+use mcodec_format::registry::MAGIC;
+use std::fs::File;
+use std::io::{self, Read, Write};
+use std::path::Path;
+
+/// A reader of a file on disk.
+pub(crate) type FileReader = Reader<File>;
+
+/// Opens `path`, or what comes through the standard input, with all warnings told.
+pub(crate) fn open(path: &Path, common: &Common, console: &Console) -> anyhow::Result<FileReader> {
+    let file = if is_std(path) {
+        spool(&mut stdin::open(console.cancel())?, &[], console)?
+    } else {
+        open_file(path)?
+    };
+    open_reader(file, path, common, console)
+}
+
+/// Opens a file that was found or spooled.
+pub(crate) fn open_reader(
+    file: File,
+    path: &Path,
+    common: &Common,
+    console: &Console,
+) -> anyhow::Result<FileReader> {
+    let options = ReadOptions::default().threads(common.threads());
+    let reader = Reader::open(file, options).with_context(|| shown(path))?;
+    for warning in reader.warnings() {
+        console.note(&format!("{}: warning: {warning}", shown(path)));
+    }
+    Ok(reader)
+}
+
+/// Opens a regular file.
+pub(crate) fn open_file(path: &Path) -> anyhow::Result<File> {
+    let fail = || format!("cannot open {}", shown(path));
+    if std::fs::metadata(path).with_context(fail)?.is_dir() {
+        return Err(UsageError(format!("{} is a directory", shown(path)))).with_context(fail);
+    }
+    File::open(path).with_context(fail)
+}
+
+/// A path as messages show it.
+pub(crate) fn shown(path: &Path) -> String {
+    if is_std(path) { "the standard input".into() } else { path.display().to_string() }
+}
+
+/// Copies `head` and the rest of `input` to an unnamed temporary file.
+pub(crate) fn spool(input: &mut dyn Read, head: &[u8], console: &Console) -> anyhow::Result<File> {
+    let mut file = tempfile::tempfile().context("cannot make a temporary file")?;
+    file.write_all(head).context("writing a temporary file")?;
+    let mut buffer = vec![0u8; 1 << 20];
+    loop {
+        console.cancel().check()?;
+        match input.read(&mut buffer) {
+            Ok(0) => return Ok(file),
+            Ok(n) => file.write_all(&buffer[..n]).context("writing a temporary file")?,
+            Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+            Err(e) => return Err(e).context("reading the standard input"),
+        }
+    }
+}
+
+/// Whether the file starts as an mcodec file does.
+pub(crate) fn is_mcodec(path: &Path) -> bool {
+    let mut magic = [0u8; 8];
+    File::open(path).and_then(|mut file| file.read_exact(&mut magic)).is_ok() && magic == MAGIC
+}

@@ -1,0 +1,144 @@
+//! What of a file is asked for: assets, tensors by name or pattern, rows.
+
+use crate::outcome::usage;
+use crate::rows::Rows;
+use anyhow::bail;
+use globset::{GlobBuilder, GlobMatcher};
+use mcodec_decode::{DecodeError, Entry, ReadAt, Reader, RowRef, check_asset, hex};
+use mcodec_format::{Asset, EntryDescriptor, Page, registry};
+use std::collections::HashSet;
+use std::ops::Range;
+use std::sync::Arc;
+
+/// A tensor, or some rows of it.
+#[derive(Debug, Clone)]
+pub(crate) struct Picked {
+    /// The tensor.
+    pub(crate) entry: Entry,
+    /// The bytes of its content that are wanted.
+    pub(crate) range: Range<u64>,
+    /// Dimensions of what is wanted.
+    pub(crate) shape: Vec<u64>,
+}
+
+impl Picked {
+    fn whole(entry: Entry) -> Self {
+        let shape = entry.tensor().map(|t| t.shape.clone()).unwrap_or_default();
+        Self { range: 0..entry.byte_len(), shape, entry }
+    }
+
+    /// Bytes that are wanted.
+    pub(crate) fn byte_len(&self) -> u64 {
+        self.range.end - self.range.start
+    }
+}
+
+/// The asset called `wanted` (a name, or `blake3:` and its content hash), or the only one.
+pub(crate) fn asset<S: ReadAt>(reader: &Reader<S>, wanted: Option<&str>) -> anyhow::Result<Asset> {
+    let found = reader.asset(wanted);
+    let Some(hash) = wanted.and_then(|w| w.strip_prefix("blake3:")) else { return Ok(found?) };
+    if let Ok(asset) = found {
+        return Ok(asset);
+    }
+    let fits = |a: &Asset| hex(&a.hash).eq_ignore_ascii_case(hash);
+    match reader.assets()?.into_iter().find(fits) {
+        Some(asset) => Ok(asset),
+        None => bail!("there is no asset with content hash blake3:{hash} in this file"),
+    }
+}
+
+/// Refuses an asset that needs a newer reader.
+pub(crate) fn check_decodable<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> anyhow::Result<()> {
+    let mut pages: Vec<Arc<Page>> = Vec::new();
+    for row in reader.rows(&asset.name)? {
+        if !pages.last().is_some_and(|page| Arc::ptr_eq(page, &row.page)) {
+            pages.push(row.page);
+        }
+    }
+    Ok(check_asset(asset, pages.iter().map(|page| &**page))?)
+}
+
+/// The tensors of `asset` whose names are, or match, one of `patterns`, in natural order; all but those of records if there is
+/// no pattern.
+pub(crate) fn tensors<S: ReadAt>(
+    reader: &Reader<S>,
+    asset: &Asset,
+    patterns: &[String],
+    rows: Option<Rows>,
+) -> anyhow::Result<Vec<Picked>> {
+    let all: Vec<RowRef> =
+        reader.rows(&asset.name)?.into_iter().filter(|r| r.get().kind == registry::entry::TENSOR).collect();
+    if all.is_empty() {
+        return Err(usage(format!("asset {:?} has no tensors", asset.name)));
+    }
+    let mut wanted: HashSet<u32> = HashSet::new();
+    for pattern in patterns {
+        let before = wanted.len();
+        match all.iter().find(|row| row.get().name == *pattern) {
+            Some(row) => _ = wanted.insert(row.get().id),
+            None => {
+                let matcher = glob(pattern)?;
+                let fits = |row: &&RowRef| matcher.is_match(&row.get().name) && !is_owned(row);
+                wanted.extend(all.iter().filter(fits).map(|row| row.get().id));
+                if wanted.len() == before && !all.iter().any(|row| matcher.is_match(&row.get().name)) {
+                    bail!("no tensor of asset {:?} is called or matches {pattern:?}", asset.name);
+                }
+            }
+        }
+    }
+    let is_wanted = |row: &RowRef| {
+        if patterns.is_empty() { !is_owned(row) } else { wanted.contains(&row.get().id) }
+    };
+    let picked: Vec<Entry> = all
+        .into_iter()
+        .filter(is_wanted)
+        .map(|row| reader.resolve(row))
+        .collect::<Result<_, DecodeError>>()?;
+    match rows {
+        None => Ok(picked.into_iter().map(Picked::whole).collect()),
+        Some(rows) => Ok(vec![pick_rows(picked, rows)?]),
+    }
+}
+
+fn pick_rows(picked: Vec<Entry>, rows: Rows) -> anyhow::Result<Picked> {
+    let count = picked.len();
+    let Ok([entry]) = <[Entry; 1]>::try_from(picked) else {
+        return Err(usage(format!(
+            "--rows is for one tensor, and {count} are selected: name one with --tensor"
+        )));
+    };
+    let mut shape = entry.tensor().map(|t| t.shape.clone()).unwrap_or_default();
+    let rows = rows.of(shape.first().copied().unwrap_or(0));
+    let range = entry.row_bytes(rows.clone())?;
+    if let Some(first) = shape.first_mut() {
+        *first = rows.end.saturating_sub(rows.start);
+    }
+    Ok(Picked { entry, range, shape })
+}
+
+/// Whether the tensor belongs to a record.
+pub(crate) fn is_owned(row: &RowRef) -> bool {
+    row.get().fields.get(registry::field::OWNER).is_some()
+}
+
+fn glob(pattern: &str) -> anyhow::Result<GlobMatcher> {
+    let glob = GlobBuilder::new(pattern).build();
+    Ok(glob.map_err(|e| usage(format!("{pattern:?} is not a pattern: {e}")))?.compile_matcher())
+}
+
+/// The record of this name.
+pub(crate) fn record<S: ReadAt>(reader: &Reader<S>, asset: &Asset, name: &str) -> anyhow::Result<Entry> {
+    let entry = reader.entry(&asset.name, registry::entry::RECORD, name)?;
+    mcodec_decode::check_record(&entry)?;
+    Ok(entry)
+}
+
+/// Whether the entry holds the layout of a safetensors file.
+pub(crate) fn safetensors_layout(entry: &Entry) -> Option<u8> {
+    match entry.descriptor() {
+        EntryDescriptor::File(file) if file.layout != registry::file_layout::BYTES => {
+            u8::try_from(file.layout).ok()
+        }
+        _ => None,
+    }
+}
