@@ -1,4 +1,5 @@
-//! Seeds and regressions of every fuzz target, through the same functions, without libFuzzer.
+//! Seeds and regressions of every fuzz target, through the same functions, without libFuzzer. With `MCODEC_FUZZ_CORPUS` set,
+//! what was collected in `fuzz/corpus` too: to measure what it covers.
 
 use std::path::Path;
 
@@ -9,7 +10,8 @@ mod targets;
 fn replay(target: &str, run: targets::Target) {
     let fuzz = Path::new(env!("CARGO_MANIFEST_DIR")).join("../fuzz");
     let mut inputs = 0;
-    for folder in ["seeds", "regressions"] {
+    let collected = std::env::var_os("MCODEC_FUZZ_CORPUS").map(|_| "corpus");
+    for folder in ["seeds", "regressions"].into_iter().chain(collected) {
         let Ok(list) = std::fs::read_dir(fuzz.join(folder).join(target)) else { continue };
         let mut paths: Vec<_> = list.map(|entry| entry.unwrap().path()).collect();
         paths.sort();

@@ -7,6 +7,7 @@ use crate::sink::is_std;
 use crate::stdin;
 use anyhow::Context;
 use mcodec_decode::{ReadOptions, Reader};
+use mcodec_encode::EncodeError;
 use mcodec_format::registry::MAGIC;
 use std::fs::File;
 use std::io::{self, Read, Write};
@@ -47,6 +48,13 @@ pub(crate) fn open_file(path: &Path) -> anyhow::Result<File> {
         return Err(UsageError(format!("{} is a directory", shown(path)))).with_context(fail);
     }
     File::open(path).with_context(fail)
+}
+
+/// What the encoder says of the mcodec file at `path`, with its name.
+pub(crate) fn about(path: &Path, e: EncodeError) -> anyhow::Error {
+    let nameless = matches!(e, EncodeError::Decode(_));
+    let e = anyhow::Error::from(e);
+    if nameless { e.context(shown(path)) } else { e }
 }
 
 /// A path as messages show it.

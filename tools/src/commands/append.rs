@@ -4,6 +4,7 @@ use super::encode::{import, tell};
 use super::in_place::Target;
 use crate::cli::{Append, Common};
 use crate::console::Console;
+use crate::input;
 use crate::outcome::{Outcome, usage};
 use crate::sink::is_std;
 
@@ -14,7 +15,8 @@ pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::
     }
     let (options, kind) = import(&args.import, console.encode_options(common));
     let target = Target::of(&args.target, common.output.as_deref(), common.force)?;
-    let report = mcodec_encode::append(target.path(), &args.input, kind, &options)?;
+    let report = mcodec_encode::append(target.path(), &args.input, kind, &options)
+        .map_err(|e| input::about(&args.target, e))?;
     target.commit(console)?;
     tell(&args.input, &report, console)?;
     Ok(Outcome::Done)

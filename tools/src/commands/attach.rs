@@ -45,7 +45,8 @@ pub(crate) fn attach(args: &Attach, common: &Common, console: &Console) -> anyho
         tensors: args.tensors.as_deref(),
     };
     let target = Target::of(&args.target, common.output.as_deref(), common.force)?;
-    mcodec_encode::attach(target.path(), &attachment, &console.encode_options(common))?;
+    mcodec_encode::attach(target.path(), &attachment, &console.encode_options(common))
+        .map_err(|e| input::about(&args.target, e))?;
     target.commit(console)?;
     let report = Report { record: &args.name, asset: args.asset.as_deref(), attached: true };
     console.report(&report, &format!("{}: record {:?} attached", args.target.display(), args.name))?;
@@ -56,7 +57,8 @@ pub(crate) fn attach(args: &Attach, common: &Common, console: &Console) -> anyho
 pub(crate) fn detach(args: &Detach, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let target = Target::of(&args.target, common.output.as_deref(), common.force)?;
     let asset = args.asset.as_deref();
-    mcodec_encode::detach(target.path(), asset, &args.name, &console.encode_options(common))?;
+    mcodec_encode::detach(target.path(), asset, &args.name, &console.encode_options(common))
+        .map_err(|e| input::about(&args.target, e))?;
     target.commit(console)?;
     let report = Report { record: &args.name, asset, attached: false };
     console.report(&report, &format!("{}: record {:?} detached", args.target.display(), args.name))?;

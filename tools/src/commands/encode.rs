@@ -21,7 +21,7 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     } else if args.name.is_some() {
         return Err(usage("--name is for an asset that comes from the standard input"));
     } else {
-        encode_path(&args.input, kind, output, &options)?
+        encode_path(&args.input, kind, output, &options).map_err(|e| input::about(&args.input, e))?
     };
     tell(&args.input, &report, console)?;
     Ok(Outcome::Done)

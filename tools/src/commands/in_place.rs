@@ -20,6 +20,9 @@ impl Target {
             return Err(usage("this command changes a file in place; it cannot work on a stream"));
         }
         let Some(output) = output else { return Ok(Self { path: path.to_owned(), copy: None }) };
+        if output.is_dir() {
+            return Err(usage(format!("{} is a directory", output.display())));
+        }
         if !force && output.try_exists().unwrap_or(true) {
             return Err(EncodeError::Exists { path: output.to_owned() }.into());
         }

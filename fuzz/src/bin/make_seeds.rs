@@ -1,0 +1,251 @@
+//! Writes the seeds: `cargo run --bin make_seeds -- fuzz/seeds`.
+
+use mcodec_coding::Table;
+use mcodec_encode::{
+    AssetKind, Attachment, EncodeOptions, Output, append, attach, encode_path, encode_stream, pack,
+};
+use mcodec_format::registry::{entry, field};
+use mcodec_fuzz::handmade::{Handmade, fields, finished, with_leaves};
+use std::error::Error;
+use std::fs;
+use std::io::{Cursor, Write};
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex};
+
+type Result<T> = std::result::Result<T, Box<dyn Error>>;
+
+fn main() -> Result<()> {
+    let root = PathBuf::from(std::env::args().nth(1).unwrap_or_else(|| "seeds".into()));
+    let scratch = tempfile::tempdir()?;
+    let mut files = encoded(scratch.path())?;
+    files.push(("shared-table", shared_table()?));
+    files.push(("leaves", with_leaves(3, 4, 1)));
+    files.push(("leaves-appended", with_leaves(3, 4, 2)));
+    for target in ["container", "decode", "no_limits"] {
+        for (name, bytes) in &files {
+            save(&root, target, name, bytes)?;
+        }
+    }
+    for (name, bytes) in files.iter().filter(|(name, _)| name.starts_with("stream")) {
+        save(&root, "forward", name, bytes)?;
+    }
+    pages(&root, &files)?;
+    tables(&root)?;
+    headers(&root)?;
+    Ok(())
+}
+
+fn save(root: &Path, target: &str, name: &str, bytes: &[u8]) -> Result<()> {
+    let folder = root.join(target);
+    fs::create_dir_all(&folder)?;
+    Ok(fs::write(folder.join(name), bytes)?)
+}
+
+/// A safetensors file: name, dtype, shape and bytes of each tensor.
+fn safetensors(metadata: &str, tensors: &[(&str, &str, &[u64], Vec<u8>)]) -> Vec<u8> {
+    let mut json = String::from("{");
+    json.push_str(metadata);
+    let mut at = 0;
+    for (name, dtype, shape, bytes) in tensors {
+        if json.len() > 1 {
+            json.push(',');
+        }
+        let end = at + bytes.len();
+        let shape = shape.iter().map(u64::to_string).collect::<Vec<_>>().join(",");
+        json.push_str(&format!(
+            "\"{name}\":{{\"dtype\":\"{dtype}\",\"shape\":[{shape}],\"data_offsets\":[{at},{end}]}}"
+        ));
+        at = end;
+    }
+    json.push('}');
+    json.push_str(&" ".repeat(json.len().next_multiple_of(8) - json.len()));
+    let mut out = (json.len() as u64).to_le_bytes().to_vec();
+    out.extend(json.as_bytes());
+    tensors.iter().for_each(|(_, _, _, bytes)| out.extend(bytes));
+    out
+}
+
+/// Skewed bytes, so that entropy coding gains.
+fn weights(n: usize) -> Vec<u8> {
+    let mut x = 1u64;
+    (0..n)
+        .map(|i| {
+            x = x.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1);
+            if i % 2 == 0 { (x >> 56) as u8 } else { 0x3C | ((x >> 60) & (x >> 52) & 3) as u8 }
+        })
+        .collect()
+}
+
+fn small_model() -> Vec<u8> {
+    safetensors(
+        "\"__metadata__\":{\"format\":\"pt\"}",
+        &[
+            ("layers.2.w", "BF16", &[8, 16], weights(256)),
+            ("layers.10.w", "BF16", &[8, 16], weights(256)),
+            ("empty", "F32", &[0, 3], vec![]),
+            ("odd", "F9_NEW", &[3], vec![1, 2, 3]),
+        ],
+    )
+}
+
+#[derive(Clone, Default)]
+struct Shared(Arc<Mutex<Vec<u8>>>);
+
+impl Write for Shared {
+    fn write(&mut self, bytes: &[u8]) -> std::io::Result<usize> {
+        self.0.lock().map_err(|_| std::io::ErrorKind::Other)?.extend_from_slice(bytes);
+        Ok(bytes.len())
+    }
+    fn flush(&mut self) -> std::io::Result<()> {
+        Ok(())
+    }
+}
+
+/// Files that the encoder writes.
+fn encoded(dir: &Path) -> Result<Vec<(&'static str, Vec<u8>)>> {
+    let mut options = EncodeOptions::default();
+    options.threads = 1;
+    let at = |name: &str| dir.join(name);
+    let file = |name: &str| Output::File { path: dir.join(name), force: true };
+    fs::write(at("m.safetensors"), small_model())?;
+    let one = safetensors("", &[("w", "U8", &[3], vec![1, 2, 3])]);
+    fs::write(at("one.safetensors"), &one)?;
+    fs::write(at("none.safetensors"), safetensors("", &[]))?;
+    fs::write(at("notes.txt"), "some notes, some notes, some notes")?;
+    let mut all = Vec::new();
+    let mut add = |name: &'static str| -> Result<()> {
+        all.push((name, fs::read(dir.join(name))?));
+        Ok(())
+    };
+
+    encode_path(&at("m.safetensors"), None, file("finished"), &options)?;
+    add("finished")?;
+    encode_path(&at("one.safetensors"), None, file("tiny"), &options)?;
+    add("tiny")?;
+    encode_path(&at("none.safetensors"), None, file("no-tensors"), &options)?;
+    add("no-tensors")?;
+    encode_path(&at("notes.txt"), Some(AssetKind::Blob), file("blob"), &options)?;
+    add("blob")?;
+    let mut mapped = options.clone();
+    mapped.mappable = true;
+    encode_path(&at("m.safetensors"), None, file("mappable"), &mapped)?;
+    add("mappable")?;
+
+    fs::copy(at("finished"), at("appended"))?;
+    append(&at("appended"), &at("one.safetensors"), None, &options)?;
+    append(&at("appended"), &at("notes.txt"), Some(AssetKind::Blob), &options)?;
+    add("appended")?;
+    fs::copy(at("tiny"), at("record"))?;
+    let record = Attachment {
+        name: "eval/2026-11",
+        asset: None,
+        schema: "json",
+        required: true,
+        json: b"{\"loss\": 2.5}",
+        tensors: Some(&at("one.safetensors")),
+    };
+    attach(&at("record"), &record, &options)?;
+    add("record")?;
+    pack(&at("record"), file("record-packed"), &options)?;
+    add("record-packed")?;
+
+    let twins = safetensors("", &[("a", "U8", &[4, 16], weights(64)), ("b", "U8", &[4, 16], weights(64))]);
+    fs::write(at("twins.safetensors"), twins)?;
+    encode_path(&at("twins.safetensors"), None, file("alias"), &options)?;
+    add("alias")?;
+    for (name, input) in [("stream", small_model()), ("stream-tiny", one)] {
+        let out = Shared::default();
+        encode_stream(
+            Box::new(Cursor::new(input)),
+            "s",
+            None,
+            Output::Stream(Box::new(out.clone())),
+            &options,
+        )?;
+        fs::write(at(name), out.0.lock().map_err(|_| "poisoned")?.as_slice())?;
+        add(name)?;
+    }
+    Ok(all)
+}
+
+fn a_table() -> Result<Table> {
+    Ok(Table::from_counts(&[1, 2, 3, 60], &[1000, 300, 20, 1], 12)?)
+}
+
+/// Two tensors coded under a table that both depend on.
+fn shared_table() -> Result<Vec<u8>> {
+    let table = a_table()?;
+    let symbols: Vec<u16> = (0..64).map(|i| [1, 1, 1, 2, 1, 3, 1, 2][i % 8]).collect();
+    let stream = table.encoder().encode(&symbols, 2)?;
+    let mut payload = vec![8, 1, 8, 4, 0, stream.len() as u8];
+    payload.extend(&stream);
+    let tensor = |name| {
+        let said = fields(&[(field::DTYPE, &[dtype("U8")]), (field::SHAPE, &[4, 16])]);
+        Handmade::new(entry::TENSOR, name, said).needs(0).chunk(&payload)
+    };
+    let shared = Handmade::new(entry::TABLE, "t", fields(&[])).chunk(&table.to_bytes());
+    Ok(finished(&[shared, tensor("a"), tensor("b")]))
+}
+
+fn dtype(name: &str) -> u64 {
+    mcodec_format::registry::Dtype::by_name(name).map_or(0, |d| d.id)
+}
+
+/// Root and leaf payloads of the files, with a byte before that says how to read them.
+fn pages(root: &Path, files: &[(&str, Vec<u8>)]) -> Result<()> {
+    use mcodec_format::Tag;
+    use mcodec_fuzz::mutate::locate;
+    for (name, bytes) in files {
+        for (i, frame) in locate::walk(bytes).enumerate() {
+            let how = match frame.head.tag {
+                Tag::ROOT => 0,
+                Tag::LEAF => 1,
+                Tag::DESCRIPTORS => 2,
+                _ => continue,
+            };
+            let payload = [&[how], &bytes[frame.payload()]].concat();
+            save(root, "index", &format!("{name}-{i}"), &payload)?;
+        }
+    }
+    Ok(())
+}
+
+/// Tables, streams and payloads, with the bytes before them that `targets::tables` reads.
+fn tables(root: &Path) -> Result<()> {
+    let table = a_table()?;
+    save(root, "tables", "table", &[&[0], &table.to_bytes()[..]].concat())?;
+    let symbols: Vec<u16> = (0..200).map(|i| [1, 1, 1, 2, 1, 3, 1, 60][i % 8]).collect();
+    for lanes in [0, 2, 5] {
+        let stream = table.encoder().encode(&symbols, lanes)?;
+        let input = [&[1, 200, 0], &table.to_bytes()[..], &stream].concat();
+        save(root, "tables", &format!("stream-{lanes}"), &input)?;
+    }
+    use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
+    let bytes = weights(256);
+    let wide: Vec<u16> = (0..256).collect();
+    let any = Table::from_counts(&wide, &[1; 256], 12)?;
+    let rans = FieldSpec { width: 8, code: FieldCode::Rans { table: &any, lanes_log2: 3 } };
+    let zstd = FieldSpec { width: 8, code: FieldCode::Zstd { level: 3 } };
+    let packed = FieldSpec { width: 3, code: FieldCode::Packed };
+    let rest = FieldSpec { width: 5, code: FieldCode::Packed };
+    let zero = FieldSpec { width: 8, code: FieldCode::Constant(9) };
+    for (name, unit, specs, input) in [
+        ("rans-zstd", 16, &[rans, zstd][..], &bytes[..]),
+        ("packed", 8, &[packed, rest][..], &bytes[..]),
+        ("constant", 8, &[zero][..], &[9; 256][..]),
+    ] {
+        let payload = encode(input, unit, specs)?;
+        save(root, "tables", name, &[&[2, 0, 1], &payload[..]].concat())?;
+    }
+    Ok(())
+}
+
+fn headers(root: &Path) -> Result<()> {
+    let model = small_model();
+    save(root, "safetensors_header", "model", &model)?;
+    save(root, "safetensors_header", "none", &safetensors("", &[]))?;
+    save(root, "round_trip", "model", &[&[4][..], &model].concat())?;
+    let one = safetensors("", &[("w", "U8", &[3], vec![1, 2, 3])]);
+    save(root, "round_trip", "tiny", &[&[0][..], &one].concat())?;
+    Ok(())
+}

@@ -1,0 +1,28 @@
+//! What each fuzz target does with its input, as plain functions. They panic where a rule is broken.
+//!
+//! The ordinary tests compile this module too (`tests/tests/fuzz_regressions.rs`), so it depends on the mcodec crates and `tempfile` alone.
+
+pub mod container;
+pub mod decode;
+pub mod forward;
+pub mod front_door;
+pub mod index;
+pub mod no_limits;
+pub mod round_trip;
+pub mod safetensors_header;
+pub mod tables;
+
+/// A target's function.
+pub type Target = fn(&[u8]);
+
+/// Every target by its name, which is also that of its folders of seeds and regressions.
+pub const ALL: [(&str, Target); 8] = [
+    ("container", container::run),
+    ("index", index::run),
+    ("tables", tables::run),
+    ("decode", decode::run),
+    ("forward", forward::run),
+    ("safetensors_header", safetensors_header::run),
+    ("round_trip", round_trip::run),
+    ("no_limits", no_limits::run),
+];
