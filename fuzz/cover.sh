@@ -8,7 +8,7 @@ case " $* " in
     *" --crate-name mcodec_"*" --cfg fuzzing "*)
         set -- "$@" -Cpasses=sancov-module -Cllvm-args=-sanitizer-coverage-level=4 \
             -Cllvm-args=-sanitizer-coverage-inline-8bit-counters -Cllvm-args=-sanitizer-coverage-pc-table \
-            -Cllvm-args=-sanitizer-coverage-trace-compares
+            ${MCODEC_FUZZ_COMPARES--Cllvm-args=-sanitizer-coverage-trace-compares}
         ;;
 esac
 exec "$rustc" "$@"

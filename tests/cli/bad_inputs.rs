@@ -56,7 +56,11 @@ fn what_is_no_mcodec_file_is_refused_by_every_reader() {
             let ended = place.run(&line.split(' ').collect::<Vec<_>>());
             // A file that is no mcodec file is one to compare, byte by byte; verify reports damage as its result.
             let other = line.starts_with("diff") && !bytes.starts_with(&good[..8]);
-            if other {
+            if line.starts_with("recover") && ended.code == 3 {
+                // It looks for what is left behind a broken magic.
+                place.run(&["verify", "--deep", "out"]).done();
+                fs::remove_file(place.path("out")).unwrap();
+            } else if other {
                 ended.with(4);
             } else if ended.err.is_empty() && line.starts_with("verify") {
                 assert!(!ended.with(1).out.is_empty(), "{case}: {line}");
@@ -64,7 +68,7 @@ fn what_is_no_mcodec_file_is_refused_by_every_reader() {
                 let ended = ended.refused(1, &[]);
                 let name = ended.err.contains("x.mcodec");
                 assert!(name, "{case}: {line}: the message does not name the file: {}", ended.err);
-                if case == "CRLF" && !line.starts_with("recover") {
+                if case == "CRLF" {
                     assert!(ended.err.contains("text"), "{line}: {}", ended.err);
                 }
             }

@@ -3,6 +3,7 @@
 use crate::hand::{Draft, Shell, blob, file, model, raw_tensor};
 use crate::small_models::small;
 use crate::workplace::Workplace;
+use mcodec_decode::{ReadOptions, Reader};
 use mcodec_format::registry;
 use mcodec_tests::inputs::{safetensors, tensor};
 use std::fs;
@@ -32,8 +33,9 @@ fn terminal_escapes_in_names_are_shown_escaped() {
     place.write("record.json", "{}");
     place.run(&["attach", &one, "record.json", "--name", "r", "--schema", "s\u{1b}[31m"]).done();
     let mut bad = place.read(&two);
-    let at = bad.len() - 30;
-    bad[at] ^= 1;
+    let reader = Reader::open(bad.clone(), ReadOptions::default()).unwrap();
+    let entry = reader.tensor("two", ESCAPES).unwrap();
+    bad[entry.content().get().offset as usize + 2] ^= 1;
     place.write("bad.mcodec", bad);
     for (line, says) in [
         (&["info", &one, "-v"][..], "evil\\u{1b}[2J"),

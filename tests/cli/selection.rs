@@ -6,8 +6,11 @@ use mcodec_decode::{ReadOptions, Reader};
 use mcodec_tests::inputs::{Noise, moe_tiny, safetensors, tensor};
 use std::fs;
 
+/// Name, shape and bytes of a tensor.
+type NamedTensor = (String, Vec<u64>, Vec<u8>);
+
 /// The committed model, encoded, and its tensors.
-fn moe() -> (Workplace, Vec<(String, Vec<u64>, Vec<u8>)>) {
+fn moe() -> (Workplace, Vec<NamedTensor>) {
     let place = Workplace::new();
     let model = moe_tiny().join("model.safetensors");
     place.run(&["encode", model.to_str().unwrap(), "-o", "model.mcodec"]).done();

@@ -37,7 +37,7 @@ impl ReadAt for Bytes<'_> {
 
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
-    front_door::count(bytes);
+    let _visit = front_door::visit(bytes);
     let Ok(reader) = Reader::open(Bytes(bytes), ReadOptions::default().limits(limits())) else { return };
     let deep = verify(&reader, true).map(|report| report.damage);
     let shallow = verify(&reader, false).map(|report| report.damage);

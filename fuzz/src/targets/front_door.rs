@@ -3,23 +3,40 @@
 use mcodec_format::{Check, FrameHead, PREAMBLE_LEN, Preamble, Slot, SlotState, TRAILER_LEN, Tag};
 use std::sync::OnceLock;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Instant;
 
 static INPUTS: AtomicU64 = AtomicU64::new(0);
 static PAST: AtomicU64 = AtomicU64::new(0);
+static NANOS: AtomicU64 = AtomicU64::new(0);
 static EVERY: OnceLock<Option<u64>> = OnceLock::new();
 
-/// Notes an input. With `MCODEC_FUZZ_STATS=N` in the environment, prints the share that got in after every N inputs
-/// (`1`: after every 65536).
-pub fn count(bytes: &[u8]) {
+/// An input that a target is busy with; its time counts until this is dropped.
+#[derive(Debug)]
+pub struct Visit(Option<(u64, Instant)>);
+
+/// Notes an input. With `MCODEC_FUZZ_STATS=N` in the environment, prints the share that got in, and the speed of the target
+/// itself without libFuzzer and mutator, after every N inputs (`1`: after every 65536).
+#[must_use]
+pub fn visit(bytes: &[u8]) -> Visit {
     let parse = |v: String| v.parse().ok().map(|n: u64| if n <= 1 { 1 << 16 } else { n });
-    let Some(every) = EVERY.get_or_init(|| std::env::var("MCODEC_FUZZ_STATS").ok().and_then(parse)) else {
-        return;
-    };
-    let inputs = INPUTS.fetch_add(1, Ordering::Relaxed) + 1;
-    PAST.fetch_add(u64::from(is_past(bytes)), Ordering::Relaxed);
-    if inputs.is_multiple_of(*every) {
-        let past = PAST.load(Ordering::Relaxed);
-        eprintln!("front door: {past} of {inputs} inputs ({:.1}%)", 100.0 * past as f64 / inputs as f64);
+    let every = EVERY.get_or_init(|| std::env::var("MCODEC_FUZZ_STATS").ok().and_then(parse));
+    Visit(every.map(|every| {
+        PAST.fetch_add(u64::from(is_past(bytes)), Ordering::Relaxed);
+        (every, Instant::now())
+    }))
+}
+
+impl Drop for Visit {
+    fn drop(&mut self) {
+        let Some((every, start)) = self.0 else { return };
+        let nanos = start.elapsed().as_nanos() as u64;
+        let nanos = NANOS.fetch_add(nanos, Ordering::Relaxed) + nanos;
+        let inputs = INPUTS.fetch_add(1, Ordering::Relaxed) + 1;
+        if inputs.is_multiple_of(every) {
+            let share = 100.0 * PAST.load(Ordering::Relaxed) as f64 / inputs as f64;
+            let speed = inputs as f64 * 1e9 / nanos as f64;
+            eprintln!("front door: {share:.1}% of {inputs} inputs; the target alone: {speed:.0}/s");
+        }
     }
 }
 
