@@ -62,6 +62,7 @@ fn an_output_that_is_a_folder_or_in_none_is_refused() {
             assert!([1, 2].contains(&ended.code), "{line}{force}: {ended:?}");
             ended.refused(run("dir").code, &["dir"]);
             run("none/x").refused(1, &["none"]);
+            run("/proc/mcodec-cannot-be").refused(1, &["/proc"]);
             assert_eq!(place.everything(), before, "{line}{force}");
         }
     }

@@ -9,8 +9,8 @@ use mcodec_format::registry::{
     self, asset_field, coding, entry, field, file_layout, name_of, representation,
 };
 use mcodec_format::{
-    Asset, Dependency, EntryRow, Field, Fields, Layout, LeafPointer, Limits, PREAMBLE_LEN, Page, RootBody,
-    Slot, SlotState, wire,
+    Asset, Dependency, EntryRow, Field, Fields, Layout, LeafPointer, PREAMBLE_LEN, Page, RootBody, Slot,
+    SlotState, wire,
 };
 use serde_json::{Map, Value, json};
 use std::collections::BTreeMap;
