@@ -52,7 +52,8 @@ fn what_is_no_mcodec_file_is_refused_by_every_reader() {
     for (case, bytes) in cases {
         place.write("x.mcodec", bytes);
         let before = place.everything();
-        for line in READERS {
+        // Of recover and a later major version, see below.
+        for line in READERS.iter().filter(|line| case != "later major" || !line.starts_with("recover")) {
             let ended = place.run(&line.split(' ').collect::<Vec<_>>());
             // A file that is no mcodec file is one to compare, byte by byte; verify reports damage as its result.
             let other = line.starts_with("diff") && !bytes.starts_with(&good[..8]);

@@ -73,14 +73,23 @@ fn an_interrupted_command_leaves_no_trace() {
     }
 }
 
+/// Interrupts an append as soon as it has written something.
+fn interrupted_append(place: &Workplace, target: &str) {
+    let before = place.read(target).len() as u64;
+    let child = place.command(&["append", target, "long.safetensors", "-T1"]).spawn().unwrap();
+    while fs::metadata(place.path(target)).unwrap().len() == before {
+        sleep(Duration::from_millis(1));
+    }
+    signal(&child, "INT");
+    end("append".into(), child).refused(1, &["interrupted"]);
+}
+
 #[test]
 fn an_interrupted_append_leaves_the_file_readable() {
     let place = Workplace::new();
     place.write("long.safetensors", long(64));
     let target = place.encoded("m.safetensors", &small(1));
-    let line = format!("append {target} long.safetensors -T1");
-    let took = time(&place, &format!("{line} -o fresh"));
-    interrupted(&place, &line, took / 3).refused(1, &["interrupted"]);
+    interrupted_append(&place, &target);
     assert!(place.run(&["decode", &target, "-o", "-"]).done().out == small(1));
     place.run(&["append", &target, "long.safetensors"]).done();
     place.run(&["verify", "--deep", &target]).done();
@@ -93,9 +102,7 @@ fn an_interrupted_or_failed_append_leaves_no_partial_output() {
     place.write("long.safetensors", long(64));
     let target = place.encoded("m.safetensors", &small(1));
     let before = place.read(&target);
-    let line = format!("append {target} long.safetensors -T1");
-    let took = time(&place, &format!("{line} -o fresh"));
-    interrupted(&place, &line, took / 3).refused(1, &["interrupted"]);
+    interrupted_append(&place, &target);
     assert!(place.read(&target) == before);
     let limited = format!("trap '' XFSZ; ulimit -f 1024; mcodec append {target} long.safetensors");
     place.shell(&limited).refused(1, &[]);
