@@ -60,9 +60,21 @@ pub fn append(
     }
     let ordinal = edit.draft.assets.iter().map(|a| a.ordinal).max().map_or(Some(0), |o| o.checked_add(1));
     let ordinal = ordinal.ok_or_else(|| EncodeError::Request("no asset ordinal is left".into()))?;
-    let mut writer = edit.writer(target)?;
-    let mut report = add_asset(&mut writer, ordinal, asset, true, options)?;
-    report.output_bytes = writer.finish(options)?;
+    let committed = edit.base.slot.committed;
+    let add = || {
+        let mut writer = edit.writer(target)?;
+        let mut report = add_asset(&mut writer, ordinal, asset, true, options)?;
+        report.output_bytes = writer.finish(options)?;
+        Ok(report)
+    };
+    let mut report = match add() {
+        Ok(report) => report,
+        Err(e) => {
+            // What was written belongs to no generation; if it cannot be cut, readers pass over it.
+            _ = File::options().write(true).open(target).and_then(|file| file.set_len(committed));
+            return Err(e);
+        }
+    };
     notes.append(&mut report.notes);
     report.notes = notes;
     Ok(report)

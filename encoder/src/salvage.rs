@@ -1,10 +1,10 @@
 //! Finding what a damaged file still holds: through its index as far as that is whole, else frame by frame.
 
 use crate::{EncodeError, Result};
-use mcodec_decode::{ReadAt, ReadOptions, Reader};
+use mcodec_decode::{DecodeError, ReadAt, ReadOptions, Reader};
 use mcodec_format::{
-    Asset, ChunkPlace, EntryDescriptor, EntryRow, FrameHead, LEAF_MAX, Layout, Limits, PREAMBLE_LEN, Page,
-    Root, RootBody, Tag,
+    Asset, ChunkPlace, EntryDescriptor, EntryRow, FormatError, FrameHead, LEAF_MAX, Layout, Limits,
+    PREAMBLE_LEN, Page, Root, RootBody, Tag,
 };
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -39,6 +39,8 @@ impl Salvage {
                     return Ok(found);
                 }
             }
+            // What a newer version wrote must not be taken for ours.
+            Err(DecodeError::Format(e @ FormatError::Unsupported { .. })) => return Err(e.into()),
             Err(e) => found.faults.push(e.to_string()),
         }
         found.scan(source, path, &limits)?;
