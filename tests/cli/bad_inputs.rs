@@ -182,7 +182,7 @@ fn a_newer_file_is_not_recovered_as_an_older_one() {
     let place = Workplace::new();
     for vector in ["v_major_2", "v_least_minor", "v_required_feature"] {
         place.write("x.mcodec", fs::read(vectors().join(vector).with_extension("mcodec")).unwrap());
-        place.run(&["recover", "x.mcodec", "-o", "out"]).refused(1, &["unsupported", "newer"]);
+        place.run(&["recover", "x.mcodec", "-o", "out"]).refused(1, &["unsupported", "reader"]);
         assert!(!place.has("out"), "{vector}");
     }
 }
