@@ -152,7 +152,8 @@ class Table:
         need(len(data) >= 2, "table too short")
         bits = BitReader(data)
         self.precision, code, zero, count = bits.bits(4) + 8, bits.bits(2), bits.bits(2), bits.bits(8) + 1
-        need(10 <= self.precision <= 15 and code <= 2 and zero == 0, "head of a table")
+        need(10 <= self.precision <= 15 and code <= 2, "head of a table", Unsupported)
+        need(zero == 0, "zero bits of a table's head")
         buckets = 64 << code
         need(count <= buckets, "more symbols than buckets")
         values = [bits.golomb(4)]
@@ -220,7 +221,7 @@ def rans(data, table, n):
     """[7.2] n symbols of a stream; the lanes of one round are done at once."""
     cursor = Cursor(data)
     lane_bits = cursor.uint(1)
-    need(lane_bits <= 6, "lane count")
+    need(lane_bits <= 6, "lane count", Unsupported)
     lanes = 1 << lane_bits
     states = np.frombuffer(cursor.take(4 * lanes), "<u4").astype(np.uint64)
     need((states >= 1 << 16).all(), "rANS state")
@@ -258,12 +259,13 @@ def unpack(data, width, n):
 def field_heads(cursor):
     unit, heads = cursor.uint(1), []
     if unit:
-        need(unit in (8, 16, 32, 64), f"unit of {unit} bits")
+        need(unit in (8, 16, 32, 64), f"unit of {unit} bits", Unsupported)
         count = cursor.uint(1)
         need(1 <= count <= 8, "field count")
         for _ in range(count):
             width, mode = cursor.uint(1), cursor.uint(1)
-            need(1 <= width <= 64 and mode in FIELD_MODES, f"field of width {width}, mode {mode}")
+            need(1 <= width <= 64, f"field of width {width}")
+            need(mode in FIELD_MODES, f"field mode {mode}", Unsupported)
             need(mode < 3 or width <= 16, "field too wide for rANS")
             heads.append((width, mode, [cursor.varint() for _ in range(NUMBERS_OF_MODE[mode])]))
         need(sum(h[0] for h in heads) == unit, "widths do not sum to the unit")

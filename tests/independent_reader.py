@@ -319,7 +319,7 @@ class Contents:
     def check_depth(self, entry, path=()):
         key = (entry["asset"], entry["id"])
         need(key not in path, "cyclic dependency")
-        need(len(path) <= MAX_DEPTH, "dependencies too deep", Unsupported)
+        need(len(path) <= MAX_DEPTH, "dependencies too deep")
         for part in entry["parts"]:
             need(part["closed"], "a dependency is not in the leaf")
         for dependency in entry["dependencies"]:
