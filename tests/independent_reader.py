@@ -26,7 +26,7 @@ ASSET_KINDS = {1: "model", 2: "blob"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record"}
 REPRESENTATIONS = {1: "plain", 2: "alias"}
 CODINGS = {0: "raw", 1: "fields"}
-FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered"}
+FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json"}
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
@@ -474,6 +474,13 @@ def rebuild(layout, content, tensor_of):
     if layout == 0:
         return content
     cursor = Cursor(content)
+    if layout == 3:
+        heads = [cursor.varint() for _ in range(cursor.varint())]
+        listed = [h >> 1 for h in heads if h & 1]
+        need(len(set(listed)) == len(listed) and all(i < 1 << 32 for i in listed), "tensors of a file in pieces")
+        file = b"".join([tensor_of(h >> 1)[2] if h & 1 else cursor.take(h >> 1) for h in heads])
+        cursor.done("the last literal")
+        return file
     pad, metadata = (cursor.uint(1), cursor.text()) if layout == 2 else (None, None)
     ids = []
     for i in range(cursor.varint()):

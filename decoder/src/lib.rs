@@ -20,9 +20,11 @@ mod entry;
 mod error;
 mod forward;
 mod index;
+pub mod layout;
 #[cfg(feature = "mmap")]
 mod mmap;
 mod open;
+mod path;
 mod plan;
 mod reader;
 mod records;
@@ -41,9 +43,10 @@ pub use index::{Index, Lookup, NeedLeaf, RowRef};
 #[cfg(feature = "mmap")]
 pub use mmap::MappedFile;
 pub use open::{Opener, Step, Warning};
+pub use path::{MAX_PATH_LEN, is_safe_path};
 pub use plan::{Plan, Planner};
 pub use reader::{ReadOptions, Reader};
 pub use records::{check_asset, check_record};
 pub use source::ReadAt;
-pub use source_files::{SourceContent, SourceFile, source_files};
+pub use source_files::{Part, SourceFile, source_files};
 pub use verify::{Damage, Unknown, VerifyReport, verify};

@@ -88,7 +88,7 @@ pub fn attach(target: &Path, attachment: &Attachment<'_>, options: &EncodeOption
     if let Err(e) = serde_json::from_slice::<serde::de::IgnoredAny>(attachment.json) {
         return Err(EncodeError::Request(format!("record {:?} is not JSON: {e}", attachment.name)));
     }
-    if !mcodec_decode::safetensors::is_safe_path(attachment.name) || attachment.schema.is_empty() {
+    if !mcodec_decode::is_safe_path(attachment.name) || attachment.schema.is_empty() {
         return Err(EncodeError::Request(format!("{:?} cannot name a record", attachment.name)));
     }
     let tensors = match attachment.tensors {

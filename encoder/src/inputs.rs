@@ -4,7 +4,7 @@ use crate::import::safetensors::{Header, HeaderEntry, HeaderLimits, is_canonical
 use crate::import::{ModelSource, ShardFile};
 use crate::items::{Content, Item};
 use crate::{EncodeError, Result};
-use mcodec_decode::safetensors::Layout;
+use mcodec_decode::layout::Layout;
 use mcodec_decode::{Entry, ReadAt, Reader};
 use mcodec_format::{Asset, EntryDescriptor, Fields, registry};
 use std::collections::HashMap;
@@ -84,7 +84,7 @@ fn tensor_item(tensor: &HeaderEntry, file: Arc<ShardFile>, data_offset: u64) -> 
 
 fn layout_item(name: &str, layout: &Layout) -> Item<'static> {
     let (id, bytes) = layout.to_bytes();
-    bytes_item(name.to_owned(), Content::File { layout: u64::from(id) }, bytes)
+    bytes_item(name.to_owned(), Content::File { layout: id }, bytes)
 }
 
 /// An item whose content is in memory.
@@ -254,18 +254,10 @@ fn entry_item<S: ReadAt + 'static>(
         EntryDescriptor::File(f) if f.layout != registry::file_layout::BYTES => {
             let fail =
                 |e: &dyn std::fmt::Display| EncodeError::Request(format!("file {:?}: {e}", entry.name()));
-            let layout = Layout::parse(f.layout as u8, &reader.read_all(entry)?).map_err(|e| fail(&e))?;
-            let renumber = |old: Vec<u32>| -> Result<Vec<u32>> {
-                old.iter()
-                    .map(|id| ids.get(id).copied().ok_or_else(|| fail(&format!("tensor {id} is not there"))))
-                    .collect()
-            };
-            let layout = match layout {
-                Layout::Verbatim { ids, header } => Layout::Verbatim { ids: renumber(ids)?, header },
-                Layout::Rendered { pad, metadata, ids } => {
-                    Layout::Rendered { pad, metadata, ids: renumber(ids)? }
-                }
-            };
+            let layout = Layout::parse(f.layout, &reader.read_all(entry)?).map_err(|e| fail(&e))?;
+            let new_id =
+                |old| ids.get(&old).copied().ok_or_else(|| fail(&format!("tensor {old} is not there")));
+            let layout = layout.renumbered(new_id)?;
             return Ok(layout_item(entry.name(), &layout));
         }
         _ => Content::File { layout: registry::file_layout::BYTES },

@@ -88,11 +88,14 @@ pub mod file_layout {
     pub const SAFETENSORS_VERBATIM: u64 = 1;
     /// A safetensors header that is written anew.
     pub const SAFETENSORS_RENDERED: u64 = 2;
+    /// Literal bytes and tensors, in the order of the file.
+    pub const PIECES: u64 = 3;
     /// All of them.
-    pub const ALL: [Named; 3] = [
+    pub const ALL: [Named; 4] = [
         named(BYTES, "bytes"),
         named(SAFETENSORS_VERBATIM, "safetensors-verbatim"),
         named(SAFETENSORS_RENDERED, "safetensors-rendered"),
+        named(PIECES, "pieces"),
     ];
 }
 

@@ -1,6 +1,6 @@
 //! Making mcodec files in a folder of a test, and reading them back.
 
-use mcodec_decode::{ReadOptions, Reader, Result, SourceContent, source_files};
+use mcodec_decode::{ReadOptions, Reader, Result, source_files};
 use mcodec_encode::{AssetKind, EncodeOptions, Output, encode_path, encode_stream};
 use std::fs::File;
 use std::path::{Path, PathBuf};
@@ -62,16 +62,7 @@ pub fn decoded(reader: &Reader<Vec<u8>>) -> Result<Vec<(String, Vec<u8>)>> {
     let mut all = Vec::new();
     for asset in reader.assets()? {
         for file in source_files(reader, &asset)? {
-            let bytes = match file.content {
-                SourceContent::Entry(entry) => reader.read_all(&entry)?,
-                SourceContent::Safetensors { header, tensors } => {
-                    let mut bytes = header;
-                    for tensor in &tensors {
-                        bytes.extend(reader.read_all(tensor)?);
-                    }
-                    bytes
-                }
-            };
+            let bytes = file.read(reader)?;
             all.push((format!("{}/{}", asset.name, file.name), bytes));
         }
     }

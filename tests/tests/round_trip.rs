@@ -1,6 +1,6 @@
 //! Models come back byte for byte, through the finished and the streaming form, at any effort and thread count.
 
-use mcodec_decode::{ReadOptions, Reader, SourceContent, source_files, verify};
+use mcodec_decode::{ReadOptions, Reader, source_files, verify};
 use mcodec_encode::{EncodeOptions, Output, encode_path, encode_stream, pack};
 use mcodec_tests::inputs::{Noise, models, safetensors, tensor};
 use std::fs::File;
@@ -12,14 +12,7 @@ fn decode_all(path: &Path, threads: usize) -> Vec<(String, Vec<u8>)> {
     let mut all = Vec::new();
     for asset in reader.assets().unwrap() {
         for file in source_files(&reader, &asset).unwrap() {
-            let bytes = match file.content {
-                SourceContent::Entry(entry) => reader.read_all(&entry).unwrap(),
-                SourceContent::Safetensors { header, tensors } => {
-                    let mut bytes = header;
-                    tensors.iter().for_each(|t| bytes.extend(reader.read_all(t).unwrap()));
-                    bytes
-                }
-            };
+            let bytes = file.read(&reader).unwrap();
             all.push((file.name, bytes));
         }
     }

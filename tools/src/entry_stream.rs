@@ -2,7 +2,7 @@
 
 use crate::console::Console;
 use anyhow::Context;
-use mcodec_decode::{Entry, ReadAt, Reader, SourceContent};
+use mcodec_decode::{Entry, Part, ReadAt, Reader, SourceFile};
 use std::io::Write;
 use std::ops::Range;
 
@@ -66,16 +66,15 @@ pub(crate) fn copy<S: ReadAt>(
 /// Writes a whole source file.
 pub(crate) fn copy_source<S: ReadAt>(
     reader: &Reader<S>,
-    content: &SourceContent,
+    file: &SourceFile,
     out: &mut dyn Write,
     meter: &mut Meter<'_>,
 ) -> anyhow::Result<()> {
-    match content {
-        SourceContent::Entry(entry) => copy(reader, entry, 0..entry.byte_len(), out, meter),
-        SourceContent::Safetensors { header, tensors } => {
-            out.write_all(header).context("writing the output")?;
-            meter.add(header.len() as u64)?;
-            tensors.iter().try_for_each(|t| copy(reader, t, 0..t.byte_len(), out, meter))
+    file.parts.iter().try_for_each(|part| match part {
+        Part::Entry(entry) => copy(reader, entry, 0..entry.byte_len(), out, meter),
+        Part::Bytes(bytes) => {
+            out.write_all(bytes).context("writing the output")?;
+            meter.add(bytes.len() as u64)
         }
-    }
+    })
 }

@@ -133,12 +133,10 @@ pub(crate) fn record<S: ReadAt>(reader: &Reader<S>, asset: &Asset, name: &str) -
     Ok(entry)
 }
 
-/// Whether the entry holds the layout of a safetensors file.
-pub(crate) fn safetensors_layout(entry: &Entry) -> Option<u8> {
+/// The id of the layout that a `file` entry holds instead of the file's bytes.
+pub(crate) fn layout_id(entry: &Entry) -> Option<u64> {
     match entry.descriptor() {
-        EntryDescriptor::File(file) if file.layout != registry::file_layout::BYTES => {
-            u8::try_from(file.layout).ok()
-        }
+        EntryDescriptor::File(file) if file.layout != registry::file_layout::BYTES => Some(file.layout),
         _ => None,
     }
 }

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 use std::fs;
 use std::path::{Path, PathBuf};
 
-use mcodec_decode::safetensors::is_safe_path;
+use mcodec_decode::is_safe_path;
 
 use super::ImportOptions;
 use super::error::ImportError;

@@ -15,7 +15,7 @@ mod safetensors_tests;
 use std::collections::{HashMap, HashSet};
 use std::path::{Path, PathBuf};
 
-use mcodec_decode::safetensors::is_safe_path;
+use mcodec_decode::is_safe_path;
 use mcodec_format::natural_order::natural_cmp;
 
 pub use error::{HeaderError, ImportError};

@@ -5,7 +5,8 @@
 
 use std::io::Read;
 
-use mcodec_decode::safetensors::{HeaderTensor, Layout, canonical_order, render_header};
+use mcodec_decode::layout::Layout;
+use mcodec_decode::safetensors::{HeaderTensor, canonical_order, render_header};
 use mcodec_format::registry::Dtype;
 use serde::de::{Error as _, SeqAccess, Visitor};
 

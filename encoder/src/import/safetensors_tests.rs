@@ -2,7 +2,8 @@ use std::collections::BTreeSet;
 use std::io::{self, Read};
 use std::path::PathBuf;
 
-use mcodec_decode::safetensors::{HeaderTensor, Layout, render_header};
+use mcodec_decode::layout::Layout;
+use mcodec_decode::safetensors::{HeaderTensor, render_header};
 use safetensors::SafeTensors;
 
 use super::error::HeaderError;

@@ -2,7 +2,7 @@
 
 use super::front_door;
 use mcodec_decode::{
-    DecodeError, Entry, ReadAt, ReadOptions, Reader, SourceContent, check_asset, source_files, verify,
+    DecodeError, Entry, Part, ReadAt, ReadOptions, Reader, check_asset, source_files, verify,
 };
 use mcodec_format::{Limits, registry};
 use std::io;
@@ -60,9 +60,8 @@ pub fn run(bytes: &[u8]) {
         }
         let Ok(files) = source_files(&reader, asset) else { continue };
         for file in files {
-            if let SourceContent::Safetensors { header, tensors } = &file.content {
-                assert!(file.content.len() >= header.len() as u64 && tensors.len() <= 1 << 14);
-            }
+            let entries = file.parts.iter().filter(|part| matches!(part, Part::Entry(_)));
+            assert!(entries.count() <= 1 << 14);
         }
     }
 }

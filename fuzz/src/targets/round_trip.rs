@@ -2,7 +2,7 @@
 //!
 //! An input is a byte of options and a safetensors file.
 
-use mcodec_decode::{ReadOptions, Reader, SourceContent, source_files, verify};
+use mcodec_decode::{ReadOptions, Reader, source_files, verify};
 use mcodec_encode::import::safetensors::{HeaderLimits, read_header};
 use mcodec_encode::{AssetKind, EncodeError, EncodeOptions, Output, encode_path, encode_stream, pack};
 use std::io::{Cursor, Write};
@@ -81,13 +81,7 @@ fn same(file: &[u8], model: &[u8]) {
     let asset = reader.asset(None).expect("one asset");
     let files = source_files(&reader, &asset).expect("source files");
     let [source] = &files[..] else { panic!("{} source files", files.len()) };
-    assert_eq!(source.content.len(), model.len() as u64);
-    let bytes = match &source.content {
-        SourceContent::Entry(entry) => reader.read_all(entry).expect("content"),
-        SourceContent::Safetensors { header, tensors } => {
-            let tensors = tensors.iter().map(|t| reader.read_all(t).expect("tensor"));
-            [header.clone()].into_iter().chain(tensors).collect::<Vec<_>>().concat()
-        }
-    };
+    assert_eq!(source.byte_len(), model.len() as u64);
+    let bytes = source.read(&reader).expect("content");
     assert!(bytes == model, "the model comes back differently");
 }

@@ -342,9 +342,15 @@ fn file_layouts() -> Vector {
     wire::put_svarint(&mut rendered, 11);
     wire::put_svarint(&mut rendered, 10 - 12);
     draft.add(file(2, "rendered.safetensors", file_layout::SAFETENSORS_RENDERED, &rendered));
+    let mut pieces = Vec::new();
+    for value in [4, 2 << 1, 10 << 1 | 1, 3 << 1, 11 << 1 | 1] {
+        wire::put_varint(&mut pieces, value);
+    }
+    pieces.extend(b"hdpad");
+    draft.add(file(3, "pieces.bin", file_layout::PIECES, &pieces));
     Vector::sound(
         "file_layouts",
-        "files as bytes, with a verbatim and with a rendered safetensors header",
+        "files as bytes, with a verbatim and with a rendered safetensors header, and in pieces",
         draft.finished(&Shell::default()),
     )
 }

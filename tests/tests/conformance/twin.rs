@@ -2,9 +2,7 @@
 
 use crate::walk;
 use mcodec_coding::CodingError;
-use mcodec_decode::{
-    DecodeError, ReadOptions, Reader, SourceContent, check_asset, check_record, hex, source_files, verify,
-};
+use mcodec_decode::{DecodeError, ReadOptions, Reader, check_asset, check_record, hex, source_files, verify};
 use mcodec_format::registry::{
     self, asset_field, coding, entry, field, file_layout, name_of, representation,
 };
@@ -350,14 +348,7 @@ fn asset_twin(reader: &Source, asset: &Asset, pages: &[Arc<Page>], unknown: &mut
 fn files(reader: &Source, asset: &Asset) -> Option<Vec<Value>> {
     let mut all = Vec::new();
     for file in source_files(reader, asset).ok()? {
-        let bytes = match file.content {
-            SourceContent::Entry(entry) => reader.read_all(&entry).ok()?,
-            SourceContent::Safetensors { header, tensors } => {
-                let contents =
-                    tensors.iter().map(|t| reader.read_all(t)).collect::<Result<Vec<_>, _>>().ok()?;
-                [header, contents.concat()].concat()
-            }
-        };
+        let bytes = file.read(reader).ok()?;
         all.push(json!({ "name": file.name, "length": bytes.len(), "blake3": blake3::hash(&bytes).to_hex().as_str() }));
     }
     Some(all)

@@ -2,7 +2,7 @@
 
 use super::codec::Codec;
 use anyhow::Context;
-use mcodec_decode::{ReadAt, ReadOptions, Reader, SourceContent, source_files};
+use mcodec_decode::{Part, ReadAt, ReadOptions, Reader, SourceFile, source_files};
 use mcodec_encode::{EncodeOptions, Output, encode_path};
 use std::fs::File;
 use std::io::Read;
@@ -74,7 +74,7 @@ impl Codec for WholeFile {
         let [file] = files.as_slice() else {
             anyhow::bail!("the asset is made from {} files", files.len());
         };
-        let left = read_source(&reader, &file.content, out)?;
+        let left = read_source(&reader, file, out)?;
         anyhow::ensure!(left == 0, "{left} bytes of the file are missing");
         Ok(())
     }
@@ -93,22 +93,16 @@ impl Codec for WholeFile {
 }
 
 /// Writes a source file to the start of `out`; returns how many bytes of `out` are left.
-fn read_source<S: ReadAt>(
-    reader: &Reader<S>,
-    content: &SourceContent,
-    out: &mut [u8],
-) -> anyhow::Result<usize> {
-    let (head, entries) = match content {
-        SourceContent::Entry(entry) => (&[][..], std::slice::from_ref(&**entry)),
-        SourceContent::Safetensors { header, tensors } => (header.as_slice(), tensors.as_slice()),
-    };
+fn read_source<S: ReadAt>(reader: &Reader<S>, file: &SourceFile, out: &mut [u8]) -> anyhow::Result<usize> {
     let short = "the file decodes to more bytes than it had";
-    let (to, mut rest) = out.split_at_mut_checked(head.len()).context(short)?;
-    to.copy_from_slice(head);
-    for entry in entries {
-        let len = usize::try_from(entry.byte_len())?;
+    let mut rest = out;
+    for part in &file.parts {
+        let len = usize::try_from(part.byte_len())?;
         let (to, after) = rest.split_at_mut_checked(len).context(short)?;
-        reader.read_into(entry, 0..entry.byte_len(), to)?;
+        match part {
+            Part::Bytes(bytes) => to.copy_from_slice(bytes),
+            Part::Entry(entry) => reader.read_into(entry, 0..entry.byte_len(), to)?,
+        }
         rest = after;
     }
     Ok(rest.len())

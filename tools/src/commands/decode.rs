@@ -11,7 +11,7 @@ use crate::outcome::{Outcome, usage};
 use crate::selection::{self, Picked};
 use crate::sink::{Sink, is_std};
 use anyhow::{Context, anyhow};
-use mcodec_decode::{DecodeError, Entry, SourceContent, SourceFile, source_files};
+use mcodec_decode::{DecodeError, Part, SourceFile, source_files};
 use mcodec_format::{Asset, registry};
 use serde::Serialize;
 use std::collections::HashSet;
@@ -105,10 +105,8 @@ impl Job<'_> {
             return Ok(report);
         }
         match &files[..] {
-            [file] if export::is_single(&asset.name, &file.name) && !self.wants_folder() => {
-                self.single(&file.content)
-            }
-            _ => self.folder(files.into_iter().map(|f| (f.name, f.content)).collect()),
+            [file] if export::is_single(&asset.name, &file.name) && !self.wants_folder() => self.single(file),
+            _ => self.folder(files),
         }
     }
 
@@ -119,9 +117,11 @@ impl Job<'_> {
         }
         let mut held: HashSet<u32> = HashSet::new();
         for file in files {
-            if let SourceContent::Safetensors { tensors, .. } = &file.content {
-                held.extend(tensors.iter().map(Entry::id));
-            }
+            let ids = file.parts.iter().filter_map(|part| match part {
+                Part::Entry(entry) => Some(entry.id()),
+                Part::Bytes(_) => None,
+            });
+            held.extend(ids);
         }
         let rows = self.reader.rows(&asset.name)?;
         let mut tensors =
@@ -134,7 +134,7 @@ impl Job<'_> {
         if is_std(self.output) {
             return Err(usage("the file holds several assets: name one with --asset, or a folder with -o"));
         }
-        let mut all: Vec<(String, SourceContent)> = Vec::new();
+        let mut all: Vec<SourceFile> = Vec::new();
         let mut names: HashSet<String> = HashSet::new();
         let mut notes = Vec::new();
         for asset in self.reader.assets()? {
@@ -154,11 +154,11 @@ impl Job<'_> {
             for file in files {
                 let own = format!("{}/{}", asset.name, file.name);
                 let name = if single && !names.contains(&file.name) { file.name } else { own };
-                if !mcodec_decode::safetensors::is_safe_path(&name) {
+                if !mcodec_decode::is_safe_path(&name) {
                     return Err(anyhow!("{name:?} is not a safe relative path for a file"));
                 }
                 names.insert(name.clone());
-                all.push((name, file.content));
+                all.push(SourceFile { name, parts: file.parts });
             }
         }
         let mut report = self.folder(all)?;
@@ -170,12 +170,12 @@ impl Job<'_> {
         !is_std(self.output) && (self.output.is_dir() || export::ends_with_slash(self.output))
     }
 
-    fn single(&self, content: &SourceContent) -> anyhow::Result<Report> {
+    fn single(&self, file: &SourceFile) -> anyhow::Result<Report> {
         let mut sink = Sink::create(self.output, self.common.force)?;
-        let mut meter = Meter::new(self.console, content.len());
-        copy_source(self.reader, content, &mut sink, &mut meter)?;
+        let mut meter = Meter::new(self.console, file.byte_len());
+        copy_source(self.reader, file, &mut sink, &mut meter)?;
         sink.commit()?;
-        Ok(self.one(content.len(), None))
+        Ok(self.one(file.byte_len(), None))
     }
 
     fn one(&self, bytes: u64, note: Option<String>) -> Report {
@@ -183,19 +183,19 @@ impl Job<'_> {
         Report { files, bytes: Some(bytes), notes: note.into_iter().collect() }
     }
 
-    fn folder(&self, files: Vec<(String, SourceContent)>) -> anyhow::Result<Report> {
+    fn folder(&self, files: Vec<SourceFile>) -> anyhow::Result<Report> {
         if is_std(self.output) {
             let count = files.len();
             return Err(usage(format!("the asset was made from {count} files: name a folder with -o")));
         }
-        let names: Vec<String> = files.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
         let folder = FolderOutput::create(self.output, &names, self.common.force)?;
-        let total = files.iter().fold(0u64, |sum, (_, content)| sum.saturating_add(content.len()));
+        let total = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.byte_len()));
         let mut meter = Meter::new(self.console, total);
-        for (name, content) in &files {
-            let mut file = folder.file(name)?;
-            copy_source(self.reader, content, &mut file, &mut meter)?;
-            file.sync_all().with_context(|| format!("cannot write {name:?}"))?;
+        for source in &files {
+            let mut file = folder.file(&source.name)?;
+            copy_source(self.reader, source, &mut file, &mut meter)?;
+            file.sync_all().with_context(|| format!("cannot write {:?}", source.name))?;
         }
         folder.commit()?;
         Ok(Report { files: names, bytes: Some(total), notes: Vec::new() })

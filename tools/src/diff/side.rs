@@ -213,7 +213,7 @@ fn asset_side(path: &Path, reader: &Rc<FileReader>, asset: &Asset) -> anyhow::Re
         let (name, kind) = (row.get().name.clone(), row.get().kind);
         let (part, layout, owned) = match reader.resolve(row) {
             Ok(entry) => {
-                let layout = selection::safetensors_layout(&entry).is_some();
+                let layout = selection::layout_id(&entry).is_some();
                 let owned = entry.tensor().is_some_and(|t| t.owner.is_some());
                 let table = matches!(entry.descriptor(), EntryDescriptor::Table);
                 (Part::of_entry(reader, entry), layout || table, owned)

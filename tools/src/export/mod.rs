@@ -8,7 +8,7 @@ use std::path::Path;
 
 /// Whether an asset of this name, made from just one file of this name, was given as that file rather than as a folder.
 pub(crate) fn is_single(asset: &str, file: &str) -> bool {
-    file.is_empty() || file == asset || file.strip_suffix(".safetensors") == Some(asset)
+    file.is_empty() || file == asset || file.rsplit_once('.').is_some_and(|(stem, _)| stem == asset)
 }
 
 /// Whether the path says by itself that it is a folder.

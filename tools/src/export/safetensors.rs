@@ -1,9 +1,10 @@
 //! Selected tensors as a safetensors file.
 
 use crate::entry_stream::{Meter, copy};
-use crate::selection::{Picked, safetensors_layout};
+use crate::selection::{Picked, layout_id};
 use anyhow::Context;
-use mcodec_decode::safetensors::{HeaderTensor, Layout, canonical_order, render_header};
+use mcodec_decode::layout::Layout;
+use mcodec_decode::safetensors::{HeaderTensor, canonical_order, render_header};
 use mcodec_decode::{ReadAt, Reader};
 use mcodec_format::{Asset, registry};
 use serde::Deserialize;
@@ -37,11 +38,11 @@ pub(crate) fn metadata_of<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> anyho
             continue;
         }
         let entry = reader.resolve(row)?;
-        let Some(layout) = safetensors_layout(&entry) else { continue };
+        let Some(layout) = layout_id(&entry) else { continue };
         let metadata = match Layout::parse(layout, &reader.read_all(&entry)?) {
             Ok(Layout::Rendered { metadata, .. }) => metadata,
             Ok(Layout::Verbatim { header, .. }) => metadata_in(header.get(8..).unwrap_or_default()),
-            Err(_) => String::new(),
+            Ok(Layout::Pieces(_)) | Err(_) => String::new(),
         };
         if found.get_or_insert_with(|| metadata.clone()) != &metadata {
             return Ok(String::new());

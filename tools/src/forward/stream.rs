@@ -3,7 +3,8 @@
 use super::assembler::Assembler;
 use anyhow::{Context, bail};
 use mcodec_coding::{DecodeTable, Table};
-use mcodec_decode::safetensors::{HeaderTensor, Layout, canonical_order, render_header};
+use mcodec_decode::layout::{Layout, Piece};
+use mcodec_decode::safetensors::{HeaderTensor, canonical_order};
 use mcodec_decode::{DecodeError, check_asset, decode_chunk};
 use mcodec_format::{
     ChunkPlace, Dependency, EntryDescriptor, FormatError, Limits, Page, Representation, TensorDescriptor,
@@ -213,10 +214,10 @@ impl Stream {
         self.files.contains(&id) && self.layout_id(id).is_some()
     }
 
-    fn layout_id(&self, id: u32) -> Option<u8> {
+    fn layout_id(&self, id: u32) -> Option<u64> {
         match self.known.get(&id).map(|k| &k.descriptor) {
             Some(Ok(EntryDescriptor::File(file))) if file.layout != registry::file_layout::BYTES => {
-                u8::try_from(file.layout).ok()
+                Some(file.layout)
             }
             _ => None,
         }
@@ -294,50 +295,59 @@ impl Stream {
         let mut list: Vec<(u32, &str, &TensorDescriptor)> =
             ids.iter().zip(tensors).map(|(&id, (name, t))| (id, name, t)).collect();
         list.sort_by(|a, b| canonical_order((width(a.2), a.1), (width(b.2), b.1)));
-        let header = header_of("", list.iter().map(|&(_, name, t)| (name, t)), 8)?;
         let ids: Vec<u32> = list.iter().map(|t| t.0).collect();
-        self.start(&header, &ids, out)
+        self.start(Layout::Rendered { pad: 8, metadata: String::new(), ids }, out)
     }
 
     fn plan_layout(&mut self, file: u32, out: &mut Assembler) -> anyhow::Result<()> {
         let content = std::mem::take(&mut self.layout.0);
         let layout = Layout::parse(self.layout_id(file).unwrap_or_default(), &content)?;
-        let ids = layout.ids().to_vec();
-        let header = match &layout {
-            Layout::Verbatim { header, .. } => header.clone(),
-            Layout::Rendered { pad, metadata, .. } => {
-                header_of(metadata, self.tensors(&ids)?.into_iter(), *pad)?
-            }
-        };
-        self.start(&header, &ids, out)
+        self.start(layout, out)
     }
 
     /// The names and descriptors of tensors.
     fn tensors(&self, ids: &[u32]) -> anyhow::Result<Vec<(&str, &TensorDescriptor)>> {
-        let one = |id: &u32| match self.known.get(id) {
+        ids.iter().map(|&id| self.tensor(id)).collect()
+    }
+
+    fn tensor(&self, id: u32) -> anyhow::Result<(&str, &TensorDescriptor)> {
+        match self.known.get(&id) {
             Some(known) => match &known.descriptor {
                 Ok(EntryDescriptor::Tensor(t)) => Ok((known.name.as_str(), t)),
                 Ok(_) => bail!("the file needs entry {:?} as a tensor, which it is not", known.name),
                 Err(e) => Err(self.named(known, e.clone()).into()),
             },
             None => bail!("the file needs tensor {id}, which the stream has not described"),
-        };
-        ids.iter().map(one).collect()
+        }
     }
 
-    /// Writes the header and places what has come already.
-    fn start(&mut self, header: &[u8], ids: &[u32], out: &mut Assembler) -> anyhow::Result<()> {
+    /// Writes what is not of tensors and places what has come already.
+    fn start(&mut self, layout: Layout, out: &mut Assembler) -> anyhow::Result<()> {
+        let head = |id| -> anyhow::Result<HeaderTensor<'_>> {
+            let (name, t) = self.tensor(id)?;
+            let byte_len = t.chunking.byte_len;
+            Ok(HeaderTensor { name, dtype: &t.dtype_name, shape: &t.shape, byte_len })
+        };
         let mut starts: HashMap<u32, Vec<u64>> = HashMap::new();
-        let mut at = header.len() as u64;
-        for (&id, (_, tensor)) in ids.iter().zip(self.tensors(ids)?) {
-            let owner = match tensor.representation {
-                Representation::Alias(owner) => owner,
-                _ => id,
+        let mut at = 0u64;
+        for piece in layout.into_pieces(head)? {
+            let len = match piece {
+                Piece::Literal(bytes) => {
+                    out.put(at, &bytes)?;
+                    bytes.len() as u64
+                }
+                Piece::Tensor(id) => {
+                    let (_, tensor) = self.tensor(id)?;
+                    let owner = match tensor.representation {
+                        Representation::Alias(owner) => owner,
+                        _ => id,
+                    };
+                    starts.entry(owner).or_default().push(at);
+                    tensor.chunking.byte_len
+                }
             };
-            starts.entry(owner).or_default().push(at);
-            at = at.checked_add(tensor.chunking.byte_len).context("the file is longer than 2^64 bytes")?;
+            at = at.checked_add(len).context("the file is longer than 2^64 bytes")?;
         }
-        out.put(0, header)?;
         let plan = Plan { len: at, starts };
         self.early.replay(&plan, out)?;
         self.plan = Some(plan);
@@ -384,18 +394,4 @@ impl Early {
         }
         Ok(())
     }
-}
-
-fn header_of<'a>(
-    metadata: &str,
-    tensors: impl Iterator<Item = (&'a str, &'a TensorDescriptor)>,
-    pad: u8,
-) -> anyhow::Result<Vec<u8>> {
-    let heads = tensors.map(|(name, t)| HeaderTensor {
-        name,
-        dtype: &t.dtype_name,
-        shape: &t.shape,
-        byte_len: t.chunking.byte_len,
-    });
-    Ok(render_header(metadata, heads, pad)?)
 }
