@@ -1,15 +1,15 @@
 //! From fetched bytes to content, without IO.
 
-use crate::entry::{Entry, row_of};
+use crate::entry::Entry;
 use crate::plan::chunk_spans;
+use crate::shared::{SharedCache, SharedObject, SharedOf};
 use crate::source::slice;
 use crate::{DecodeError, Result};
-use mcodec_coding::{CodingError, DecodeTable, Table, fields};
-use mcodec_format::{ChunkPlace, ChunkSpan, FormatError, registry};
+use mcodec_coding::{CodingError, fields, labelled};
+use mcodec_format::{ChunkSpan, registry};
 use rayon::prelude::*;
-use std::collections::HashMap;
 use std::ops::Range;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 
 /// Bytes fetched for a plan.
 #[derive(Debug, Default)]
@@ -36,61 +36,8 @@ impl<'a> Fetched<'a> {
     }
 }
 
-/// Shared tables, parsed once and kept.
-#[derive(Debug, Default)]
-pub struct TableCache(Mutex<HashMap<ChunkPlace, Arc<DecodeTable>>>);
-
-/// Tables kept at most; each takes up to 256 KiB.
-const TABLES_KEPT: usize = 256;
-
-impl TableCache {
-    /// The tables that `entry` depends on, in the order of its dependencies. Tables that are not cached are read from `fetched`.
-    fn of(&self, entry: &Entry, fetched: &Fetched<'_>) -> Result<Vec<Option<Arc<DecodeTable>>>> {
-        let at = entry.content();
-        let row = at.get();
-        row.dependencies
-            .iter()
-            .map(|dependency| {
-                let Some(target) = row_of(at, dependency) else { return Ok(None) };
-                if target.get().kind != registry::entry::TABLE {
-                    return Ok(None);
-                }
-                let Some(span) = target.get().spans(target.asset().ordinal).next() else { return Ok(None) };
-                if let Some(known) = lock(&self.0).get(&span.place) {
-                    return Ok(Some(Arc::clone(known)));
-                }
-                let bytes = payload(&span, "table", &target.get().name, fetched)?;
-                let coding = |source| DecodeError::Coding {
-                    name: target.get().name.clone(),
-                    place: span.place,
-                    source,
-                };
-                let (table, used) = Table::parse(bytes).map_err(coding)?;
-                if used != bytes.len() {
-                    return Err(DecodeError::Entry {
-                        kind: "table",
-                        name: target.get().name.clone(),
-                        source: FormatError::corrupt("table", span.payload.start, "bytes follow the table"),
-                    });
-                }
-                let table = Arc::new(table.decoder());
-                let mut cache = lock(&self.0);
-                if cache.len() >= TABLES_KEPT {
-                    cache.clear();
-                }
-                cache.insert(span.place, Arc::clone(&table));
-                Ok(Some(table))
-            })
-            .collect()
-    }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
-}
-
 /// The verified payload of a chunk.
-fn payload<'a>(
+pub(crate) fn payload<'a>(
     span: &ChunkSpan,
     kind: &'static str,
     name: &str,
@@ -102,24 +49,16 @@ fn payload<'a>(
     Ok(bytes)
 }
 
-struct Tables<'a>(&'a [Option<Arc<DecodeTable>>]);
-
-impl fields::SharedTables for Tables<'_> {
-    fn table(&self, dependency: u32) -> Option<&DecodeTable> {
-        self.0.get(dependency as usize)?.as_deref()
-    }
-}
-
 /// Decodes one chunk's payload into `out`, which has the chunk's decoded length.
 ///
-/// `tables[i]` is the table that dependency `i` of the entry names, if it is one.
+/// `shared[i]` is what dependency `i` of the chunk's group of the entry's dependencies stands for, if it is a shared object.
 ///
 /// # Errors
 /// What the coding finds wrong.
 pub fn decode_chunk(
     coding: u64,
     payload: &[u8],
-    tables: &[Option<Arc<DecodeTable>>],
+    shared: &[Option<Arc<SharedObject>>],
     out: &mut [u8],
 ) -> Result<(), CodingError> {
     let stored = match (coding, payload.split_first()) {
@@ -132,7 +71,10 @@ pub fn decode_chunk(
         Some(_) => {
             return Err(CodingError::Corrupt { what: "a stored chunk has another length than its content" });
         }
-        None => fields::decode(payload, &Tables(tables), out)?,
+        None if coding == registry::coding::LABELLED && payload.first() == Some(&labelled::FORM) => {
+            labelled::decode(payload, &SharedOf(shared), out)?;
+        }
+        None => fields::decode(payload, &SharedOf(shared), out)?,
     }
     Ok(())
 }
@@ -146,7 +88,7 @@ pub fn decode_range(
     entry: &Entry,
     range: Range<u64>,
     fetched: &Fetched<'_>,
-    cache: &TableCache,
+    cache: &SharedCache,
     out: &mut [u8],
     parallel: bool,
 ) -> Result<()> {
@@ -159,7 +101,14 @@ pub fn decode_range(
         return Ok(());
     }
     let spans = chunk_spans(entry, &range)?;
-    let tables = cache.of(entry, fetched)?;
+    // Chunks of one group share the objects they depend on.
+    let mut shared: Vec<(Range<usize>, Vec<Option<Arc<SharedObject>>>)> = Vec::new();
+    for span in &spans {
+        let group = entry.dependencies_of(span.place.chunk);
+        if shared.last().is_none_or(|(last, _)| *last != group) {
+            shared.push((group.clone(), cache.of(entry, group, fetched)?));
+        }
+    }
     let mut jobs = Vec::with_capacity(spans.len());
     let mut rest = out;
     for span in spans {
@@ -173,11 +122,13 @@ pub fn decode_range(
         let bytes = payload(&span, entry.kind_name(), entry.name(), fetched)?;
         let coding =
             |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
+        let group = entry.dependencies_of(span.place.chunk);
+        let shared = shared.iter().find(|(of, _)| *of == group).map_or(&[][..], |(_, shared)| shared);
         if chunk == wanted {
-            return decode_chunk(entry.chunking().coding, bytes, &tables, out).map_err(coding);
+            return decode_chunk(entry.chunking().coding, bytes, shared, out).map_err(coding);
         }
         let mut whole = vec![0u8; (chunk.end - chunk.start) as usize];
-        decode_chunk(entry.chunking().coding, bytes, &tables, &mut whole).map_err(coding)?;
+        decode_chunk(entry.chunking().coding, bytes, shared, &mut whole).map_err(coding)?;
         let part = slice(&whole, &(wanted.start - chunk.start..wanted.end - chunk.start)).unwrap_or_default();
         out.copy_from_slice(part);
         Ok(())

@@ -3,8 +3,8 @@
 use crate::index::RowRef;
 use crate::{DecodeError, Result};
 use mcodec_format::{
-    Asset, Chunking, Dependency, EntryDescriptor, EntryRow, FormatError, Limits, Representation,
-    TensorDescriptor, registry,
+    Asset, Chunking, Dependency, DependencyGroups, EntryDescriptor, EntryRow, FormatError, Limits,
+    Representation, TensorDescriptor, registry,
 };
 
 /// An entry of the index, resolved: its descriptor is known and its dependencies are in reach.
@@ -15,6 +15,7 @@ pub struct Entry {
     /// The row whose chunks hold the content: its own, or that of the entry it is an alias of.
     content: RowRef,
     chunking: Chunking,
+    groups: Option<DependencyGroups>,
 }
 
 impl Entry {
@@ -29,6 +30,7 @@ impl Entry {
         let descriptor = EntryDescriptor::parse(row.kind, &row.fields, limits).map_err(fail)?;
         let mut content = at.clone();
         let mut chunking = descriptor.chunking();
+        let mut groups = descriptor.groups();
         if let EntryDescriptor::Tensor(alias) = &descriptor
             && let Representation::Alias(id) = alias.representation
         {
@@ -48,6 +50,7 @@ impl Entry {
                         && t.chunking.byte_len == alias.chunking.byte_len =>
                 {
                     chunking = Some(t.chunking);
+                    groups = t.groups;
                 }
                 _ => {
                     let why = "its owner is not a plain tensor of the same dtype and shape";
@@ -56,7 +59,7 @@ impl Entry {
             }
             content = target;
         }
-        // A table's content is its one raw chunk, as long as it is stored.
+        // A shared object's content is its one raw chunk, as long as it is stored.
         let stored = content.get().lengths.first().copied().unwrap_or(0);
         let chunking = chunking.unwrap_or(Chunking {
             coding: registry::coding::RAW,
@@ -69,7 +72,7 @@ impl Entry {
             let why = format!("it has {end} chunks where its descriptor says {}", chunking.chunk_count());
             return Err(fail(FormatError::corrupt("chunk table", 0, why)));
         }
-        Ok(Self { at, descriptor, content, chunking })
+        Ok(Self { at, descriptor, content, chunking, groups })
     }
 
     /// Name.
@@ -139,6 +142,13 @@ impl Entry {
     #[must_use]
     pub fn chunking(&self) -> &Chunking {
         &self.chunking
+    }
+
+    /// Which of the content's dependencies chunk `chunk` may need.
+    #[must_use]
+    pub fn dependencies_of(&self, chunk: u64) -> std::ops::Range<usize> {
+        let all = self.content.get().dependencies.len();
+        self.groups.map_or(0..all, |groups| groups.of(chunk, all))
     }
 
     /// The row whose chunks hold its content, and the asset of that row.

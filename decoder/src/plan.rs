@@ -44,17 +44,23 @@ impl Planner {
         if range.is_empty() {
             return Ok(());
         }
+        let mut group = None;
         for span in chunk_spans(entry, &range)? {
+            let of_chunk = Some(entry.dependencies_of(span.place.chunk));
             self.plan.chunks.insert(span.place, span);
+            if group != of_chunk {
+                group = of_chunk;
+                self.add_dependencies(entry, group.clone().unwrap_or_default())?;
+            }
         }
-        self.add_dependencies(entry)
+        Ok(())
     }
 
-    /// Adds the content of everything that `entry` depends on, to any depth.
-    fn add_dependencies(&mut self, entry: &Entry) -> Result<()> {
-        let mut open = vec![entry.content().clone()];
-        while let Some(row) = open.pop() {
-            for dependency in &row.get().dependencies {
+    /// Adds the content of dependencies `group` of `entry`, and of everything that they depend on, to any depth.
+    fn add_dependencies(&mut self, entry: &Entry, group: Range<usize>) -> Result<()> {
+        let mut open = vec![(entry.content().clone(), group)];
+        while let Some((row, group)) = open.pop() {
+            for dependency in row.get().dependencies.get(group).unwrap_or_default() {
                 if let Dependency::External { hash, name } = dependency {
                     self.plan.external.push((*hash, name.clone()));
                     continue;
@@ -73,7 +79,8 @@ impl Planner {
                 for span in target.get().spans(target.asset().ordinal) {
                     self.plan.chunks.insert(span.place, span);
                 }
-                open.push(target);
+                let all = 0..target.get().dependencies.len();
+                open.push((target, all));
             }
         }
         Ok(())

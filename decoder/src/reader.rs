@@ -1,10 +1,11 @@
 //! A file opened for random access: the sans-IO parts, driven over any [`ReadAt`].
 
-use crate::decode::{Fetched, TableCache, decode_range};
+use crate::decode::{Fetched, decode_range};
 use crate::entry::Entry;
 use crate::index::{Index, Lookup, NeedLeaf, RowRef};
 use crate::open::{Opener, Step, Warning};
 use crate::plan::{Plan, Planner};
+use crate::shared::SharedCache;
 use crate::source::{ReadAt, fetch, slice};
 use crate::{DecodeError, Result};
 use mcodec_format::{Asset, EntryRow, FormatError, Limits, Page, registry};
@@ -57,7 +58,7 @@ impl ReadOptions {
 pub struct Reader<S> {
     source: S,
     index: Index,
-    tables: TableCache,
+    shared: SharedCache,
     pool: Option<rayon::ThreadPool>,
     options: ReadOptions,
 }
@@ -83,7 +84,7 @@ impl<S: ReadAt> Reader<S> {
             1 => None,
             n => rayon::ThreadPoolBuilder::new().num_threads(n).build().ok(),
         };
-        Ok(Self { source, index, tables: TableCache::default(), pool, options })
+        Ok(Self { source, index, shared: SharedCache::default(), pool, options })
     }
 
     /// The index.
@@ -383,8 +384,8 @@ impl<S: ReadAt> Reader<S> {
             }
         }
         match &self.pool {
-            None => decode_range(entry, range, &fetched, &self.tables, out, false),
-            Some(pool) => pool.install(|| decode_range(entry, range, &fetched, &self.tables, out, true)),
+            None => decode_range(entry, range, &fetched, &self.shared, out, false),
+            Some(pool) => pool.install(|| decode_range(entry, range, &fetched, &self.shared, out, true)),
         }
     }
 

@@ -107,7 +107,7 @@ pub(crate) fn entries_of(rows: &[EntryRow]) -> Vec<EntryParts<'_>> {
         let (a, b) = (a.rows[0], b.rows[0]);
         let rank = |r: &EntryRow| match r.kind {
             registry::entry::FILE => 0,
-            registry::entry::TABLE => 1,
+            kind if registry::entry::is_shared_object(kind) => 1,
             _ => 2,
         };
         let names = || mcodec_format::natural_order::natural_cmp(a.name.as_bytes(), b.name.as_bytes());

@@ -218,7 +218,7 @@ pub(crate) fn asset_input<S: ReadAt + 'static>(
             continue;
         }
         let entry = reader.resolve(row)?;
-        if entry.kind() != registry::entry::TABLE {
+        if !registry::entry::is_shared_object(entry.kind()) {
             entries.push(entry);
         }
     }

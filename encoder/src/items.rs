@@ -1,19 +1,22 @@
 //! Encoding the content of entries: in segments of bounded size, chunks in parallel, bytes independent of the thread count.
 
-use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, shared_tables};
+use crate::plain::Element;
+use crate::segment::{Piece, Segment};
 use crate::writer::{ContainerWriter, NewEntry};
 use crate::{EncodeError, EncodeOptions, Result};
-use mcodec_coding::fields;
+use mcodec_coding::labelled::FloatFormat;
 use mcodec_format::{
-    Chunking, Dependency, FileDescriptor, RecordDescriptor, Representation, TensorDescriptor,
+    Chunking, Dependency, DependencyGroups, FileDescriptor, RecordDescriptor, Representation,
+    TensorDescriptor,
     registry::{self, Dtype},
 };
-use rayon::prelude::*;
 
 /// Bytes of content that are in memory at once.
 const SEGMENT: u64 = 32 << 20;
-/// Content up to this length is offered shared tables.
-const SMALL: u64 = 64 << 10;
+/// Floats from which a tensor is coded under labels; fewer do not repay the heads.
+const LEAST_LABELLED: u64 = 64;
+/// Dependencies of a part of a tensor that is longer than a segment: its classes and its column labels.
+pub(crate) const GROUP_DEPENDENCIES: u64 = 2;
 
 /// Fills a buffer with the content's bytes from an offset on. Called in order of offsets.
 pub(crate) type ReadContent<'a> = Box<dyn Fn(u64, &mut [u8]) -> Result<()> + Send + Sync + 'a>;
@@ -37,7 +40,7 @@ pub(crate) struct Item<'a> {
 }
 
 impl Item<'_> {
-    fn kind(&self) -> u64 {
+    pub(crate) fn kind(&self) -> u64 {
         match self.content {
             Content::Tensor { .. } => registry::entry::TENSOR,
             Content::File { .. } => registry::entry::FILE,
@@ -45,15 +48,44 @@ impl Item<'_> {
         }
     }
 
-    fn element(&self) -> Element {
+    pub(crate) fn element(&self) -> Element {
         match &self.content {
             Content::Tensor { dtype_name, .. } => element_of(dtype_name),
             _ => Element::Bytes,
         }
     }
 
+    /// Dimensions of a tensor.
+    pub(crate) fn shape(&self) -> &[u64] {
+        match &self.content {
+            Content::Tensor { shape, .. } => shape,
+            _ => &[],
+        }
+    }
+
+    /// The type of float, if the content is coded under labels.
+    pub(crate) fn float_format(&self, options: &EncodeOptions) -> Option<FloatFormat> {
+        let Content::Tensor { dtype_name, .. } = &self.content else { return None };
+        let format = match dtype_name.as_str() {
+            "BF16" => FloatFormat::Bf16,
+            "F16" => FloatFormat::F16,
+            "F32" => FloatFormat::F32,
+            "F64" => FloatFormat::F64,
+            _ => return None,
+        };
+        let long = self.byte_len >= LEAST_LABELLED * format.bytes() as u64;
+        (long && !options.mappable && self.alias_of.is_none()).then_some(format)
+    }
+
+    /// Chunks of one piece, if the content is longer than a segment: each piece has dependencies of its own.
+    pub(crate) fn group_chunks(&self, options: &EncodeOptions) -> Option<u64> {
+        let chunk_len = self.chunk_len(options.chunk_len);
+        let chunks = (SEGMENT / chunk_len).max(1);
+        (self.byte_len > chunks * chunk_len).then_some(chunks)
+    }
+
     /// Chunks hold whole rows where a row fits.
-    fn chunk_len(&self, target: u64) -> u64 {
+    pub(crate) fn chunk_len(&self, target: u64) -> u64 {
         let row = match &self.content {
             Content::Tensor { shape, .. } => {
                 let rows = shape.first().copied().unwrap_or(1).max(1);
@@ -66,9 +98,14 @@ impl Item<'_> {
         (target / unit * unit).clamp(1, self.byte_len.max(1))
     }
 
-    fn entry(&self, asset: usize, id: u32, options: &EncodeOptions) -> NewEntry {
+    pub(crate) fn entry(&self, asset: usize, id: u32, options: &EncodeOptions) -> NewEntry {
         let raw = options.mappable && self.kind() == registry::entry::TENSOR;
-        let coding = if raw { registry::coding::RAW } else { registry::coding::FIELDS };
+        let labelled = self.float_format(options).is_some();
+        let coding = match (raw, labelled) {
+            (true, _) => registry::coding::RAW,
+            (false, true) => registry::coding::LABELLED,
+            (false, false) => registry::coding::FIELDS,
+        };
         let chunking =
             Chunking { coding, chunk_len: self.chunk_len(options.chunk_len), byte_len: self.byte_len };
         let mut dependencies = Vec::new();
@@ -83,7 +120,11 @@ impl Item<'_> {
                 };
                 let dtype = Dtype::by_name(dtype_name);
                 let (dtype_name, shape, owner) = (dtype_name.clone(), shape.clone(), *owner);
-                let t = TensorDescriptor { dtype, dtype_name, shape, representation, chunking, owner };
+                let groups = self.group_chunks(options).filter(|_| labelled);
+                let groups =
+                    groups.map(|chunks| DependencyGroups { chunks, dependencies: GROUP_DEPENDENCIES });
+                let t =
+                    TensorDescriptor { dtype, dtype_name, shape, representation, chunking, owner, groups };
                 (t.to_fields(), true)
             }
             Content::File { layout } => (FileDescriptor { layout: *layout, chunking }.to_fields(), true),
@@ -109,15 +150,6 @@ fn element_of(dtype_name: &str) -> Element {
         "I64" | "U64" => Element::Int { bits: 64 },
         _ => Element::Bytes,
     }
-}
-
-/// Content of one item within a segment.
-struct Piece {
-    item: usize,
-    start: u64,
-    bytes: Vec<u8>,
-    hasher: blake3::Hasher,
-    last: bool,
 }
 
 /// Encodes the items as entries `first_id..` of an asset of the writer's draft. Returns the BLAKE3 of each item's bytes.
@@ -147,13 +179,19 @@ pub(crate) fn encode_items(
     let mut pieces: Vec<Piece> = Vec::new();
     let mut held = 0u64;
     for (at, item) in items.iter().enumerate() {
-        let chunk_len = item.chunk_len(options.chunk_len);
+        let group = item.group_chunks(options).map(|chunks| chunks * item.chunk_len(options.chunk_len));
         let mut start = 0u64;
+        let stored = if item.alias_of.is_some() { 0 } else { item.byte_len };
+        // An item is not cut but into groups of its own, so that all its chunks may share what they depend on.
+        if held > 0 && held + stored > SEGMENT {
+            open = pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
+            done += held;
+            held = 0;
+            options.report(done, total);
+        }
         loop {
-            let room = (SEGMENT.saturating_sub(held) / chunk_len).max(1) * chunk_len;
-            let end =
-                if item.alias_of.is_some() { start } else { start.saturating_add(room).min(item.byte_len) };
-            let last = item.alias_of.is_some() || end == item.byte_len;
+            let end = start.saturating_add(group.unwrap_or(u64::MAX)).min(stored);
+            let last = end == stored;
             let mut bytes = vec![0u8; (end - start) as usize];
             options.check_cancel()?;
             (item.read)(start, &mut bytes)?;
@@ -180,174 +218,4 @@ pub(crate) fn encode_items(
         }
     }
     Ok(hashes)
-}
-
-struct Segment<'w, 'i> {
-    writer: &'w mut ContainerWriter,
-    asset: usize,
-    first_id: u32,
-    items: &'w [Item<'i>],
-    options: &'w EncodeOptions,
-    next_table: &'w mut u32,
-}
-
-impl<'w, 'i> Segment<'w, 'i> {
-    fn new(
-        writer: &'w mut ContainerWriter,
-        asset: usize,
-        first_id: u32,
-        items: &'w [Item<'i>],
-        options: &'w EncodeOptions,
-        next_table: &'w mut u32,
-    ) -> Self {
-        Self { writer, asset, first_id, items, options, next_table }
-    }
-
-    /// A forward-only reader needs all shapes before the first byte of a file that they are in.
-    fn announce_all(&mut self) -> Result<()> {
-        let rows: Vec<usize> = (0..self.items.len())
-            .map(|at| {
-                let id = self.first_id + at as u32;
-                let entry = self.items[at].entry(self.asset, id, self.options);
-                self.writer.draft().add_entry(entry)
-            })
-            .collect();
-        self.writer.announce(&rows)
-    }
-
-    /// Encodes and writes the pieces; returns the hash state of a last piece whose item goes on.
-    fn flush(&mut self, pieces: &mut Vec<Piece>, hashes: &mut [[u8; 32]]) -> Result<Option<blake3::Hasher>> {
-        let items = self.items;
-        let small =
-            |p: &Piece| p.start == 0 && p.last && !p.bytes.is_empty() && p.bytes.len() as u64 <= SMALL;
-        let offered: Vec<(&[u8], Element)> = pieces
-            .iter()
-            .filter(|p| small(p) && p.bytes.len() as u64 <= items[p.item].chunk_len(self.options.chunk_len))
-            .map(|p| (p.bytes.as_slice(), items[p.item].element()))
-            .collect();
-        let EncodeOptions { effort, chunk_len, .. } = *self.options;
-        let tables = if self.options.mappable || offered.len() < 2 {
-            Vec::new()
-        } else {
-            shared_tables(&offered, effort).map_err(EncodeError::coding("shared tables"))?
-        };
-        let mappable = self.options.mappable;
-        let coded: Vec<Coded> = pieces
-            .par_iter_mut()
-            .map(|piece| {
-                let item = &items[piece.item];
-                piece.hasher.update(&piece.bytes);
-                let raw = mappable && item.kind() == registry::entry::TENSOR;
-                let offered: &[SharedTable] = if small(piece) { &tables } else { &[] };
-                encode_piece(item, &piece.bytes, offered, (effort, chunk_len), raw)
-                    .map_err(EncodeError::coding(&item.name))
-            })
-            .collect::<Result<_>>()?;
-        let ids = self.write_tables(&tables, &coded)?;
-        let mut open = None;
-        for (piece, coded) in pieces.drain(..).zip(coded) {
-            self.write_piece(&piece, &coded, &ids)?;
-            if piece.last {
-                hashes[piece.item] = *piece.hasher.finalize().as_bytes();
-            } else {
-                open = Some(piece.hasher);
-            }
-        }
-        Ok(open)
-    }
-
-    /// Stores the tables that some chunk uses; returns their entry ids.
-    fn write_tables(&mut self, tables: &[SharedTable], coded: &[Coded]) -> Result<Vec<Option<u32>>> {
-        let mut ids = vec![None; tables.len()];
-        for (at, table) in tables.iter().enumerate() {
-            if !coded.iter().any(|c| c.tables.contains(&at)) {
-                continue;
-            }
-            let id = *self.next_table;
-            *self.next_table += 1;
-            let entry = NewEntry {
-                asset: self.asset,
-                kind: registry::entry::TABLE,
-                critical: true,
-                id,
-                name: format!("table-{id}"),
-                fields: mcodec_format::Fields::default(),
-                dependencies: Vec::new(),
-            };
-            let row = self.writer.draft().add_entry(entry);
-            self.writer.announce(&[row])?;
-            self.writer.put_chunk(self.asset, id, &table.table.to_bytes())?;
-            ids[at] = Some(id);
-        }
-        Ok(ids)
-    }
-
-    fn write_piece(&mut self, piece: &Piece, coded: &Coded, tables: &[Option<u32>]) -> Result<()> {
-        let id = self.first_id + piece.item as u32;
-        let used: Vec<Dependency> =
-            coded.tables.iter().filter_map(|&at| tables[at].map(Dependency::Entry)).collect();
-        if !used.is_empty() {
-            let asset = self.asset;
-            let rows = &mut self.writer.draft().rows;
-            let row = rows.iter().position(|r| r.asset == asset && r.id == id).unwrap_or_default();
-            rows[row].dependencies = used;
-            self.writer.announce(&[row])?;
-        }
-        let raw = self.options.mappable && self.items[piece.item].kind() == registry::entry::TENSOR;
-        for payload in &coded.payloads {
-            if raw {
-                self.writer.put_gathered(self.asset, id, payload)?;
-            } else {
-                self.writer.put_chunk(self.asset, id, payload)?;
-            }
-        }
-        if piece.last { self.writer.end_gathered() } else { Ok(()) }
-    }
-}
-
-/// The coded chunks of a piece, and the shared tables they use (in the order of their dependency indices).
-struct Coded {
-    payloads: Vec<Vec<u8>>,
-    tables: Vec<usize>,
-}
-
-fn encode_piece(
-    item: &Item<'_>,
-    bytes: &[u8],
-    offered: &[SharedTable],
-    (effort, chunk_len): (u8, u64),
-    raw: bool,
-) -> Result<Coded, mcodec_coding::CodingError> {
-    let element = item.element();
-    let chunk_len = item.chunk_len(chunk_len) as usize;
-    if raw {
-        let payloads = bytes.chunks(chunk_len).map(<[u8]>::to_vec).collect();
-        return Ok(Coded { payloads, tables: Vec::new() });
-    }
-    if !offered.is_empty() && bytes.len() <= chunk_len {
-        let all: Vec<(u32, &SharedTable)> = (0u32..).zip(offered).collect();
-        let code = encode_chunk(bytes, element, effort, &all)?;
-        let used = if code.raw { Vec::new() } else { fields::dependencies(&code.payload, bytes.len())? };
-        let few: Vec<(u32, &SharedTable)> =
-            (0u32..).zip(used.iter().filter_map(|&i| offered.get(i as usize))).collect();
-        let code = if used.is_empty() { code } else { encode_chunk(bytes, element, effort, &few)? };
-        let tables = used.iter().map(|&i| i as usize).collect();
-        return Ok(Coded { payloads: vec![payload_of(code)], tables });
-    }
-    let payloads = bytes
-        .par_chunks(chunk_len)
-        .map(|chunk| encode_chunk(chunk, element, effort, &[]).map(payload_of))
-        .collect::<Result<_, _>>()?;
-    Ok(Coded { payloads, tables: Vec::new() })
-}
-
-/// A chunk that does not gain is stored, after a zero byte.
-fn payload_of(code: ChunkCode) -> Vec<u8> {
-    if !code.raw {
-        return code.payload;
-    }
-    let mut stored = Vec::with_capacity(code.payload.len() + 1);
-    stored.push(0);
-    stored.extend(code.payload);
-    stored
 }

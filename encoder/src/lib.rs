@@ -16,12 +16,14 @@ mod error;
 pub mod import;
 mod inputs;
 mod items;
+mod labelled;
 mod options;
 mod pack;
 pub mod plain;
 pub mod publish;
 mod recover;
 mod salvage;
+mod segment;
 mod writer;
 
 pub use edit::{Attachment, append, attach, detach};

@@ -30,6 +30,26 @@ impl Chunking {
     }
 }
 
+/// How the chunks of an entry divide its dependencies between them.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct DependencyGroups {
+    /// Consecutive chunks of a group; at least 1.
+    pub chunks: u64,
+    /// Consecutive dependencies of a group; at least 1.
+    pub dependencies: u64,
+}
+
+impl DependencyGroups {
+    /// Which of `all` dependencies chunk `chunk` may need.
+    #[must_use]
+    pub fn of(&self, chunk: u64, all: usize) -> core::ops::Range<usize> {
+        let first = (chunk / self.chunks.max(1)).saturating_mul(self.dependencies);
+        let end = first.saturating_add(self.dependencies);
+        let within = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(all);
+        within(first)..within(end)
+    }
+}
+
 /// How an array is rebuilt.
 #[derive(Debug, Clone, PartialEq, Eq)]
 #[non_exhaustive]
@@ -55,6 +75,8 @@ pub struct TensorDescriptor {
     pub chunking: Chunking,
     /// The record it belongs to.
     pub owner: Option<u32>,
+    /// Which dependencies go with which chunks; `None`: all with all.
+    pub groups: Option<DependencyGroups>,
 }
 
 /// A file's descriptor.
@@ -85,8 +107,8 @@ pub enum EntryDescriptor {
     Tensor(TensorDescriptor),
     /// A file.
     File(FileDescriptor),
-    /// A shared table, stored raw in one chunk.
-    Table,
+    /// A table, classes or column labels, stored raw in one chunk.
+    Shared,
     /// A record.
     Record(RecordDescriptor),
 }
@@ -112,7 +134,7 @@ impl EntryDescriptor {
                 }
                 Ok(Self::File(FileDescriptor { layout, chunking: stated_chunking(fields, limits)? }))
             }
-            registry::entry::TABLE => Ok(Self::Table),
+            kind if registry::entry::is_shared_object(kind) => Ok(Self::Shared),
             registry::entry::RECORD => {
                 let schema = fields.text(WHAT, field::SCHEMA)?.unwrap_or_default().to_owned();
                 Limits::check("record schema length", schema.len() as u64, limits.name_bytes)?;
@@ -130,14 +152,23 @@ impl EntryDescriptor {
         }
     }
 
-    /// How the entry's content is cut and coded; a table's length is that of its only chunk.
+    /// How the entry's content is cut and coded; a shared object's length is that of its only chunk.
     #[must_use]
     pub fn chunking(&self) -> Option<Chunking> {
         match self {
             Self::Tensor(t) => Some(t.chunking),
             Self::File(f) => Some(f.chunking),
             Self::Record(r) => Some(r.chunking),
-            Self::Table => None,
+            Self::Shared => None,
+        }
+    }
+
+    /// How chunks divide the entry's dependencies.
+    #[must_use]
+    pub fn groups(&self) -> Option<DependencyGroups> {
+        match self {
+            Self::Tensor(t) => t.groups,
+            _ => None,
         }
     }
 }
@@ -173,7 +204,8 @@ impl TensorDescriptor {
             Some(id) => Some(entry_id(id)?),
         };
         let chunking = chunking(fields, byte_len, representation != Representation::Plain, limits)?;
-        Ok(Self { dtype, dtype_name, shape, representation, chunking, owner })
+        let groups = fields.get(field::DEPENDENCY_GROUPS).map(groups).transpose()?;
+        Ok(Self { dtype, dtype_name, shape, representation, chunking, owner, groups })
     }
 
     /// The fields that say this.
@@ -200,6 +232,12 @@ impl TensorDescriptor {
         }
         if let Some(owner) = self.owner {
             f.set_varint(field::OWNER, true, u64::from(owner));
+        }
+        if let Some(groups) = self.groups {
+            let mut value = Vec::new();
+            wire::put_varint(&mut value, groups.chunks);
+            wire::put_varint(&mut value, groups.dependencies);
+            f.set(field::DEPENDENCY_GROUPS, true, value);
         }
         f
     }
@@ -265,6 +303,14 @@ fn representation(value: Option<&[u8]>) -> Result<Representation> {
     }
 }
 
+fn groups(value: &[u8]) -> Result<DependencyGroups> {
+    let (rest, chunks) = wire::finish(WHAT, value, wire::varint(value))?;
+    match wire::finish(WHAT, rest, wire::varint(rest))? {
+        ([], dependencies) if chunks > 0 && dependencies > 0 => Ok(DependencyGroups { chunks, dependencies }),
+        _ => Err(FormatError::corrupt(WHAT, 0, "dependency groups are not two counts above zero")),
+    }
+}
+
 fn stated_chunking(fields: &Fields, limits: &Limits) -> Result<Chunking> {
     let Some(byte_len) = fields.varint(WHAT, field::BYTE_LENGTH)?.filter(|&n| n < 1 << 63) else {
         return Err(FormatError::corrupt(WHAT, 0, "a byte length below 2^63 is missing"));
@@ -314,6 +360,7 @@ mod tests {
             representation: Representation::Plain,
             chunking: Chunking { coding: coding::FIELDS, chunk_len: 262_144, byte_len: 1_024_000 },
             owner: None,
+            groups: None,
         }
     }
 
@@ -338,6 +385,11 @@ mod tests {
             chunking: Chunking { coding: coding::FIELDS, chunk_len: 10, byte_len: 15 },
         };
         assert_eq!(parse(4, &r.to_fields()).unwrap(), EntryDescriptor::Record(r));
+        let grouped = DependencyGroups { chunks: 3, dependencies: 2 };
+        let t = TensorDescriptor { groups: Some(grouped), ..tensor() };
+        assert_eq!(parse(1, &t.to_fields()).unwrap(), EntryDescriptor::Tensor(t));
+        assert_eq!((grouped.of(0, 5), grouped.of(2, 5), grouped.of(3, 5)), (0..2, 0..2, 2..4));
+        assert_eq!((grouped.of(6, 5), grouped.of(u64::MAX, 5)), (4..5, 5..5));
         let opaque = TensorDescriptor { dtype: None, dtype_name: "F3_X".into(), ..tensor() };
         assert_eq!(parse(1, &opaque.to_fields()).unwrap(), EntryDescriptor::Tensor(opaque));
     }
@@ -356,6 +408,9 @@ mod tests {
         assert!(matches!(with(field::CODING, &[77]), FormatError::Unsupported { .. }));
         assert!(matches!(with(63, &[]), FormatError::Unsupported { .. }));
         assert!(matches!(with(field::CHUNK_LENGTH, &[0]), FormatError::Corrupt { .. }));
+        assert!(matches!(with(field::DEPENDENCY_GROUPS, &[1]), FormatError::Corrupt { .. }));
+        assert!(matches!(with(field::DEPENDENCY_GROUPS, &[0, 1]), FormatError::Corrupt { .. }));
+        assert!(matches!(with(field::DEPENDENCY_GROUPS, &[1, 1, 1]), FormatError::Corrupt { .. }));
         assert!(matches!(with(field::SHAPE, &[1; 256]), FormatError::Limit { .. }));
         let huge = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
         assert!(matches!(with(field::SHAPE, &huge), FormatError::Corrupt { .. }));

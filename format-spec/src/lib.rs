@@ -20,7 +20,8 @@ pub mod wire;
 
 pub use check::{Check, ChunkPlace, check_bytes, check_len};
 pub use descriptor::{
-    Chunking, EntryDescriptor, FileDescriptor, RecordDescriptor, Representation, TensorDescriptor,
+    Chunking, DependencyGroups, EntryDescriptor, FileDescriptor, RecordDescriptor, Representation,
+    TensorDescriptor,
 };
 pub use error::{FormatError, Result};
 pub use fields::{Field, Fields};

@@ -48,9 +48,25 @@ pub mod entry {
     pub const TABLE: u64 = 3;
     /// A record.
     pub const RECORD: u64 = 4;
+    /// Tables and shifts of labelled floats.
+    pub const CLASSES: u64 = 5;
+    /// Column labels of one tensor.
+    pub const COLUMN_LABELS: u64 = 6;
     /// All of them.
-    pub const ALL: [Named; 4] =
-        [named(TENSOR, "tensor"), named(FILE, "file"), named(TABLE, "table"), named(RECORD, "record")];
+    pub const ALL: [Named; 6] = [
+        named(TENSOR, "tensor"),
+        named(FILE, "file"),
+        named(TABLE, "table"),
+        named(RECORD, "record"),
+        named(CLASSES, "classes"),
+        named(COLUMN_LABELS, "column-labels"),
+    ];
+
+    /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
+    #[must_use]
+    pub fn is_shared_object(kind: u64) -> bool {
+        matches!(kind, TABLE | CLASSES | COLUMN_LABELS)
+    }
 }
 
 /// Representations.
@@ -71,8 +87,10 @@ pub mod coding {
     pub const RAW: u64 = 0;
     /// Bit fields, each coded on its own.
     pub const FIELDS: u64 = 1;
+    /// Floats under row and column labels.
+    pub const LABELLED: u64 = 2;
     /// All of them.
-    pub const ALL: [Named; 2] = [named(RAW, "raw"), named(FIELDS, "fields")];
+    pub const ALL: [Named; 3] = [named(RAW, "raw"), named(FIELDS, "fields"), named(LABELLED, "labelled")];
 }
 
 /// Codings of one bit field (coding `fields`).
@@ -137,8 +155,10 @@ pub mod field {
     pub const SCHEMA: u64 = 10;
     /// Content hash that a record is bound to.
     pub const BOUND_HASH: u64 = 11;
+    /// Which dependencies go with which chunks.
+    pub const DEPENDENCY_GROUPS: u64 = 12;
     /// Names and criticality, as in `REGISTRY.md`.
-    pub const ALL: [(u64, &str, bool); 11] = [
+    pub const ALL: [(u64, &str, bool); 12] = [
         (DTYPE, "dtype", true),
         (DTYPE_NAME, "dtype name", true),
         (SHAPE, "shape", true),
@@ -150,9 +170,10 @@ pub mod field {
         (FILE_LAYOUT, "layout", true),
         (SCHEMA, "schema", true),
         (BOUND_HASH, "bound hash", true),
+        (DEPENDENCY_GROUPS, "dependency groups", true),
     ];
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 11] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11];
+    pub const IDS: [u64; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
 }
 
 /// Field ids of assets.

@@ -1,7 +1,7 @@
 //! Requests: by name, by pattern, by rows; sources that change while they are open.
 
 use mcodec_decode::{
-    DecodeError, Fetched, Opener, Planner, ReadOptions, Reader, Step, TableCache, decode_range,
+    DecodeError, Fetched, Opener, Planner, ReadOptions, Reader, SharedCache, Step, decode_range,
 };
 use mcodec_format::{FormatError, Limits};
 use mcodec_tests::counting::Counting;
@@ -84,10 +84,16 @@ fn the_sans_io_core_can_be_driven_by_hand() {
         fetched.add(r.start, &file[r.start as usize..r.end as usize]);
     }
     let mut out = vec![0u8; 800];
-    decode_range(&entry, range, &fetched, &TableCache::default(), &mut out, false).unwrap();
+    decode_range(&entry, range, &fetched, &SharedCache::default(), &mut out, false).unwrap();
     assert!(out == all[7].bytes[800..1600]);
-    let missing =
-        decode_range(&entry, 0..4800, &Fetched::default(), &TableCache::default(), &mut vec![0; 4800], false);
+    let missing = decode_range(
+        &entry,
+        0..4800,
+        &Fetched::default(),
+        &SharedCache::default(),
+        &mut vec![0; 4800],
+        false,
+    );
     assert!(matches!(missing, Err(DecodeError::Request(_))));
 }
 

@@ -55,6 +55,19 @@ impl Draft {
         row
     }
 
+    /// The last part of an entry.
+    pub(crate) fn row_of(&self, asset: usize, id: u32) -> usize {
+        self.open[&(asset, id)]
+    }
+
+    /// Gives all parts of an entry the dependencies of its last.
+    pub(crate) fn share_dependencies(&mut self, asset: usize, id: u32) {
+        let all = self.rows[self.row_of(asset, id)].dependencies.clone();
+        for row in self.rows.iter_mut().filter(|row| row.asset == asset && row.id == id) {
+            row.dependencies.clone_from(&all);
+        }
+    }
+
     /// Next free entry id of an asset.
     pub(crate) fn next_id(&self, asset: usize) -> u32 {
         self.rows.iter().filter(|r| r.asset == asset).map(|r| r.id + 1).max().unwrap_or(0)

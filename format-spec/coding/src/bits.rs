@@ -1,12 +1,4 @@
-//! Exponential Golomb codes in a bit string, lowest bit of each byte first (`SPEC.md` section 7.3).
-//!
-//! Tables are short, so this favours plainness over speed.
-
-use bitvec::field::BitField;
-use bitvec::order::Lsb0;
-use bitvec::slice::BitSlice;
-use bitvec::vec::BitVec;
-use bitvec::view::BitView;
+//! Exponential Golomb codes and plain bits in a bit string, lowest bit of each byte first (`SPEC.md` sections 7.3, 7.4).
 
 use crate::error::{Result, corrupt, truncated};
 
@@ -16,60 +8,113 @@ const MAX_LOG: u32 = 20;
 /// Collects a bit string.
 #[derive(Default)]
 pub(crate) struct BitSink {
-    bits: BitVec<u8, Lsb0>,
+    bytes: Vec<u8>,
+    /// Fewer than 8 bits that wait for a byte.
+    waiting: u64,
+    bits: u32,
 }
 
 impl BitSink {
+    /// Appends the low `count` (at most 32) bits of `value`; the others must be zero.
+    pub(crate) fn put(&mut self, value: u32, count: u32) {
+        self.waiting |= u64::from(value) << self.bits;
+        self.bits += count;
+        while self.bits >= 8 {
+            self.bytes.push(self.waiting as u8);
+            self.waiting >>= 8;
+            self.bits -= 8;
+        }
+    }
+
+    /// Appends the low `count` (at most 64) bits of `value`; the others must be zero.
+    pub(crate) fn put_long(&mut self, value: u64, count: u32) {
+        self.put(value as u32, count.min(32));
+        if count > 32 {
+            self.put((value >> 32) as u32, count - 32);
+        }
+    }
+
     /// Appends EG(k) of `value`; the caller keeps `value + 2^k` below 2^21.
     pub(crate) fn put_eg(&mut self, value: u32, k: u32) {
         let shifted = value + (1 << k);
         let log = shifted.ilog2();
         debug_assert!(log <= MAX_LOG);
-        self.bits.extend(core::iter::repeat_n(false, (log - k) as usize));
-        self.bits.push(true);
-        self.bits.extend((0..log).map(|bit| shifted >> bit & 1 == 1));
+        self.put(1 << (log - k), log - k + 1);
+        self.put(shifted ^ (1 << log), log);
     }
 
     /// The bytes, the last one filled with zero bits.
     pub(crate) fn into_bytes(mut self) -> Vec<u8> {
-        self.bits.set_uninitialized(false);
-        self.bits.into_vec()
+        if self.bits > 0 {
+            self.bytes.push(self.waiting as u8);
+        }
+        self.bytes
     }
 }
 
 /// Reads a bit string.
 pub(crate) struct BitSource<'a> {
-    bits: &'a BitSlice<u8, Lsb0>,
+    bytes: &'a [u8],
+    /// Bits taken.
     taken: usize,
 }
 
 impl<'a> BitSource<'a> {
     /// Starts at the lowest bit of the first byte.
     pub(crate) fn new(bytes: &'a [u8]) -> Self {
-        Self { bits: bytes.view_bits::<Lsb0>(), taken: 0 }
+        Self { bytes, taken: 0 }
+    }
+
+    /// The next bits, at least 57 where there are as many; zeros follow the end.
+    fn window(&self) -> u64 {
+        let rest = self.bytes.get(self.taken / 8..).unwrap_or_default();
+        let word = match rest.first_chunk() {
+            Some(word) => u64::from_le_bytes(*word),
+            None => {
+                let mut word = [0; 8];
+                word[..rest.len()].copy_from_slice(rest);
+                u64::from_le_bytes(word)
+            }
+        };
+        word >> (self.taken % 8)
+    }
+
+    fn skip(&mut self, count: usize) -> Result<()> {
+        if self.bytes.len() * 8 - self.taken < count {
+            return Err(truncated("bit string"));
+        }
+        self.taken += count;
+        Ok(())
+    }
+
+    /// Takes `count` (at most 32) bits.
+    pub(crate) fn take(&mut self, count: u32) -> Result<u32> {
+        let window = self.window();
+        self.skip(count as usize)?;
+        Ok((window & ((1 << count) - 1)) as u32)
     }
 
     /// Takes one EG(k) code.
     pub(crate) fn take_eg(&mut self, k: u32) -> Result<u32> {
-        let rest = self.bits.get(self.taken..).ok_or(truncated("table"))?;
-        let zeros = rest.first_one().ok_or(truncated("table"))?;
-        if zeros > (MAX_LOG - k) as usize {
-            return Err(corrupt("table code too long"));
+        let window = self.window();
+        let zeros = window.trailing_zeros();
+        if zeros > MAX_LOG - k {
+            return Err(if window == 0 { truncated("bit string") } else { corrupt("Golomb code too long") });
         }
-        let log = k as usize + zeros;
-        let low = rest.get(zeros + 1..zeros + 1 + log).ok_or(truncated("table"))?;
-        self.taken += zeros + 1 + log;
-        let low = if log == 0 { 0 } else { low.load_le::<u32>() };
+        let log = k + zeros;
+        self.skip((zeros + 1 + log) as usize)?;
+        let low = (window >> (zeros + 1)) as u32 & ((1 << log) - 1);
         Ok((1 << log) + low - (1 << k))
     }
 
     /// Ends the string: the bytes it took. The bits that fill its last byte must be zero.
     pub(crate) fn finish(self) -> Result<usize> {
+        let used = self.taken % 8;
         let bytes = self.taken.div_ceil(8);
-        match self.bits.get(self.taken..bytes * 8) {
-            Some(fill) if fill.not_any() => Ok(bytes),
-            _ => Err(corrupt("table not filled with zero bits")),
+        if used > 0 && self.bytes[bytes - 1] >> used != 0 {
+            return Err(corrupt("bit string not filled with zero bits"));
         }
+        Ok(bytes)
     }
 }
 
@@ -78,7 +123,6 @@ pub(crate) const fn eg_len(value: u32, k: u32) -> u32 {
     let log = (value + (1 << k)).ilog2();
     log - k + 1 + log
 }
-
 #[cfg(test)]
 mod tests {
     use super::*;

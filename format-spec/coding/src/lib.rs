@@ -11,6 +11,7 @@ mod alias;
 mod bits;
 mod error;
 pub mod fields;
+pub mod labelled;
 mod levels;
 pub mod planes;
 pub mod rans;

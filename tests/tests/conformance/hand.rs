@@ -80,6 +80,7 @@ pub fn bytes_tensor(chunking: Chunking) -> TensorDescriptor {
         representation: Representation::Plain,
         chunking,
         owner: None,
+        groups: None,
     }
 }
 

@@ -214,7 +214,7 @@ fn part(bytes: &[u8], ordinal: u32, row: &EntryRow) -> Value {
         .fields
         .varint("coding", field::CODING)
         .is_ok_and(|c| c.unwrap_or(coding::FIELDS) == coding::FIELDS)
-        && row.kind != entry::TABLE
+        && !entry::is_shared_object(row.kind)
         && name_of(&entry::ALL, row.kind).is_some();
     let chunk = |span: mcodec_format::ChunkSpan| {
         let mut twin = json!({

@@ -215,7 +215,7 @@ fn asset_side(path: &Path, reader: &Rc<FileReader>, asset: &Asset) -> anyhow::Re
             Ok(entry) => {
                 let layout = selection::layout_id(&entry).is_some();
                 let owned = entry.tensor().is_some_and(|t| t.owner.is_some());
-                let table = matches!(entry.descriptor(), EntryDescriptor::Table);
+                let table = matches!(entry.descriptor(), EntryDescriptor::Shared);
                 (Part::of_entry(reader, entry), layout || table, owned)
             }
             Err(e) => (Part::refused(e.to_string()), false, false),

@@ -86,6 +86,7 @@ mod tests {
             representation: Representation::Plain,
             chunking: Chunking { coding: 0, chunk_len: 1, byte_len: 0 },
             owner: None,
+            groups: None,
         }
     }
 

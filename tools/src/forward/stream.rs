@@ -2,10 +2,9 @@
 
 use super::assembler::Assembler;
 use anyhow::{Context, bail};
-use mcodec_coding::{DecodeTable, Table};
 use mcodec_decode::layout::{Layout, Piece};
 use mcodec_decode::safetensors::{HeaderTensor, canonical_order};
-use mcodec_decode::{DecodeError, check_asset, decode_chunk};
+use mcodec_decode::{DecodeError, SharedObject, check_asset, decode_chunk};
 use mcodec_format::{
     ChunkPlace, Dependency, EntryDescriptor, FormatError, Limits, Page, Representation, TensorDescriptor,
     registry,
@@ -18,8 +17,8 @@ use std::sync::Arc;
 
 /// Decoded bytes, and coded ones, of a batch of chunks that are decoded in parallel.
 const BATCH: u64 = 16 << 20;
-/// Parsed tables kept at most.
-const TABLES: usize = 128;
+/// Parsed shared objects kept at most.
+const SHARED: usize = 128;
 
 /// An entry that was described.
 struct Known {
@@ -35,7 +34,7 @@ struct Job {
     name: String,
     coding: u64,
     payload: Vec<u8>,
-    tables: Vec<Option<Arc<DecodeTable>>>,
+    shared: Vec<Option<Arc<SharedObject>>>,
     start: u64,
     len: usize,
 }
@@ -53,8 +52,8 @@ pub(crate) struct Stream {
     assets: Vec<(u32, String, bool)>,
     known: HashMap<u32, Known>,
     files: Vec<u32>,
-    table_bytes: HashMap<u32, Vec<u8>>,
-    tables: HashMap<u32, Arc<DecodeTable>>,
+    shared_bytes: HashMap<u32, Vec<u8>>,
+    shared: HashMap<u32, Arc<SharedObject>>,
     batch: Vec<Job>,
     batch_bytes: u64,
     plan: Option<Plan>,
@@ -79,8 +78,8 @@ impl Stream {
             assets: Vec::new(),
             known: HashMap::new(),
             files: Vec::new(),
-            table_bytes: HashMap::new(),
-            tables: HashMap::new(),
+            shared_bytes: HashMap::new(),
+            shared: HashMap::new(),
             batch: Vec::new(),
             batch_bytes: 0,
             plan: None,
@@ -157,9 +156,9 @@ impl Stream {
         let Some(known) = self.known.get(&place.entry) else {
             bail!("a chunk of entry {} comes before its description", place.entry);
         };
-        if known.kind == registry::entry::TABLE {
-            self.table_bytes.insert(place.entry, payload);
-            _ = self.tables.remove(&place.entry);
+        if registry::entry::is_shared_object(known.kind) {
+            self.shared_bytes.insert(place.entry, payload);
+            _ = self.shared.remove(&place.entry);
             return Ok(());
         }
         let wanted = match &self.plan {
@@ -176,11 +175,14 @@ impl Stream {
             let why = format!("it has no chunk {}", place.chunk);
             return Err(self.named(known, FormatError::corrupt("chunk", 0, why)).into());
         }
-        let (name, coding, dependencies) = (known.name.clone(), chunking.coding, known.dependencies.clone());
-        let tables = dependencies.iter().map(|d| self.table(d)).collect::<anyhow::Result<_>>()?;
+        let (name, coding) = (known.name.clone(), chunking.coding);
+        let all = known.dependencies.len();
+        let group = descriptor.groups().map_or(0..all, |groups| groups.of(place.chunk, all));
+        let dependencies = known.dependencies.get(group).unwrap_or_default().to_vec();
+        let shared = dependencies.iter().map(|d| self.shared(d)).collect::<anyhow::Result<_>>()?;
         let len = (range.end - range.start) as usize;
         self.batch_bytes += (len as u64).max(payload.len() as u64);
-        self.batch.push(Job { place, name, coding, payload, tables, start: range.start, len });
+        self.batch.push(Job { place, name, coding, payload, shared, start: range.start, len });
         if self.batch_bytes >= BATCH || self.is_layout(place.entry) {
             self.flush(pool, out)?;
         }
@@ -192,21 +194,22 @@ impl Stream {
         DecodeError::Entry { kind, name: known.name.clone(), source }
     }
 
-    /// The table that a dependency stands for, if it is one.
-    fn table(&mut self, dependency: &Dependency) -> anyhow::Result<Option<Arc<DecodeTable>>> {
+    /// The shared object that a dependency stands for, if it is one.
+    fn shared(&mut self, dependency: &Dependency) -> anyhow::Result<Option<Arc<SharedObject>>> {
         let Dependency::Entry(id) = dependency else { return Ok(None) };
-        if let Some(table) = self.tables.get(id) {
-            return Ok(Some(Arc::clone(table)));
+        if let Some(object) = self.shared.get(id) {
+            return Ok(Some(Arc::clone(object)));
         }
-        let Some(bytes) = self.table_bytes.get(id) else { return Ok(None) };
-        let (table, used) = Table::parse(bytes).with_context(|| format!("table {id}"))?;
-        anyhow::ensure!(used == bytes.len(), "table {id}: bytes follow the table");
-        if self.tables.len() >= TABLES {
-            self.tables.clear();
+        let (Some(bytes), Some(known)) = (self.shared_bytes.get(id), self.known.get(id)) else {
+            return Ok(None);
+        };
+        let parsed = SharedObject::parse(known.kind, bytes).with_context(|| format!("{:?}", known.name))?;
+        let Some(object) = parsed.map(Arc::new) else { return Ok(None) };
+        if self.shared.len() >= SHARED {
+            self.shared.clear();
         }
-        let table = Arc::new(table.decoder());
-        self.tables.insert(*id, Arc::clone(&table));
-        Ok(Some(table))
+        self.shared.insert(*id, Arc::clone(&object));
+        Ok(Some(object))
     }
 
     /// Whether the entry's content is the layout of the file.
@@ -230,7 +233,7 @@ impl Stream {
         let decode = |job: &Job| {
             let mut bytes = vec![0u8; job.len];
             let coding = |source| DecodeError::Coding { name: job.name.clone(), place: job.place, source };
-            decode_chunk(job.coding, &job.payload, &job.tables, &mut bytes).map_err(coding)?;
+            decode_chunk(job.coding, &job.payload, &job.shared, &mut bytes).map_err(coding)?;
             Ok(bytes)
         };
         let decoded: Vec<Vec<u8>> =

@@ -1,0 +1,129 @@
+//! Objects that several entries share: tables, classes, column labels.
+
+use crate::DecodeError;
+use crate::Result;
+use crate::decode::{Fetched, payload};
+use crate::entry::{Entry, row_of};
+use mcodec_coding::labelled::{Classes, ColumnLabels, SharedObjects};
+use mcodec_coding::{CodingError, DecodeTable, Table, fields};
+use mcodec_format::{ChunkPlace, registry};
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex};
+
+/// What a dependency of an entry stands for, ready to decode with.
+#[derive(Debug)]
+#[non_exhaustive]
+pub enum SharedObject {
+    /// One frequency table.
+    Table(DecodeTable),
+    /// Tables and shifts of labelled floats.
+    Classes(Classes),
+    /// Column labels of a tensor.
+    ColumnLabels(ColumnLabels),
+}
+
+impl SharedObject {
+    /// Reads the content of an entry of `kind`; `None` if entries of that kind are not such objects.
+    ///
+    /// # Errors
+    /// What the coding finds wrong.
+    pub fn parse(kind: u64, bytes: &[u8]) -> Result<Option<Self>, CodingError> {
+        Ok(Some(match kind {
+            registry::entry::TABLE => {
+                let (table, used) = Table::parse(bytes)?;
+                if used != bytes.len() {
+                    return Err(CodingError::Corrupt { what: "bytes follow the table" });
+                }
+                Self::Table(table.decoder())
+            }
+            registry::entry::CLASSES => Self::Classes(Classes::parse(bytes)?),
+            registry::entry::COLUMN_LABELS => Self::ColumnLabels(ColumnLabels::parse(bytes)?),
+            _ => return Ok(None),
+        }))
+    }
+}
+
+/// The shared objects of one entry, by dependency index.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct SharedOf<'a>(pub(crate) &'a [Option<Arc<SharedObject>>]);
+
+impl SharedOf<'_> {
+    fn get(&self, dependency: u32) -> Option<&SharedObject> {
+        self.0.get(dependency as usize)?.as_deref()
+    }
+}
+
+impl fields::SharedTables for SharedOf<'_> {
+    fn table(&self, dependency: u32) -> Option<&DecodeTable> {
+        match self.get(dependency)? {
+            SharedObject::Table(table) => Some(table),
+            _ => None,
+        }
+    }
+}
+
+impl SharedObjects for SharedOf<'_> {
+    fn classes(&self, dependency: u32) -> Option<&Classes> {
+        match self.get(dependency)? {
+            SharedObject::Classes(classes) => Some(classes),
+            _ => None,
+        }
+    }
+
+    fn labels(&self, dependency: u32) -> Option<&ColumnLabels> {
+        match self.get(dependency)? {
+            SharedObject::ColumnLabels(labels) => Some(labels),
+            _ => None,
+        }
+    }
+}
+
+/// Shared objects, parsed once and kept.
+#[derive(Debug, Default)]
+pub struct SharedCache(Mutex<HashMap<ChunkPlace, Arc<SharedObject>>>);
+
+/// Objects kept at most; each takes up to 1 MiB, nearly all a few KiB.
+const KEPT: usize = 256;
+
+impl SharedCache {
+    /// What dependencies `group` of `entry` stand for, in order. What is not cached is read from `fetched`.
+    pub(crate) fn of(
+        &self,
+        entry: &Entry,
+        group: std::ops::Range<usize>,
+        fetched: &Fetched<'_>,
+    ) -> Result<Vec<Option<Arc<SharedObject>>>> {
+        let at = entry.content();
+        let dependencies = at.get().dependencies.get(group).unwrap_or_default();
+        dependencies
+            .iter()
+            .map(|dependency| {
+                let Some(target) = row_of(at, dependency) else { return Ok(None) };
+                let kind = target.get().kind;
+                if !registry::entry::is_shared_object(kind) {
+                    return Ok(None);
+                }
+                let Some(span) = target.get().spans(target.asset().ordinal).next() else { return Ok(None) };
+                if let Some(known) = lock(&self.0).get(&span.place) {
+                    return Ok(Some(Arc::clone(known)));
+                }
+                let name = &target.get().name;
+                let kind_name = registry::name_of(&registry::entry::ALL, kind).unwrap_or("entry");
+                let bytes = payload(&span, kind_name, name, fetched)?;
+                let coding = |source| DecodeError::Coding { name: name.clone(), place: span.place, source };
+                let Some(object) = SharedObject::parse(kind, bytes).map_err(coding)? else { return Ok(None) };
+                let object = Arc::new(object);
+                let mut cache = lock(&self.0);
+                if cache.len() >= KEPT {
+                    cache.clear();
+                }
+                cache.insert(span.place, Arc::clone(&object));
+                Ok(Some(object))
+            })
+            .collect()
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}

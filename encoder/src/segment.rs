@@ -1,0 +1,348 @@
+//! A segment: pieces of entries that are in memory at once and share tables. Chunks are coded in parallel; the bytes do not depend on it.
+
+use crate::items::{GROUP_DEPENDENCIES, Item};
+use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
+use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
+use crate::writer::{ContainerWriter, NewEntry};
+use crate::{EncodeError, EncodeOptions, Result};
+use mcodec_coding::labelled::{ColumnLabels, FloatFormat};
+use mcodec_coding::{CodingError, fields};
+use mcodec_format::{Dependency, Fields, registry};
+use rayon::prelude::*;
+
+/// Content up to this length is offered shared tables.
+const SMALL: u64 = 64 << 10;
+/// Labelled chunks up to this many bytes are also coded as fields: the shorter form is kept.
+const ALSO_FIELDS: usize = 16 << 10;
+
+/// Content of one item within a segment.
+pub(crate) struct Piece {
+    pub(crate) item: usize,
+    /// Offset of the bytes within the item.
+    pub(crate) start: u64,
+    pub(crate) bytes: Vec<u8>,
+    /// Of the item's bytes before these.
+    pub(crate) hasher: blake3::Hasher,
+    /// Whether the item ends here.
+    pub(crate) last: bool,
+}
+
+pub(crate) struct Segment<'w, 'i> {
+    writer: &'w mut ContainerWriter,
+    asset: usize,
+    first_id: u32,
+    items: &'w [Item<'i>],
+    options: &'w EncodeOptions,
+    /// Id of the next shared object.
+    next_shared: &'w mut u32,
+}
+
+/// A chunk's shared objects, before they have entry ids.
+#[derive(Debug, Clone, PartialEq)]
+enum Needs {
+    /// The shared table of this number.
+    Table(usize),
+    /// The class set of this number.
+    Classes(usize),
+    /// Labels of the piece's own columns.
+    Labels(ColumnLabels),
+}
+
+/// The coded chunks of a piece, and the shared objects they use (in the order of their dependency indices).
+struct Coded {
+    payloads: Vec<Vec<u8>>,
+    needs: Vec<Needs>,
+}
+
+/// A labelled piece's part in the segment.
+struct Labelled<'s> {
+    coder: Coder<'s>,
+    set: usize,
+}
+
+impl<'w, 'i> Segment<'w, 'i> {
+    pub(crate) fn new(
+        writer: &'w mut ContainerWriter,
+        asset: usize,
+        first_id: u32,
+        items: &'w [Item<'i>],
+        options: &'w EncodeOptions,
+        next_shared: &'w mut u32,
+    ) -> Self {
+        Self { writer, asset, first_id, items, options, next_shared }
+    }
+
+    /// A forward-only reader needs all shapes before the first byte of a file that they are in.
+    pub(crate) fn announce_all(&mut self) -> Result<()> {
+        let rows: Vec<usize> = (0..self.items.len())
+            .map(|at| {
+                let id = self.first_id + at as u32;
+                let entry = self.items[at].entry(self.asset, id, self.options);
+                self.writer.draft().add_entry(entry)
+            })
+            .collect();
+        self.writer.announce(&rows)
+    }
+
+    /// Encodes and writes the pieces; returns the hash state of a last piece whose item goes on.
+    pub(crate) fn flush(
+        &mut self,
+        pieces: &mut Vec<Piece>,
+        hashes: &mut [[u8; 32]],
+    ) -> Result<Option<blake3::Hasher>> {
+        pieces.par_iter_mut().for_each(|piece| _ = piece.hasher.update(&piece.bytes));
+        let tables = self.tables(pieces)?;
+        let (mut members, places) = self.members(pieces);
+        let effort = self.options.effort;
+        let (sets, set_of) = share_classes(&mut members, effort).map_err(EncodeError::coding("classes"))?;
+        let labelled: Vec<Option<Labelled<'_>>> = places
+            .iter()
+            .map(|place| place.map(|at| labelled_of(&members[at], &sets, set_of[at])).transpose())
+            .collect::<Result<_, _>>()
+            .map_err(EncodeError::coding("labels"))?;
+        drop(members);
+        let (items, options) = (self.items, self.options);
+        let coded: Vec<Coded> = pieces
+            .par_iter()
+            .zip(&labelled)
+            .map(|(piece, labelled)| {
+                let item = &items[piece.item];
+                let coded = encode_piece(item, piece, &tables, labelled.as_ref(), options);
+                coded.map_err(EncodeError::coding(&item.name))
+            })
+            .collect::<Result<_>>()?;
+        let ids = self.write_shared(&tables, &sets, &coded)?;
+        let mut open = None;
+        for (piece, coded) in pieces.drain(..).zip(coded) {
+            self.write_piece(&piece, coded, &ids)?;
+            if piece.last {
+                hashes[piece.item] = *piece.hasher.finalize().as_bytes();
+            } else {
+                open = Some(piece.hasher);
+            }
+        }
+        Ok(open)
+    }
+
+    /// Tables that small pieces may share.
+    fn tables(&self, pieces: &[Piece]) -> Result<Vec<SharedTable>> {
+        let small = pieces.iter().filter(|p| is_small(&self.items[p.item], p, self.options));
+        let offered: Vec<(&[u8], Element)> =
+            small.map(|p| (p.bytes.as_slice(), self.items[p.item].element())).collect();
+        if self.options.mappable || offered.len() < 2 {
+            return Ok(Vec::new());
+        }
+        shared_tables(&offered, self.options.effort).map_err(EncodeError::coding("shared tables"))
+    }
+
+    /// The pieces that are coded under labels, and which of these each piece is.
+    fn members(&self, pieces: &[Piece]) -> (Vec<Member>, Vec<Option<usize>>) {
+        let (items, options) = (self.items, self.options);
+        let formats: Vec<Option<FloatFormat>> = pieces
+            .iter()
+            .map(|p| items[p.item].float_format(options).filter(|_| !p.bytes.is_empty()))
+            .collect();
+        let members = pieces
+            .par_iter()
+            .zip(&formats)
+            .filter_map(|(piece, format)| {
+                let format = (*format)?;
+                let start = piece.start / format.bytes() as u64;
+                let matrix = Matrix::new(format, items[piece.item].shape(), start, &piece.bytes);
+                let labels = label(&matrix, options.effort);
+                Some(Member { matrix, labels })
+            })
+            .collect();
+        let mut next = 0..;
+        (members, formats.iter().map(|format| format.and_then(|_| next.next())).collect())
+    }
+
+    /// Stores the tables and classes that some chunk uses; returns their entry ids, tables first.
+    fn write_shared(
+        &mut self,
+        tables: &[SharedTable],
+        sets: &[ClassSet],
+        coded: &[Coded],
+    ) -> Result<(Vec<Option<u32>>, Vec<Option<u32>>)> {
+        let used = |needs: Needs| coded.iter().any(|c| c.needs.contains(&needs));
+        let (mut table_ids, mut set_ids) = (vec![None; tables.len()], vec![None; sets.len()]);
+        for (at, table) in tables.iter().enumerate().filter(|(at, _)| used(Needs::Table(*at))) {
+            table_ids[at] = Some(self.write_object(registry::entry::TABLE, &table.table.to_bytes())?);
+        }
+        for (at, set) in sets.iter().enumerate().filter(|(at, _)| used(Needs::Classes(*at))) {
+            set_ids[at] = Some(self.write_object(registry::entry::CLASSES, &set.classes.to_bytes())?);
+        }
+        Ok((table_ids, set_ids))
+    }
+
+    /// Stores a shared object; returns its entry id.
+    fn write_object(&mut self, kind: u64, content: &[u8]) -> Result<u32> {
+        let id = *self.next_shared;
+        *self.next_shared += 1;
+        let of = registry::name_of(&registry::entry::ALL, kind).unwrap_or("object");
+        let entry = NewEntry {
+            asset: self.asset,
+            kind,
+            critical: true,
+            id,
+            name: format!("{of}-{id}"),
+            fields: Fields::default(),
+            dependencies: Vec::new(),
+        };
+        let row = self.writer.draft().add_entry(entry);
+        self.writer.announce(&[row])?;
+        self.writer.put_chunk(self.asset, id, content)?;
+        Ok(id)
+    }
+
+    fn write_piece(
+        &mut self,
+        piece: &Piece,
+        coded: Coded,
+        (tables, sets): &(Vec<Option<u32>>, Vec<Option<u32>>),
+    ) -> Result<()> {
+        let id = self.first_id + piece.item as u32;
+        let mut used = Vec::with_capacity(coded.needs.len());
+        for needs in coded.needs {
+            let object = match needs {
+                Needs::Table(at) => tables[at],
+                Needs::Classes(at) => sets[at],
+                Needs::Labels(labels) => {
+                    Some(self.write_object(registry::entry::COLUMN_LABELS, &labels.to_bytes())?)
+                }
+            };
+            used.extend(object.map(Dependency::Entry));
+        }
+        if !used.is_empty() {
+            let row = self.writer.draft().row_of(self.asset, id);
+            self.writer.draft().rows[row].dependencies.extend(used);
+            self.writer.announce(&[row])?;
+        }
+        if piece.last && piece.start > 0 {
+            self.writer.draft().share_dependencies(self.asset, id);
+        }
+        let raw = self.options.mappable && self.items[piece.item].kind() == registry::entry::TENSOR;
+        for payload in &coded.payloads {
+            if raw {
+                self.writer.put_gathered(self.asset, id, payload)?;
+            } else {
+                self.writer.put_chunk(self.asset, id, payload)?;
+            }
+        }
+        if piece.last { self.writer.end_gathered() } else { Ok(()) }
+    }
+}
+
+/// Whether the piece is all of a small item of one chunk that is not coded under labels.
+fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
+    let len = piece.bytes.len() as u64;
+    let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
+    whole && len <= item.chunk_len(options.chunk_len) && item.float_format(options).is_none()
+}
+
+fn encode_piece(
+    item: &Item<'_>,
+    piece: &Piece,
+    tables: &[SharedTable],
+    labelled: Option<&Labelled<'_>>,
+    options: &EncodeOptions,
+) -> Result<Coded, CodingError> {
+    let chunk_len = item.chunk_len(options.chunk_len) as usize;
+    let (bytes, effort, element) = (&piece.bytes, options.effort, item.element());
+    if options.mappable && item.kind() == registry::entry::TENSOR {
+        let payloads = bytes.chunks(chunk_len).map(<[u8]>::to_vec).collect();
+        return Ok(Coded { payloads, needs: Vec::new() });
+    }
+    if let Some(labelled) = labelled {
+        let grouped = item.group_chunks(options).is_some();
+        return encode_labelled(labelled, bytes, element, (effort, chunk_len), grouped);
+    }
+    if !tables.is_empty() && is_small(item, piece, options) {
+        let all: Vec<(u32, &SharedTable)> = (0u32..).zip(tables).collect();
+        let code = encode_chunk(bytes, element, effort, &all)?;
+        let used = if code.raw { Vec::new() } else { fields::dependencies(&code.payload, bytes.len())? };
+        let few: Vec<(u32, &SharedTable)> =
+            (0u32..).zip(used.iter().filter_map(|&i| tables.get(i as usize))).collect();
+        let code = if used.is_empty() { code } else { encode_chunk(bytes, element, effort, &few)? };
+        let needs = used.iter().map(|&i| Needs::Table(i as usize)).collect();
+        return Ok(Coded { payloads: vec![payload_of(code)], needs });
+    }
+    let payloads = bytes
+        .par_chunks(chunk_len)
+        .map(|chunk| encode_chunk(chunk, element, effort, &[]).map(payload_of))
+        .collect::<Result<_, _>>()?;
+    Ok(Coded { payloads, needs: Vec::new() })
+}
+
+fn labelled_of<'s>(member: &Member, sets: &'s [ClassSet], set: usize) -> Result<Labelled<'s>, CodingError> {
+    Ok(Labelled { coder: Coder::new(member, &sets[set])?, set })
+}
+
+/// Codes the chunks of a labelled piece, each under labels or as fields, whichever is shorter. Column labels are stored beside the
+/// chunks if there are several, and always in a group.
+fn encode_labelled(
+    labelled: &Labelled<'_>,
+    bytes: &[u8],
+    element: Element,
+    (effort, chunk_len): (u8, usize),
+    grouped: bool,
+) -> Result<Coded, CodingError> {
+    let beside = grouped || bytes.len() > chunk_len;
+    let labels = match labelled.coder.column_labels() {
+        Some(labels) if beside => Some(labels.clone()),
+        None if grouped => Some(ColumnLabels::new(1, Vec::new(), Vec::new())?),
+        _ => None,
+    };
+    let dependency = labels.as_ref().map(|_| 1);
+    let size = usize::from(element.unit_bits() / 8);
+    let chunks: Vec<(Vec<u8>, bool)> = bytes
+        .par_chunks(chunk_len)
+        .enumerate()
+        .map(|(at, chunk)| {
+            let start = at * chunk_len / size;
+            let under_labels = labelled.coder.encode(chunk, start, 0, dependency)?;
+            let doubtful = chunk.len() <= ALSO_FIELDS || effort >= 7 || has_low_structure(chunk, element);
+            let as_fields = if doubtful { encode_fields(chunk, element, effort, &[])? } else { Vec::new() };
+            let labelled = !doubtful || under_labels.len() <= as_fields.len();
+            let best = if labelled { under_labels } else { as_fields };
+            if best.len() <= chunk.len() {
+                return Ok((best, labelled));
+            }
+            Ok((payload_of(ChunkCode { payload: chunk.to_vec(), raw: true }), false))
+        })
+        .collect::<Result<_, CodingError>>()?;
+    let mut needs = Vec::new();
+    if grouped || chunks.iter().any(|(_, labelled)| *labelled) {
+        needs.push(Needs::Classes(labelled.set));
+        needs.extend(labels.map(Needs::Labels));
+    }
+    debug_assert!(!grouped || needs.len() as u64 == GROUP_DEPENDENCIES);
+    Ok(Coded { payloads: chunks.into_iter().map(|(payload, _)| payload).collect(), needs })
+}
+
+/// Whether the lowest bits of floats look like more than noise, which only other codings can use.
+fn has_low_structure(chunk: &[u8], element: Element) -> bool {
+    /// Elements looked at.
+    const SAMPLE: usize = 4096;
+    let size = usize::from(element.unit_bits() / 8);
+    let stride = (chunk.len() / size / SAMPLE).max(1);
+    let (mut counts, mut n) = ([0u32; 16], 0u32);
+    for element in chunk.chunks_exact(size).step_by(stride) {
+        counts[usize::from(element[0] & 15)] += 1;
+        n += 1;
+    }
+    let most = counts.iter().copied().max().unwrap_or(0);
+    // Twice the share of a sixteenth; the noise of so many draws stays far below.
+    n >= 256 && most > n / 8
+}
+
+/// A chunk that does not gain is stored, after a zero byte.
+fn payload_of(code: ChunkCode) -> Vec<u8> {
+    if !code.raw {
+        return code.payload;
+    }
+    let mut stored = Vec::with_capacity(code.payload.len() + 1);
+    stored.push(0);
+    stored.extend(code.payload);
+    stored
+}

@@ -1,0 +1,202 @@
+//! Putting elements together: exponent and top mantissa, low mantissa bits, signs.
+
+use super::decode::MINUS;
+use super::payload::Block;
+use super::vector::Level;
+use crate::error::{Result, corrupt};
+
+/// Signs read at a time.
+const SIGNS: usize = 56;
+
+/// Goes through the two planes of a block: low mantissa bits, then raw signs.
+pub(super) struct Planes<'b> {
+    /// What is stored; the states hold the rest.
+    stored: &'b [u8],
+    /// Bytes of the low plane.
+    low_len: usize,
+    absorbed: usize,
+    /// Bits taken of each plane.
+    pub(super) low_at: usize,
+    pub(super) sign_at: usize,
+    /// Most low bits of an element.
+    low_bits: usize,
+}
+
+impl<'b> Planes<'b> {
+    pub(super) fn new(block: &Block<'b>) -> Self {
+        let low_bits = block.classes.low_bits() as usize;
+        let (stored, low_len, absorbed) = (block.planes, block.low_len, block.absorbed);
+        Self { stored, low_len, absorbed, low_at: 0, sign_at: 0, low_bits }
+    }
+
+    /// Whether all plane bits of the next `count` elements are stored, for certain.
+    pub(super) fn have(&self, count: usize, biases: &[i8]) -> bool {
+        let raw = if biases.is_empty() { count } else { biases.iter().filter(|b| **b == 0).count() };
+        let low_end = (self.low_at + count * self.low_bits).div_ceil(8).min(self.low_len);
+        let sign_end = self.low_len + (self.sign_at + raw).div_ceil(8);
+        low_end <= self.stored.len() && sign_end <= self.stored.len()
+    }
+
+    /// Both planes end where they are full, with zero bits to the byte.
+    pub(super) fn finish(&self, absorbed: &[u8]) -> Result<()> {
+        let sign_len = (self.stored.len() + self.absorbed).saturating_sub(self.low_len);
+        for (at, end, bits) in
+            [(0, self.low_len, self.low_at), (self.low_len, self.low_len + sign_len, self.sign_at)]
+        {
+            let used = bits % 8;
+            if used != 0 && self.byte(end - 1, absorbed) >> used != 0 {
+                return Err(corrupt("plane not filled with zero bits"));
+            }
+            debug_assert_eq!(at + bits.div_ceil(8), end);
+        }
+        Ok(())
+    }
+
+    fn byte(&self, at: usize, absorbed: &[u8]) -> u8 {
+        let beyond = at.checked_sub(self.stored.len()).and_then(|at| absorbed.get(at));
+        self.stored.get(at).or(beyond).copied().unwrap_or(0)
+    }
+
+    /// The 64 bits (zeros follow the end) from bit `bit` of the byte string; 57 of them at least are valid.
+    fn window(&self, bit: usize, absorbed: &[u8]) -> u64 {
+        let at = bit / 8;
+        let word = match self.stored.get(at..).and_then(|rest| rest.first_chunk()) {
+            Some(word) => *word,
+            None => core::array::from_fn(|i| self.byte(at + i, absorbed)),
+        };
+        u64::from_le_bytes(word) >> (bit % 8)
+    }
+
+    fn low(&mut self, bits: u32, absorbed: &[u8]) -> u64 {
+        let at = self.low_at;
+        self.low_at += bits as usize;
+        self.window(at, absorbed) & ((1 << bits) - 1)
+    }
+
+    /// The next raw signs, [`SIGNS`] of them at least.
+    fn signs(&self, absorbed: &[u8]) -> u64 {
+        self.window(self.low_len * 8 + self.sign_at, absorbed)
+    }
+
+    /// What is stored of low bits and of signs from the byte of the next one on.
+    pub(super) fn vector_windows(&self) -> (&'b [u8], &'b [u8]) {
+        let low = self.stored.get(self.low_at / 8..).unwrap_or_default();
+        let signs = self.stored.get(self.low_len + self.sign_at / 8..).unwrap_or_default();
+        (low, signs)
+    }
+}
+
+/// Writes elements `start..start + highs.len()` of the block. `absorbed` are the plane bytes that the states hold, once known.
+#[allow(clippy::too_many_arguments)]
+pub(super) fn merge(
+    block: &Block<'_>,
+    planes: &mut Planes<'_>,
+    absorbed: &[u8],
+    start: usize,
+    highs: &[u16],
+    biases: &[i8],
+    out: &mut [u8],
+    level: Level,
+) {
+    let size = block.classes.format().bytes();
+    let place = block.first_column + start;
+    let mut rows = block.rows[place / block.columns..].iter().peekable();
+    let (mut at, mut end) = (0, block.columns - place % block.columns);
+    // Rows with as many trailing zeros are one run.
+    while let (true, Some(row)) = (at < highs.len(), rows.next()) {
+        while end < highs.len() && rows.next_if(|next| next.zeros == row.zeros).is_some() {
+            end += block.columns;
+        }
+        let stop = end.min(highs.len());
+        let run = Run {
+            zeros: row.zeros.into(),
+            low_bits: block.low_bits(*row),
+            biases: biases.get(at..stop).unwrap_or_default(),
+        };
+        let (highs, out) = (&highs[at..stop], &mut out[at * size..stop * size]);
+        match size {
+            2 => run.merge::<2>(planes, absorbed, highs, out, level),
+            4 => run.merge::<4>(planes, absorbed, highs, out, level),
+            _ => run.merge::<8>(planes, absorbed, highs, out, level),
+        }
+        (at, end) = (stop, stop + block.columns);
+    }
+}
+
+/// Elements whose low bits have one width.
+pub(super) struct Run<'r> {
+    pub(super) zeros: u32,
+    pub(super) low_bits: u32,
+    pub(super) biases: &'r [i8],
+}
+
+impl Run<'_> {
+    fn merge<const SIZE: usize>(
+        &self,
+        planes: &mut Planes<'_>,
+        absorbed: &[u8],
+        highs: &[u16],
+        out: &mut [u8],
+        level: Level,
+    ) {
+        let done = self.merge_vectors::<SIZE>(planes, highs, out, level);
+        let (sign_place, high_place) = (8 * SIZE as u32 - 1, self.low_bits + self.zeros);
+        let elements = out.as_chunks_mut::<SIZE>().0;
+        for (group, (highs, elements)) in
+            highs[done..].chunks(SIGNS).zip(elements[done..].chunks_mut(SIGNS)).enumerate()
+        {
+            let biases = self.biases.get(done + group * SIGNS..).unwrap_or_default();
+            let mut signs = planes.signs(absorbed);
+            let mut raw = 0;
+            for (i, (&high, bytes)) in highs.iter().zip(elements).enumerate() {
+                let minus = match biases.get(i) {
+                    None | Some(0) => {
+                        let minus = signs & 1;
+                        signs >>= 1;
+                        raw += 1;
+                        minus
+                    }
+                    Some(_) => u64::from(high & MINUS != 0),
+                };
+                let low = planes.low(self.low_bits, absorbed) << self.zeros;
+                let value = u64::from(high & !MINUS) << high_place | low | minus << sign_place;
+                bytes.copy_from_slice(&value.to_le_bytes()[..SIZE]);
+            }
+            planes.sign_at += raw;
+        }
+    }
+
+    /// Writes what vector instructions can; returns the elements done.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    fn merge_vectors<const SIZE: usize>(
+        &self,
+        planes: &mut Planes<'_>,
+        highs: &[u16],
+        out: &mut [u8],
+        level: Level,
+    ) -> usize {
+        match (level, SIZE) {
+            // SAFETY: the level says that the machine has these instructions.
+            (Level::Avx512, 2) => unsafe { self.merge_words_avx512(planes, highs, out) },
+            // SAFETY: as above.
+            (Level::Avx512, 4) => unsafe { self.merge_double_words_avx512(planes, highs, out) },
+            // SAFETY: as above.
+            (Level::Avx2, 2) => unsafe { self.merge_words_avx2(planes, highs, out) },
+            // SAFETY: as above.
+            (Level::Avx2, 4) => unsafe { self.merge_double_words_avx2(planes, highs, out) },
+            _ => 0,
+        }
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn merge_vectors<const SIZE: usize>(
+        &self,
+        _: &mut Planes<'_>,
+        _: &[u16],
+        _: &mut [u8],
+        _: Level,
+    ) -> usize {
+        0
+    }
+}

@@ -1,0 +1,44 @@
+//! Coding 2, *labelled*: floats whose exponent and top mantissa bits are coded under row and column labels
+//! (`SPEC.md` section 7.4).
+//!
+//! A chunk is a run of a matrix's elements in row-major order. Each row and each column has a label, a scale in fractions of an
+//! octave; the sum of the two is the element's *class*, known before the element is. A class names a table and how many octaves that
+//! table is shifted, so a few tables serve all scales. The magnitude's exponent and top mantissa bits are one symbol under that
+//! table, rare ones escape; the sign is coded where its column is biased; all other bits are stored as they are.
+//!
+//! What many chunks need is stored once: [`Classes`] (tables and shifts, for any number of tensors) and [`ColumnLabels`] (of one
+//! tensor). The coding sees bit patterns only, never values.
+
+#[cfg(target_arch = "x86_64")]
+mod avx2;
+#[cfg(target_arch = "x86_64")]
+mod avx2_merge;
+#[cfg(target_arch = "x86_64")]
+mod avx512;
+#[cfg(target_arch = "x86_64")]
+mod avx512_merge;
+mod classes;
+mod decode;
+mod encode;
+mod float_format;
+mod labels;
+mod lists;
+mod merge;
+mod payload;
+mod vector;
+
+pub use classes::{CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, ZERO};
+pub use decode::{decode, decode_at};
+pub use encode::{BlockSpec, Columns, encode};
+pub use float_format::FloatFormat;
+pub use labels::ColumnLabels;
+pub use payload::{LABELLED as FORM, LabelledLedger, dependencies, ledger};
+pub use vector::Level;
+
+/// What chunks share, by dependency index.
+pub trait SharedObjects {
+    /// The classes of dependency `dependency`, if it is such an object.
+    fn classes(&self, dependency: u32) -> Option<&Classes>;
+    /// The column labels of dependency `dependency`, if it is such an object.
+    fn labels(&self, dependency: u32) -> Option<&ColumnLabels>;
+}
