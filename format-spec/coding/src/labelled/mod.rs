@@ -22,12 +22,16 @@ mod decode;
 mod encode;
 mod float_format;
 mod labels;
+mod labels_of_elements;
 mod lists;
 mod merge;
 mod payload;
+mod symbols;
 mod vector;
 
-pub use classes::{CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, ZERO};
+pub use classes::{
+    CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, TABLES, ZERO,
+};
 pub use decode::{decode, decode_at};
 pub use encode::{BlockSpec, Columns, encode};
 pub use float_format::FloatFormat;
