@@ -1,7 +1,10 @@
 //! Encoding a whole input into a new file.
 
-use crate::import::ModelSource;
+use crate::import::numpy::looks_like_npy;
 use crate::import::safetensors::looks_like_safetensors;
+use crate::import::torch::legacy::looks_like_legacy;
+use crate::import::zip::looks_like_zip;
+use crate::import::{ImportError, ModelSource};
 use crate::inputs::{AssetInput, asset_input, blob_input, find_duplicates, model_input, stream_input};
 use crate::items::{Content, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
@@ -21,7 +24,7 @@ enum Found {
     Container,
 }
 
-/// Encodes a safetensors file, a Hugging Face folder, an mcodec file (coded anew, records kept) or any other file (as a blob).
+/// Encodes a safetensors file, a file of PyTorch or NumPy, a Hugging Face folder, an mcodec file (coded anew, records kept) or any other file (as a blob).
 /// `kind` overrides what the content says.
 ///
 /// # Errors
@@ -74,7 +77,8 @@ pub(crate) fn input_of(
 }
 
 fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> Result<(Found, Vec<String>)> {
-    let model = || ModelSource::open(input, &options.import).map(|m| Found::Model(Box::new(m)));
+    let model =
+        || -> Result<Found> { Ok(Found::Model(Box::new(ModelSource::open(input, &options.import)?))) };
     let meta = std::fs::metadata(input).map_err(EncodeError::io("read", input))?;
     match kind {
         Some(AssetKind::Model) => return Ok((model()?, Vec::new())),
@@ -95,8 +99,19 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
     if named || looks_like_safetensors(&head, Some(meta.len())) {
         return Ok((model()?, Vec::new()));
     }
-    let note = format!("{} is not a format that mcodec takes apart: encoded as a blob", input.display());
-    Ok((Found::Blob, vec![note]))
+    // Of these not all can be taken apart, and none is refused: as a blob it comes back as it is.
+    let why = if looks_like_zip(&head) || looks_like_npy(&head) || looks_like_legacy(&head) {
+        match model() {
+            Ok(found) => return Ok((found, Vec::new())),
+            Err(e @ EncodeError::Import(ImportError::Io { .. } | ImportError::Changed { .. })) => {
+                return Err(e);
+            }
+            Err(e) => format!("{e}: encoded as a blob"),
+        }
+    } else {
+        format!("{} is not a format that mcodec takes apart: encoded as a blob", input.display())
+    };
+    Ok((Found::Blob, vec![why]))
 }
 
 /// Encodes a safetensors file or (by `kind`, or if it is none) a blob that arrives through a pipe, under the asset name `name`.
@@ -113,21 +128,23 @@ pub fn encode_stream(
     let fail = EncodeError::io("read", Path::new("standard input"));
     let mut head = Vec::new();
     (&mut input).take(16).read_to_end(&mut head).map_err(fail)?;
+    // These have their directory at the end, and a short note of what they are at the start.
+    let spooled =
+        [&registry::MAGIC[..], b"PK\x03\x04", b"\x93NUMPY"].iter().any(|magic| head.starts_with(magic));
     let model = match kind {
-        Some(kind) => kind == AssetKind::Model,
+        Some(kind) => kind == AssetKind::Model && !spooled,
         None => looks_like_safetensors(&head, None),
     };
-    let container = kind.is_none() && head.starts_with(&registry::MAGIC);
     let mut input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(head).chain(input));
     if !model {
-        // The length of a blob must be known before its first chunk, and an mcodec file is read at random: keep it on disk.
+        // The length of a blob must be known before its first chunk, and the others are read at random: keep it on disk.
         let dir =
             tempfile::tempdir().map_err(EncodeError::io("create a folder in", &std::env::temp_dir()))?;
         let path = dir.path().join(if name.is_empty() || name.contains('/') { "blob" } else { name });
         let mut file = File::create(&path).map_err(EncodeError::io("create", &path))?;
         std::io::copy(&mut input, &mut file).map_err(EncodeError::io("write", &path))?;
         drop(file);
-        let kind = if container { None } else { Some(AssetKind::Blob) };
+        let kind = if spooled { kind } else { Some(AssetKind::Blob) };
         return encode_path(&path, kind, output, options);
     }
     let mut writer = ContainerWriter::create(output)?;

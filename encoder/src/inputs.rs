@@ -1,10 +1,11 @@
 //! What can be encoded, as lists of items: models from safetensors and folders, assets of mcodec files, streams, opaque files.
 
+use crate::import::pieces::{Place, in_order};
 use crate::import::safetensors::{Header, HeaderEntry, HeaderLimits, is_canonical, layout_for, read_header};
-use crate::import::{ModelSource, ShardFile};
+use crate::import::{ModelSource, Shard, ShardFile, ShardFormat, TensorRef};
 use crate::items::{Content, Item};
 use crate::{EncodeError, Result};
-use mcodec_decode::layout::Layout;
+use mcodec_decode::layout::{Layout, Piece};
 use mcodec_decode::{Entry, ReadAt, Reader};
 use mcodec_format::{Asset, EntryDescriptor, Fields, registry};
 use std::collections::HashMap;
@@ -31,7 +32,9 @@ pub(crate) fn model_input(source: &ModelSource, streaming: bool) -> Result<Asset
     let canonical = !streaming
         && !source.is_folder
         && source.shards.iter().all(|s| {
-            is_canonical(&s.header_bytes, &s.header) && s.name == format!("{}.safetensors", source.name)
+            s.format == ShardFormat::Safetensors
+                && is_canonical(&s.header_bytes, &s.header)
+                && s.name == format!("{}.safetensors", source.name)
         });
     let mut heads: Vec<Item<'static>> = Vec::new();
     let layouts = if canonical { 0 } else { source.shards.len() };
@@ -42,12 +45,20 @@ pub(crate) fn model_input(source: &ModelSource, streaming: bool) -> Result<Asset
     let mut input_bytes = 0;
     let mut files = Vec::new();
     for (at, shard) in source.shards.iter().enumerate() {
-        input_bytes += shard.data_offset + shard.header.data_len();
-        files.push(Arc::new(shard.open()?));
+        input_bytes += shard.byte_len();
+        let file = Arc::new(shard.open()?);
         if !canonical {
             let id_of = |index| first_tensor + ids.get(&(at, index)).copied().unwrap_or_default();
-            heads.push(layout_item(&shard.name, &layout_for(&shard.header_bytes, &shard.header, id_of)));
+            let layout = match shard.format {
+                ShardFormat::Safetensors => layout_for(&shard.header_bytes, &shard.header, id_of),
+                ShardFormat::Pieces => {
+                    let natural = order.iter().filter(|t| t.shard == at).map(|t| t.index);
+                    pieces_layout(&file, shard, natural, id_of)?
+                }
+            };
+            heads.push(layout_item(&shard.name, &layout));
         }
+        files.push(file);
     }
     for file in &source.files {
         input_bytes += file.len;
@@ -59,12 +70,51 @@ pub(crate) fn model_input(source: &ModelSource, streaming: bool) -> Result<Asset
     });
     let mut items = heads;
     items.extend(tensors);
+    alias_same_places(source, &order, first_tensor, &mut items);
     let mut notes = source.notes.clone();
     if !source.left_out.is_empty() {
         notes.push(format!("left out (--all-files takes them): {}", source.left_out.join(", ")));
     }
     let name = source.name.clone();
     Ok(AssetInput { kind: registry::asset::MODEL, name, fields, items, input_bytes, notes })
+}
+
+/// The parts of a shard that is no safetensors file. Its tensors come in the order `natural`, of which the first at each place stands for all there.
+fn pieces_layout(
+    file: &ShardFile,
+    shard: &Shard,
+    natural: impl Iterator<Item = usize>,
+    id_of: impl Fn(usize) -> u32,
+) -> Result<Layout> {
+    let mut pieces = Vec::new();
+    for place in in_order(file, &shard.header.tensors, natural)? {
+        pieces.push(match place {
+            Place::Tensor(index) => Piece::Tensor(id_of(index)),
+            Place::Between(begin, end) => {
+                let mut bytes = vec![0; (end - begin) as usize];
+                file.read_at(begin, &mut bytes)?;
+                Piece::Literal(bytes)
+            }
+        });
+    }
+    Ok(Layout::Pieces(pieces))
+}
+
+/// Tensors at one place of a file are one, by several names: the first of them, in their order, has the bytes.
+fn alias_same_places(source: &ModelSource, order: &[TensorRef], first_id: u32, items: &mut [Item<'_>]) {
+    let mut owners: HashMap<(usize, u64), u32> = HashMap::new();
+    for (id, at) in (first_id..).zip(order) {
+        let Some((shard, tensor)) = source.tensor(*at) else { continue };
+        if shard.format != ShardFormat::Pieces || tensor.byte_len() == 0 {
+            continue;
+        }
+        let owner = *owners.entry((at.shard, tensor.begin)).or_insert(id);
+        if owner != id
+            && let Some(item) = items.get_mut(id as usize)
+        {
+            item.alias_of = Some(owner);
+        }
+    }
 }
 
 fn tensor_item(tensor: &HeaderEntry, file: Arc<ShardFile>, data_offset: u64) -> Item<'static> {

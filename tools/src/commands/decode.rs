@@ -12,7 +12,7 @@ use crate::selection::{self, Picked};
 use crate::sink::{Sink, is_std};
 use anyhow::{Context, anyhow};
 use mcodec_decode::{DecodeError, Part, SourceFile, source_files};
-use mcodec_format::{Asset, registry};
+use mcodec_format::{Asset, Representation, registry};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::Write;
@@ -123,10 +123,21 @@ impl Job<'_> {
             });
             held.extend(ids);
         }
+        if files.is_empty() {
+            return Ok(true);
+        }
         let rows = self.reader.rows(&asset.name)?;
-        let mut tensors =
+        let tensors =
             rows.iter().filter(|r| r.get().kind == registry::entry::TENSOR && !selection::is_owned(r));
-        Ok(files.is_empty() || tensors.any(|row| !held.contains(&row.get().id)))
+        for row in tensors.filter(|row| !held.contains(&row.get().id)) {
+            // Another name for bytes that a file has is in it.
+            let entry = self.reader.resolve(row.clone())?;
+            match entry.tensor().map(|t| &t.representation) {
+                Some(Representation::Alias(of)) if held.contains(of) => {}
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     /// Every asset, each under its file's name or in a folder of its own.
