@@ -84,6 +84,14 @@ pub enum ImportError {
         /// What is wrong with it.
         source: HeaderError,
     },
+    /// A GGUF file has a bad header.
+    #[error("{path:?}: {source}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: super::gguf::GgufError,
+    },
     /// A folder has no model in it, or several and no index that joins them.
     #[error(
         "{path:?} has neither model.safetensors.index.json nor model.safetensors nor just one other safetensors file; found: {found}"

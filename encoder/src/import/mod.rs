@@ -1,8 +1,9 @@
-//! Models that come in: safetensors files, and Hugging Face folders of them.
+//! Models that come in: safetensors files, Hugging Face folders of them, GGUF files.
 
 pub mod error;
 mod file;
 pub mod folder;
+pub mod gguf;
 mod json;
 pub mod safetensors;
 
@@ -33,6 +34,8 @@ pub struct ImportOptions {
     pub follow_links: bool,
     /// Bounds on each safetensors header.
     pub limits: HeaderLimits,
+    /// Bounds on a GGUF header.
+    pub gguf: gguf::GgufLimits,
 }
 
 /// A safetensors file of a model.
