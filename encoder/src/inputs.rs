@@ -1,5 +1,6 @@
 //! What can be encoded, as lists of items: models from safetensors and folders, assets of mcodec files, streams, opaque files.
 
+use crate::import::gguf::{GgufSource, Run};
 use crate::import::pieces::{Place, in_order};
 use crate::import::safetensors::{Header, HeaderEntry, HeaderLimits, is_canonical, layout_for, read_header};
 use crate::import::{ModelSource, Shard, ShardFile, ShardFormat, TensorRef};
@@ -7,6 +8,7 @@ use crate::items::{Content, Item};
 use crate::{EncodeError, Result};
 use mcodec_decode::layout::{Layout, Piece};
 use mcodec_decode::{Entry, ReadAt, Reader};
+use mcodec_format::natural_order::natural_cmp;
 use mcodec_format::{Asset, EntryDescriptor, Fields, registry};
 use std::collections::HashMap;
 use std::io::Read;
@@ -159,6 +161,48 @@ fn file_item(name: &str, file: Arc<ShardFile>, layout: u64) -> Item<'static> {
         alias_of: None,
         read: Box::new(move |offset, buf| Ok(file.read_at(offset, buf)?)),
     }
+}
+
+/// A GGUF file: its layout, then its tensors in natural order.
+pub(crate) fn gguf_input(source: &GgufSource) -> Result<AssetInput<'static>> {
+    let file = Arc::new(source.open_file()?);
+    let tensors = &source.header.tensors;
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by(|&a, &b| natural_cmp(tensors[a].name.as_bytes(), tensors[b].name.as_bytes()));
+    let ids: HashMap<usize, u32> = order.iter().copied().zip(1u32..).collect();
+    let mut pieces = Vec::new();
+    for run in source.runs() {
+        pieces.push(match run {
+            Run::Tensor(at) => Piece::Tensor(ids.get(&at).copied().unwrap_or_default()),
+            Run::Other(at, len) => {
+                let mut bytes = vec![0; len as usize];
+                file.read_at(at, &mut bytes)?;
+                Piece::Literal(bytes)
+            }
+        });
+    }
+    let mut items = vec![layout_item(&source.file_name, &Layout::Pieces(pieces))];
+    for at in order {
+        let tensor = &tensors[at];
+        let (begin, file) = (tensor.begin, Arc::clone(&file));
+        let content =
+            Content::Tensor { dtype_name: tensor.dtype_name(), shape: tensor.shape.clone(), owner: None };
+        items.push(Item {
+            name: tensor.name.clone(),
+            content,
+            byte_len: tensor.byte_len,
+            alias_of: None,
+            read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),
+        });
+    }
+    Ok(AssetInput {
+        kind: registry::asset::MODEL,
+        name: source.name.clone(),
+        fields: Fields::default(),
+        items,
+        input_bytes: source.byte_len,
+        notes: Vec::new(),
+    })
 }
 
 /// One opaque file.

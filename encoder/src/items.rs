@@ -61,9 +61,13 @@ impl Item<'_> {
             }
             _ => 0,
         };
-        // Else whole elements: no element is wider than 16 bytes.
-        let unit = if (1..=target).contains(&row) { row } else { 16 };
-        (target / unit * unit).clamp(1, self.byte_len.max(1))
+        // Else whole blocks, or whole elements: none is wider than 16 bytes.
+        let block = match &self.content {
+            Content::Tensor { dtype_name, .. } => Dtype::by_name(dtype_name).and_then(Dtype::block_bytes),
+            _ => None,
+        };
+        let unit = if (1..=target).contains(&row) { row } else { block.map_or(16, u64::from) };
+        (target / unit).max(1).saturating_mul(unit).clamp(1, self.byte_len.max(1))
     }
 
     fn entry(&self, asset: usize, id: u32, options: &EncodeOptions) -> NewEntry {
@@ -81,7 +85,8 @@ impl Item<'_> {
                     }
                     None => Representation::Plain,
                 };
-                let dtype = Dtype::by_name(dtype_name);
+                // A source may use a registered name for something of its own.
+                let dtype = Dtype::by_name(dtype_name).filter(|d| d.byte_len(shape) == Some(self.byte_len));
                 let (dtype_name, shape, owner) = (dtype_name.clone(), shape.clone(), *owner);
                 let t = TensorDescriptor { dtype, dtype_name, shape, representation, chunking, owner };
                 (t.to_fields(), true)

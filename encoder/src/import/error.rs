@@ -84,6 +84,14 @@ pub enum ImportError {
         /// What is wrong with it.
         source: HeaderError,
     },
+    /// A GGUF file has a bad header.
+    #[error("{path:?}: {source}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: super::gguf::GgufError,
+    },
     /// A ZIP file is not sound.
     #[error("{path:?}: {source}")]
     Zip {

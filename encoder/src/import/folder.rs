@@ -17,7 +17,7 @@ pub const MODEL_NAME: &str = "model.safetensors";
 /// As [`INDEX_NAME`] and [`MODEL_NAME`], of files of PyTorch: taken if there is none of safetensors.
 pub const TORCH_NAMES: [&str; 2] = ["pytorch_model.bin.index.json", "pytorch_model.bin"];
 /// Extensions of other model files: the only file with one of them is taken if there is no model by name. Of two kinds, the first.
-const OTHER_EXTENSIONS: [&[&str]; 2] = [&["safetensors"], &["pt", "pth"]];
+const OTHER_EXTENSIONS: [&[&str]; 3] = [&["safetensors"], &["gguf"], &["pt", "pth"]];
 
 const MAX_INDEX_LEN: u64 = 100_000_000;
 const MAX_FILES: usize = 1 << 20;

@@ -1,8 +1,9 @@
-//! Models that come in: safetensors files, files of PyTorch and NumPy, and Hugging Face folders of them.
+//! Models that come in: files of safetensors, GGUF, PyTorch and NumPy, and Hugging Face folders.
 
 pub mod error;
 mod file;
 pub mod folder;
+pub mod gguf;
 mod json;
 pub mod numpy;
 pub mod pieces;
@@ -44,6 +45,8 @@ pub struct ImportOptions {
     pub follow_links: bool,
     /// Bounds on each safetensors header.
     pub limits: HeaderLimits,
+    /// Bounds on a GGUF header.
+    pub gguf: gguf::GgufLimits,
 }
 
 /// How a [`Shard`] is kept.
@@ -220,7 +223,7 @@ fn open_shard(
     let FolderFile { path, name } = found;
     let file = ShardFile::open(&path)?;
     let stamp = file.stamp();
-    if let Some(parts) = take_apart(&file, &name, &options.limits)? {
+    if let Some(parts) = take_apart(&file, &name, options)? {
         notes.extend(parts.notes.into_iter().map(|note| format!("{:?}: {note}", shown(&name))));
         let header = Header { metadata: None, tensors: parts.tensors };
         let format = ShardFormat::Pieces;
@@ -234,10 +237,23 @@ fn open_shard(
 }
 
 /// The parts of a file that says at its start that it is no safetensors file, but one that can be taken apart.
-fn take_apart(file: &ShardFile, name: &str, limits: &HeaderLimits) -> Result<Option<Parts>, ImportError> {
+fn take_apart(file: &ShardFile, name: &str, options: &ImportOptions) -> Result<Option<Parts>, ImportError> {
+    let limits = &options.limits;
     let path = || file.path().to_owned();
     let read_error = |source| ImportError::Io { path: path(), source };
     let head = zip::read_range(file, 0..file.byte_len().min(HEAD_LEN)).map_err(read_error)?;
+    if gguf::looks_like_gguf(&head) {
+        let header = gguf::GgufSource::open(file.path(), &options.gguf)?.header;
+        let entry = |t: gguf::GgufTensor| HeaderEntry {
+            dtype: t.dtype_name(),
+            end: t.begin.saturating_add(t.byte_len),
+            name: t.name,
+            shape: t.shape,
+            begin: t.begin,
+        };
+        let tensors = header.tensors.into_iter().map(entry).collect();
+        return Ok(Some(Parts { tensors, notes: Vec::new() }));
+    }
     if numpy::looks_like_npy(&head) {
         let base = name.rsplit('/').next().unwrap_or(name);
         let parts = numpy::npy_parts(file, numpy::npy_name(base), limits);

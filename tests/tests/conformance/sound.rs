@@ -6,7 +6,7 @@ use crate::hand::{
 };
 use crate::vector::{Expect, Vector};
 use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
-use mcodec_format::registry::{DTYPES, coding, entry, field, file_layout};
+use mcodec_format::registry::{BLOCKS, DTYPES, coding, entry, field, file_layout};
 use mcodec_format::{Dependency, EntryRow, Layout, Representation, TensorDescriptor, wire};
 use mcodec_tests::inputs::Noise;
 
@@ -55,8 +55,8 @@ fn dtypes() -> Vector {
         draft.add((row(id, entry::TENSOR, &name, descriptor.to_fields()), vec![bytes.to_vec()]));
         (name, descriptor, bytes.to_vec())
     };
-    for (id, dtype) in (0u32..).zip(DTYPES) {
-        let shape = vec![2, 2];
+    for (id, dtype) in (0u32..).zip(DTYPES.into_iter().chain(BLOCKS)) {
+        let shape = if dtype.block > 1 { vec![1, u64::from(dtype.block)] } else { vec![2, 2] };
         let bytes = noise.bytes(dtype.byte_len(&shape).expect("whole bytes") as usize);
         let chunking = chunking(coding::RAW, bytes.len(), bytes.len());
         let descriptor = TensorDescriptor {
@@ -74,7 +74,7 @@ fn dtypes() -> Vector {
         shape: vec![13],
         ..bytes_tensor(chunking(coding::RAW, 5, 5))
     };
-    hashed.push(add(&mut draft, 40, descriptor, &bytes));
+    hashed.push(add(&mut draft, 100, descriptor, &bytes));
     let list: Vec<_> =
         hashed.iter().map(|(n, d, b)| (n.as_str(), d.dtype_name.as_str(), &d.shape[..], &b[..])).collect();
     draft.hash(0, &list);

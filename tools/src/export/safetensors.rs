@@ -6,6 +6,7 @@ use anyhow::Context;
 use mcodec_decode::layout::Layout;
 use mcodec_decode::safetensors::{HeaderTensor, canonical_order, render_header};
 use mcodec_decode::{ReadAt, Reader};
+use mcodec_format::registry::Dtype;
 use mcodec_format::{Asset, registry};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -19,7 +20,7 @@ pub(crate) fn write<S: ReadAt>(
     out: &mut dyn Write,
     meter: &mut Meter<'_>,
 ) -> anyhow::Result<()> {
-    let width = |p: &Picked| p.entry.tensor().and_then(|t| t.dtype).map_or(0, |d| d.bits);
+    let width = |p: &Picked| p.entry.tensor().and_then(|t| t.dtype).map_or(0, Dtype::width);
     picked.sort_by(|a, b| canonical_order((width(a), a.entry.name()), (width(b), b.entry.name())));
     let heads = picked.iter().filter_map(|p| {
         let dtype = &p.entry.tensor()?.dtype_name;
