@@ -39,4 +39,16 @@ macro_rules! replays {
     };
 }
 
-replays!(container, index, tables, decode, forward, safetensors_header, round_trip, no_limits);
+replays!(
+    container,
+    index,
+    tables,
+    decode,
+    forward,
+    safetensors_header,
+    round_trip,
+    no_limits,
+    archive,
+    pickle,
+    npy
+);

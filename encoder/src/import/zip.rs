@@ -90,7 +90,7 @@ pub enum ZipError {
     #[error("reading failed: {0}")]
     Io(#[from] io::Error),
     /// A record is malformed or missing.
-    #[error("{0}")]
+    #[error("the ZIP directory: {0}")]
     Record(String),
     /// There is more than the limits allow.
     #[error("{what} of {value} is over the limit of {limit}")]

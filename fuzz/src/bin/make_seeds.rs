@@ -32,6 +32,27 @@ fn main() -> Result<()> {
     pages(&root, &files)?;
     tables(&root)?;
     headers(&root)?;
+    archives(&root)?;
+    Ok(())
+}
+
+/// What PyTorch and NumPy wrote for the tests.
+fn archives(root: &Path) -> Result<()> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    for name in ["torch/tensor.pt", "torch/evil.pt", "torch/module.pt", "torch/legacy.pt", "torch/big.pt"] {
+        let bytes = fs::read(data.join(name))?;
+        save(root, "archive", &name.replace('/', "-"), &bytes)?;
+        // From the first pickle on; what follows it is not read.
+        if let Some(at) = bytes.windows(2).position(|pair| pair == b"\x80\x02") {
+            save(root, "pickle", &name.replace('/', "-"), &bytes[at..])?;
+        }
+    }
+    for name in ["numpy/arrays.npz", "numpy/odd.npz", "numpy/compressed.npz"] {
+        save(root, "archive", &name.replace('/', "-"), &fs::read(data.join(name))?)?;
+    }
+    for name in ["numpy/single.npy", "numpy/version2.npy", "numpy/version3.npy"] {
+        save(root, "npy", &name.replace('/', "-"), &fs::read(data.join(name))?)?;
+    }
     Ok(())
 }
 

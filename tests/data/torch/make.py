@@ -5,13 +5,8 @@ Needs torch; those here were made by torch 1.13.1. `newer.pt` and `big.pt` are w
 (`byteorder`, `.format_version`, `.storage_alignment`, `.data/serialization_id`) are added by PyTorch's own writer.
 """
 import collections
-import hashlib
-import io
 import json
 import os
-import pickle
-import struct
-import zipfile
 
 import torch
 
@@ -50,13 +45,16 @@ def state():
     )
 
 
+NAMES = {"float32": "F32", "float16": "F16", "bfloat16": "BF16", "float64": "F64", "int64": "I64", "uint8": "U8", "bool": "BOOL", "complex64": "C64"}
+
+
 def truth(tensors):
-    """name: [dtype, shape, sha256 of the row-major bytes]"""
+    """name: [dtype, shape, the row-major bytes in hex]"""
     out = {}
     for name, t in tensors.items():
         t = t.detach().contiguous()
         flat = t.view(torch.int16).numpy() if t.dtype == torch.bfloat16 else t.numpy()
-        out[name] = [str(t.dtype).split(".")[1], list(t.shape), hashlib.sha256(flat.tobytes()).hexdigest()]
+        out[name] = [NAMES[str(t.dtype).split(".")[1]], list(t.shape), flat.tobytes().hex()]
     return out
 
 

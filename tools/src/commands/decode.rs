@@ -105,9 +105,23 @@ impl Job<'_> {
             return Ok(report);
         }
         match &files[..] {
-            [file] if export::is_single(&asset.name, &file.name) && !self.wants_folder() => self.single(file),
+            [file] if export::is_single(&asset.name, &file.name) && !self.wants_folder() => {
+                let mut report = self.single(file)?;
+                report.notes.extend(self.other_form(file));
+                Ok(report)
+            }
             _ => self.folder(files),
         }
+    }
+
+    /// What to tell if the output's name is that of another form than the file has.
+    fn other_form(&self, file: &SourceFile) -> Option<String> {
+        let extension = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let asked = extension(self.output).filter(|e| matches!(e.as_str(), "safetensors" | "npy"))?;
+        if is_std(self.output) || extension(Path::new(&file.name)).as_ref() == Some(&asked) {
+            return None;
+        }
+        Some(format!("{} is {:?} as it was; --format {asked} converts", self.output.display(), file.name))
     }
 
     /// Whether something of the asset is in none of its files, as after a recovery with loss.
