@@ -1,11 +1,8 @@
 //! Encoding a whole input into a new file.
 
 use crate::import::gguf::{GgufSource, looks_like_gguf};
-use crate::import::numpy::looks_like_npy;
 use crate::import::safetensors::looks_like_safetensors;
-use crate::import::torch::legacy::looks_like_legacy;
-use crate::import::zip::looks_like_zip;
-use crate::import::{ImportError, ModelSource};
+use crate::import::{ImportError, ModelSource, looks_like_parts};
 use crate::inputs::{
     AssetInput, asset_input, blob_input, find_duplicates, gguf_input, model_input, stream_input,
 };
@@ -116,7 +113,7 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
         }
     }
     // Of these not all can be taken apart, and none is refused: as a blob it comes back as it is.
-    let why = if looks_like_zip(&head) || looks_like_npy(&head) || looks_like_legacy(&head) {
+    let why = if looks_like_parts(&head) {
         match model() {
             Ok(found) => return Ok((found, Vec::new())),
             Err(e @ EncodeError::Import(ImportError::Io { .. } | ImportError::Changed { .. })) => {
@@ -154,11 +151,7 @@ pub fn encode_stream(
     (&mut input).take(16).read_to_end(&mut head).map_err(fail)?;
     // GGUF files have their alignment, and the others their directory, where a pipe has not come to.
     let gguf = looks_like_gguf(&head) && kind != Some(AssetKind::Blob);
-    let spooled = gguf
-        || head.starts_with(&registry::MAGIC)
-        || looks_like_zip(&head)
-        || looks_like_npy(&head)
-        || looks_like_legacy(&head);
+    let spooled = head.starts_with(&registry::MAGIC) || looks_like_parts(&head);
     let model = match kind {
         Some(kind) => kind == AssetKind::Model && !spooled,
         None => looks_like_safetensors(&head, None),

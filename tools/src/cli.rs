@@ -113,7 +113,7 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
-    /// A safetensors file, a folder of them, an mcodec file, any other file, or "-"
+    /// A model file (safetensors, GGUF, PyTorch, NumPy), a Hugging Face folder, an mcodec file, any other file, or "-"
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
     #[command(flatten)]
@@ -261,9 +261,19 @@ pub(crate) struct Bench {
     pub(crate) what: BenchWhat,
 }
 
+const BENCH_HELP: &str = "\
+Each peer runs in a process of its own, with one thread, and what it decodes is compared bit for bit.
+-T 2 adds rows of two threads for the peers that have them.
+
+Below each table stands the order-0 limit of the file: the ratio of an ideal coder that has a table of
+exponents for each tensor and leaves signs and mantissas raw (\"exponents\"), and of one that also codes
+signs, and mantissas given the exponent (\"all fields\"). The notes below the tables say how that is
+counted, and how all else is measured.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchWhat {
     /// Ratio, speed and peak memory on model files
+    #[command(after_help = BENCH_HELP)]
     Models(BenchModels),
 }
 

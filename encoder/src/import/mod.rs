@@ -36,6 +36,15 @@ use zip::Source as _;
 /// Bytes by which the format of a file is known.
 const HEAD_LEN: u64 = 16;
 
+/// Whether a file that starts with these bytes is of a format other than safetensors that may be taken apart into tensors.
+#[must_use]
+pub fn looks_like_parts(first_bytes: &[u8]) -> bool {
+    gguf::looks_like_gguf(first_bytes)
+        || numpy::looks_like_npy(first_bytes)
+        || torch::legacy::looks_like_legacy(first_bytes)
+        || zip::looks_like_zip(first_bytes)
+}
+
 /// How a model is read.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct ImportOptions {

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """make.py: writes the files of PyTorch that the tests use, and what is in them as JSON, into the folder of this script.
 
-Needs torch; those here were made by torch 1.13.1. `newer.pt` and `big.pt` are what later versions write: the records that they add
+Needs torch; those here were made by torch 1.13. `newer.pt` and `big.pt` are what later versions write: the records that they add
 (`byteorder`, `.format_version`, `.storage_alignment`, `.data/serialization_id`) are added by PyTorch's own writer.
 """
 import collections

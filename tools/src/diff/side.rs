@@ -10,7 +10,7 @@ use crate::sink::is_std;
 use anyhow::Context;
 use mcodec_decode::{Entry, ReadAt};
 use mcodec_encode::import::safetensors::looks_like_safetensors;
-use mcodec_encode::import::{ImportOptions, ModelSource, ShardFile};
+use mcodec_encode::import::{ImportOptions, ModelSource, ShardFile, looks_like_parts};
 use mcodec_format::{Asset, EntryDescriptor, registry};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -97,6 +97,12 @@ fn open(path: &Path, common: &Common, console: &Console) -> anyhow::Result<Opene
     let named = path.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
     if looks_like_safetensors(&head, Some(meta.len())) || named {
         return model();
+    }
+    // What is not taken apart is compared as bytes, as it is encoded.
+    if looks_like_parts(&head)
+        && let Ok(found) = model()
+    {
+        return Ok(found);
     }
     Ok(Opened::Other(file))
 }
