@@ -266,7 +266,10 @@ fn take_apart(file: &ShardFile, name: &str, options: &ImportOptions) -> Result<O
     if numpy::looks_like_npy(&head) {
         let base = name.rsplit('/').next().unwrap_or(name);
         let parts = numpy::npy_parts(file, numpy::npy_name(base), limits);
-        return parts.map(Some).map_err(|source| ImportError::Npy { path: path(), source });
+        return parts.map(Some).map_err(|e| match e {
+            numpy::NpyError::Io(source) => read_error(source),
+            source => ImportError::Npy { path: path(), source },
+        });
     }
     let opaque = |reason: String| ImportError::Opaque { path: path(), reason };
     if torch::legacy::looks_like_legacy(&head) {
@@ -278,7 +281,10 @@ fn take_apart(file: &ShardFile, name: &str, options: &ImportOptions) -> Result<O
     if !zip::looks_like_zip(&head) {
         return Ok(None);
     }
-    let members = zip::read_directory(file).map_err(|source| ImportError::Zip { path: path(), source })?;
+    let members = zip::read_directory(file).map_err(|e| match e {
+        zip::ZipError::Io(source) => read_error(source),
+        source => ImportError::Zip { path: path(), source },
+    })?;
     if let Some(root) = torch::root_of(&members) {
         return torch::parts(file, root, &members, limits).map(Some).map_err(read_error);
     }

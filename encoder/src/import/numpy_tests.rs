@@ -99,3 +99,33 @@ fn what_is_not_plain_is_told() {
         ("U8", 24, 1)
     );
 }
+
+#[test]
+fn reading_fails_by_kind() {
+    use super::error::ImportError;
+    use super::zip::Source;
+    struct Failing;
+    impl Source for Failing {
+        fn byte_len(&self) -> u64 {
+            100
+        }
+        fn read(&self, _: u64, _: &mut [u8]) -> std::io::Result<()> {
+            Err(std::io::ErrorKind::TimedOut.into())
+        }
+    }
+    assert!(matches!(read_header(&Failing, 0..100), Err(NpyError::Io(_))));
+    assert!(matches!(header("{"), Err(NpyError::Invalid { .. })));
+    assert!(matches!(read_header(&b"\x93NUMPY"[..], 0..6), Err(NpyError::Truncated { .. })));
+    let dir = tempfile::tempdir().unwrap();
+    let open = |bytes: &[u8]| {
+        let path = dir.path().join("x");
+        std::fs::write(&path, bytes).unwrap();
+        super::ModelSource::open(&path, &super::ImportOptions::default()).map(|_| ())
+    };
+    assert!(matches!(open(b"\x93NUMPY\x09\0\0\0"), Err(ImportError::Npy { .. })));
+    assert!(matches!(open(b"PK\x03\x04"), Err(ImportError::Zip { .. })));
+    let empty = b"PK\x03\x04\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0a";
+    let record = b"PK\x01\x02\x14\0\x14\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\x01\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0\0a";
+    let end = b"PK\x05\x06\0\0\0\0\x01\0\x01\0\x2F\0\0\0\x1F\0\0\0\0\0";
+    assert!(matches!(open(&[&empty[..], record, end].concat()), Err(ImportError::Opaque { .. })));
+}

@@ -137,14 +137,13 @@ impl<S: Source + ?Sized> ReaderAt for Bounded<'_, S> {
 pub fn read_directory(source: &(impl Source + ?Sized)) -> Result<Vec<Member>, ZipError> {
     let len = source.byte_len();
     let mut buffer = vec![0; BUFFER];
-    let archive = ZipLocator::new()
-        .locate_in_reader(Bounded(source), &mut buffer, len)
-        .map_err(|(_, e)| ZipError::Record(e.to_string()))?;
+    let archive =
+        ZipLocator::new().locate_in_reader(Bounded(source), &mut buffer, len).map_err(|(_, e)| record(e))?;
     let directory = archive.directory_offset();
     let mut found = Vec::new();
     let mut name_bytes = 0;
     let mut entries = archive.entries(&mut buffer);
-    while let Some(entry) = entries.next_entry().map_err(|e| ZipError::Record(e.to_string()))? {
+    while let Some(entry) = entries.next_entry().map_err(record)? {
         check("number of members", found.len() + 1, MAX_MEMBERS)?;
         let path = entry.file_path();
         let raw: &[u8] = path.as_ref();
@@ -197,7 +196,10 @@ fn locate<R: ReaderAt>(
     place: rawzip::ZipArchiveEntryWayfinder,
     buffer: &mut [u8],
 ) -> Result<Range<u64>, ZipError> {
-    let bad = |e: rawzip::Error| member(name, e.to_string());
+    let bad = |e: rawzip::Error| match record(e) {
+        ZipError::Record(why) => member(name, why),
+        other => other,
+    };
     let entry = archive.get_entry(place).map_err(bad)?;
     let (begin, end) = entry.compressed_data_range();
     let local = entry.local_header(buffer).map_err(bad)?;
@@ -215,6 +217,15 @@ fn check(what: &'static str, value: usize, limit: usize) -> Result<(), ZipError>
         return Err(ZipError::Limit { what, value: value as u64, limit: limit as u64 });
     }
     Ok(())
+}
+
+fn record(error: rawzip::Error) -> ZipError {
+    match error.into_kind() {
+        rawzip::ErrorKind::IO(source) if source.kind() != io::ErrorKind::UnexpectedEof => {
+            ZipError::Io(source)
+        }
+        kind => ZipError::Record(rawzip::Error::from(kind).to_string()),
+    }
 }
 
 fn member(name: &str, reason: String) -> ZipError {

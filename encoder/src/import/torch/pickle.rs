@@ -2,7 +2,7 @@
 //!
 //! A reader of its own, since those to be had do something else: `serde-pickle` has no persistent ids, which are what storages are,
 //! and drops what it cannot resolve; those of the deep-learning crates bring the whole crate along. A call whose target is one of the few that
-//! PyTorch's state dicts are made with becomes what it stands for ([`super::calls`]); any other becomes an [`Node::Object`].
+//! PyTorch's state dicts are made with becomes what it stands for (`calls.rs`); any other becomes an object.
 
 use std::collections::HashMap;
 use std::rc::Rc;

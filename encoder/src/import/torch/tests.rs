@@ -189,6 +189,11 @@ fn hostile_pickles_are_bounded() {
     // Nested deeply.
     let deep = [b"]".repeat(100_000), b"a".repeat(99_999), b".".to_vec()].concat();
     assert!(names(&deep).unwrap_err().contains("too deeply"));
+    use pickle::PickleError;
+    let read = |bytes: &[u8]| Pickle::read(bytes).unwrap_err();
+    assert_eq!(read(b"K"), PickleError::Truncated(1));
+    assert_eq!(read(b"N\x82"), PickleError::Opcode { opcode: 0x82, at: 1 });
+    assert!(matches!(read(b"Nt"), PickleError::Invalid { at: 1, .. }));
     for (bytes, why) in [
         (&b""[..], "ends early"),
         (b"X\xFF\xFF\xFF\xFFabc", "ends early"),
@@ -210,4 +215,39 @@ fn hostile_pickles_are_bounded() {
     let mut long = [b"X\0\0\x10\0".to_vec(), vec![b'a'; 1 << 20], b"q\0".to_vec()].concat();
     long.extend(b"h\0h\0\x93".repeat(1000));
     assert!(names(&long).unwrap_err().contains("too long"));
+}
+
+/// Sources fail; ZIP files have more than is taken.
+#[test]
+fn directories_fail_by_kind() {
+    use crate::import::zip::{Source, ZipError};
+    struct Failing(Vec<u8>);
+    impl Source for Failing {
+        fn byte_len(&self) -> u64 {
+            self.0.byte_len()
+        }
+        fn read(&self, offset: u64, buffer: &mut [u8]) -> std::io::Result<()> {
+            if offset < 100 { Err(std::io::ErrorKind::TimedOut.into()) } else { self.0.read(offset, buffer) }
+        }
+    }
+    let whole = fixture("torch/state.pt");
+    assert!(matches!(read_directory(&Failing(whole.clone())), Err(ZipError::Io(_))));
+    assert!(matches!(read_directory(&whole[..30]), Err(ZipError::Record(_))));
+    let directory = finds(&whole, b"PK\x01\x02");
+    let mut bytes = whole.clone();
+    bytes[directory[0] + 24] += 1;
+    assert!(matches!(read_directory(bytes.as_slice()), Err(ZipError::Member { .. })));
+    // A directory of over a million records without a name, all of one empty member.
+    let mut record = vec![0; 46];
+    record[..4].copy_from_slice(b"PK\x01\x02");
+    let count = (1 << 20) + 1;
+    let mut many = record.repeat(count);
+    let size = (many.len() as u32).to_le_bytes();
+    many.extend(b"PK\x05\x06\0\0\0\0\xFF\xFF\xFF\xFF");
+    many.extend(size);
+    many.extend([0; 6]);
+    assert!(matches!(
+        read_directory(many.as_slice()),
+        Err(ZipError::Limit { what: "number of members", .. })
+    ));
 }
