@@ -4,13 +4,14 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files that define errors.
-const ERRORS: [&str; 6] = [
+const ERRORS: [&str; 7] = [
     "format-spec/src/error.rs",
     "format-spec/coding/src/error.rs",
     "decoder/src/error.rs",
-    "decoder/src/safetensors.rs",
+    "decoder/src/layout.rs",
     "encoder/src/error.rs",
     "encoder/src/import/error.rs",
+    "encoder/src/import/gguf/error.rs",
 ];
 
 fn root() -> PathBuf {

@@ -1,8 +1,9 @@
 //! GGUF files of every type come back byte for byte; malformed ones are refused.
 
 use mcodec_decode::verify;
+use mcodec_encode::import::ImportError;
 use mcodec_encode::import::gguf::{GgufError, GgufHeader, GgufLimits, Run, Value, read_header};
-use mcodec_encode::{EncodeOptions, Output, encode_path, encode_stream};
+use mcodec_encode::{EncodeError, EncodeOptions, Output, encode_path, encode_stream};
 use mcodec_tests::files::{decoded, open, options};
 use mcodec_tests::gguf::{Gguf, Meta, every_type, string};
 use mcodec_tests::inputs::Noise;
@@ -127,8 +128,9 @@ fn refused_bytes(bytes: &[u8], why: &str) {
     std::fs::write(&input, bytes).unwrap();
     let path = dir.path().join("bad.mcodec");
     let output = Output::File { path: path.clone(), force: false };
-    let error = encode_path(&input, None, output, &options(1)).expect_err(why).to_string();
-    assert!(error.contains(why), "{error:?} does not say {why:?}");
+    let error = encode_path(&input, None, output, &options(1)).expect_err(why);
+    assert!(matches!(error, EncodeError::Import(ImportError::Gguf { .. })));
+    assert!(error.to_string().contains(why), "{error} does not say {why:?}");
     assert!(!path.exists());
 }
 
@@ -245,6 +247,32 @@ fn broken_rules_are_refused() {
     refused_bytes(b"GGUF", "version");
     assert!(matches!(header(b"GGU"), Err(GgufError::Magic)));
     assert!(matches!(header(b"GGML\x03\0\0\0"), Err(GgufError::Magic)));
+}
+
+#[test]
+fn each_refusal_has_its_kind() {
+    struct Failing;
+    impl std::io::Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("no"))
+        }
+    }
+    let limits = GgufLimits::default();
+    // The first read is of the magic, whatever becomes of it.
+    let input = std::io::Read::chain(&b"GGUF"[..], Failing);
+    assert!(matches!(read_header(input, 100, &limits), Err(GgufError::Io { offset: 4, .. })));
+    assert!(matches!(header(b"GGUF\x03\0"), Err(GgufError::Truncated { offset: 4, .. })));
+    let v1 = Gguf { version: 1, ..Gguf::default() };
+    assert!(matches!(header(&v1.to_bytes()), Err(GgufError::Version { version: 1, big_endian: false })));
+    let small = GgufLimits { header_len: 30, ..limits };
+    let bytes = every_type(1, 1).to_bytes();
+    let cut = read_header(&bytes[..], bytes.len() as u64, &small);
+    assert!(matches!(cut, Err(GgufError::Limit { what: "header length", .. })), "{cut:?}");
+    let bad = Gguf::default().with("k", Meta(7, vec![9]));
+    assert!(matches!(header(&bad.to_bytes()), Err(GgufError::Header { .. })));
+    let twice = Gguf::default().with("k", Meta::u32(1)).with("k", Meta::u32(1));
+    assert!(matches!(header(&twice.to_bytes()), Err(GgufError::Duplicate { what: "key", .. })));
+    assert!(matches!(header(&one(2, &[31], 18).to_bytes()), Err(GgufError::Tensor { .. })));
 }
 
 #[test]
