@@ -13,6 +13,7 @@ mod concurrency;
 mod exit_codes;
 mod flags;
 mod folders;
+mod gguf;
 mod golden;
 mod interrupts;
 mod kills;
