@@ -6,6 +6,7 @@ pub mod container;
 pub mod decode;
 pub mod forward;
 pub mod front_door;
+pub mod gguf_header;
 pub mod index;
 pub mod no_limits;
 pub mod round_trip;
@@ -16,13 +17,14 @@ pub mod tables;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 8] = [
+pub const ALL: [(&str, Target); 9] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
     ("decode", decode::run),
     ("forward", forward::run),
     ("safetensors_header", safetensors_header::run),
+    ("gguf_header", gguf_header::run),
     ("round_trip", round_trip::run),
     ("no_limits", no_limits::run),
 ];
