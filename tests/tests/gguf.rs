@@ -290,6 +290,23 @@ fn any_flipped_byte_of_a_header_is_handled() {
 }
 
 #[test]
+fn a_part_of_a_split_model_is_a_file_and_a_folder_of_them_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("split");
+    std::fs::create_dir(&folder).unwrap();
+    let mut first =
+        Gguf::default().with("split.no", Meta(2, vec![0, 0])).with("split.count", Meta(2, vec![2, 0]));
+    first.add("a", 0, &[8], vec![1; 32]);
+    std::fs::write(folder.join("m-00001-of-00002.gguf"), first.to_bytes()).unwrap();
+    let output = || Output::File { path: dir.path().join("out.mcodec"), force: true };
+    let refused = encode_path(&folder, None, output(), &options(1)).unwrap_err().to_string();
+    assert!(refused.contains("name a GGUF file itself"), "{refused}");
+    encode_path(&folder.join("m-00001-of-00002.gguf"), None, output(), &options(1)).unwrap();
+    let files = decoded(&open(&std::fs::read(dir.path().join("out.mcodec")).unwrap()).unwrap()).unwrap();
+    assert!(files == [("m-00001-of-00002/m-00001-of-00002.gguf".to_owned(), first.to_bytes())]);
+}
+
+#[test]
 fn runs_cover_the_file() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("m.gguf");

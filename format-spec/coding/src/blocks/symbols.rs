@@ -2,11 +2,12 @@
 
 use super::types::{BlockType, Component};
 
-/// Where a part of a symbol lies in its block.
+/// Parts of symbols in a row that lie in bytes in a row, at the same bits.
 #[derive(Debug, Clone, Copy)]
-struct Bits {
-    symbol: u16,
-    byte: u16,
+struct Run {
+    symbol: usize,
+    byte: usize,
+    len: usize,
     shift: u8,
     mask: u8,
     up: u8,
@@ -15,46 +16,54 @@ struct Bits {
 /// The places of all symbols of a component.
 #[derive(Debug)]
 pub(super) struct Places {
-    bits: Vec<Bits>,
+    runs: Vec<Run>,
     count: usize,
 }
 
 impl Places {
     pub(super) fn of(component: &Component) -> Self {
-        let mut bits = Vec::new();
+        let mut runs: Vec<Run> = Vec::new();
         let mut start = 0;
         for segment in component.segments {
             for plane in segment.planes {
-                let mask = (u16::MAX >> (16 - plane.width)) as u8;
+                let (mask, up) = ((u16::MAX >> (16 - plane.width)) as u8, plane.up);
+                let first = runs.len();
                 for j in 0..segment.count {
                     let (byte, shift) = plane.place(j);
-                    bits.push(Bits { symbol: start + j, byte, shift, mask, up: plane.up });
+                    let (symbol, byte) = (usize::from(start + j), usize::from(byte));
+                    let joins = |run: &&mut Run| {
+                        run.symbol + run.len == symbol && run.byte + run.len == byte && run.shift == shift
+                    };
+                    match runs.get_mut(first..).and_then(<[Run]>::last_mut).filter(joins) {
+                        Some(run) => run.len += 1,
+                        None => runs.push(Run { symbol, byte, len: 1, shift, mask, up }),
+                    }
                 }
             }
             start += segment.count;
         }
-        Self { bits, count: component.count() }
+        Self { runs, count: component.count() }
     }
 
     /// Reads the symbols of a block into `out`, which has room for them.
     fn gather(&self, block: &[u8], out: &mut [u8]) {
         out.fill(0);
-        for b in &self.bits {
-            if let (Some(byte), Some(symbol)) =
-                (block.get(usize::from(b.byte)), out.get_mut(usize::from(b.symbol)))
-            {
-                *symbol |= (byte >> b.shift & b.mask) << b.up;
+        for run in &self.runs {
+            let bytes = block.get(run.byte..run.byte + run.len).unwrap_or_default();
+            let symbols = out.get_mut(run.symbol..run.symbol + run.len).unwrap_or_default();
+            for (symbol, byte) in symbols.iter_mut().zip(bytes) {
+                *symbol |= (byte >> run.shift & run.mask) << run.up;
             }
         }
     }
 
     /// Puts the symbols of a block where they belong; their bits there are zero.
     pub(super) fn scatter(&self, symbols: &[u16], block: &mut [u8]) {
-        for b in &self.bits {
-            if let (Some(byte), Some(symbol)) =
-                (block.get_mut(usize::from(b.byte)), symbols.get(usize::from(b.symbol)))
-            {
-                *byte |= (*symbol as u8 >> b.up & b.mask) << b.shift;
+        for run in &self.runs {
+            let bytes = block.get_mut(run.byte..run.byte + run.len).unwrap_or_default();
+            let symbols = symbols.get(run.symbol..run.symbol + run.len).unwrap_or_default();
+            for (byte, symbol) in bytes.iter_mut().zip(symbols) {
+                *byte |= (*symbol as u8 >> run.up & run.mask) << run.shift;
             }
         }
     }
