@@ -4,7 +4,7 @@ use crate::entry::{Entry, row_of};
 use crate::plan::chunk_spans;
 use crate::source::slice;
 use crate::{DecodeError, Result};
-use mcodec_coding::{CodingError, DecodeTable, Table, fields};
+use mcodec_coding::{CodingError, DecodeTable, Table, blocks, fields};
 use mcodec_format::{ChunkPlace, ChunkSpan, FormatError, registry};
 use rayon::prelude::*;
 use std::collections::HashMap;
@@ -132,6 +132,7 @@ pub fn decode_chunk(
         Some(_) => {
             return Err(CodingError::Corrupt { what: "a stored chunk has another length than its content" });
         }
+        None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
         None => fields::decode(payload, &Tables(tables), out)?,
     }
     Ok(())

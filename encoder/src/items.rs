@@ -52,6 +52,17 @@ impl Item<'_> {
         }
     }
 
+    /// The dtype, unless the source uses a registered name for something of its own.
+    fn dtype(&self) -> Option<Dtype> {
+        let Content::Tensor { dtype_name, shape, .. } = &self.content else { return None };
+        Dtype::by_name(dtype_name).filter(|d| d.byte_len(shape) == Some(self.byte_len))
+    }
+
+    /// The id of the tensor's block type.
+    fn block_type(&self) -> Option<u8> {
+        self.dtype().filter(|d| d.block > 1).and_then(|d| u8::try_from(d.id).ok())
+    }
+
     /// Chunks hold whole rows where a row fits.
     fn chunk_len(&self, target: u64) -> u64 {
         let row = match &self.content {
@@ -62,17 +73,18 @@ impl Item<'_> {
             _ => 0,
         };
         // Else whole blocks, or whole elements: none is wider than 16 bytes.
-        let block = match &self.content {
-            Content::Tensor { dtype_name, .. } => Dtype::by_name(dtype_name).and_then(Dtype::block_bytes),
-            _ => None,
-        };
+        let block = self.dtype().and_then(Dtype::block_bytes);
         let unit = if (1..=target).contains(&row) { row } else { block.map_or(16, u64::from) };
         (target / unit).max(1).saturating_mul(unit).clamp(1, self.byte_len.max(1))
     }
 
     fn entry(&self, asset: usize, id: u32, options: &EncodeOptions) -> NewEntry {
         let raw = options.mappable && self.kind() == registry::entry::TENSOR;
-        let coding = if raw { registry::coding::RAW } else { registry::coding::FIELDS };
+        let coding = match self.block_type() {
+            _ if raw => registry::coding::RAW,
+            Some(_) => registry::coding::BLOCKS,
+            None => registry::coding::FIELDS,
+        };
         let chunking =
             Chunking { coding, chunk_len: self.chunk_len(options.chunk_len), byte_len: self.byte_len };
         let mut dependencies = Vec::new();
@@ -85,8 +97,7 @@ impl Item<'_> {
                     }
                     None => Representation::Plain,
                 };
-                // A source may use a registered name for something of its own.
-                let dtype = Dtype::by_name(dtype_name).filter(|d| d.byte_len(shape) == Some(self.byte_len));
+                let dtype = self.dtype();
                 let (dtype_name, shape, owner) = (dtype_name.clone(), shape.clone(), *owner);
                 let t = TensorDescriptor { dtype, dtype_name, shape, representation, chunking, owner };
                 (t.to_fields(), true)
@@ -227,6 +238,7 @@ impl<'w, 'i> Segment<'w, 'i> {
             |p: &Piece| p.start == 0 && p.last && !p.bytes.is_empty() && p.bytes.len() as u64 <= SMALL;
         let offered: Vec<(&[u8], Element)> = pieces
             .iter()
+            .filter(|p| items[p.item].block_type().is_none())
             .filter(|p| small(p) && p.bytes.len() as u64 <= items[p.item].chunk_len(self.options.chunk_len))
             .map(|p| (p.bytes.as_slice(), items[p.item].element()))
             .collect();
@@ -327,6 +339,12 @@ fn encode_piece(
     let chunk_len = item.chunk_len(chunk_len) as usize;
     if raw {
         let payloads = bytes.chunks(chunk_len).map(<[u8]>::to_vec).collect();
+        return Ok(Coded { payloads, tables: Vec::new() });
+    }
+    if let Some(kind) = item.block_type() {
+        let chunks = bytes.par_chunks(chunk_len);
+        let payloads =
+            chunks.map(|chunk| crate::blocks::encode_chunk(chunk, kind, effort)).collect::<Result<_, _>>()?;
         return Ok(Coded { payloads, tables: Vec::new() });
     }
     if !offered.is_empty() && bytes.len() <= chunk_len {

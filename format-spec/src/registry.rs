@@ -71,8 +71,10 @@ pub mod coding {
     pub const RAW: u64 = 0;
     /// Bit fields, each coded on its own.
     pub const FIELDS: u64 = 1;
+    /// Quantised blocks taken apart.
+    pub const BLOCKS: u64 = 3;
     /// All of them.
-    pub const ALL: [Named; 2] = [named(RAW, "raw"), named(FIELDS, "fields")];
+    pub const ALL: [Named; 3] = [named(RAW, "raw"), named(FIELDS, "fields"), named(BLOCKS, "blocks")];
 }
 
 /// Codings of one bit field (coding `fields`).

@@ -14,6 +14,7 @@ mod exit_codes;
 mod flags;
 mod folders;
 mod foreign;
+mod gguf;
 mod golden;
 mod interrupts;
 mod kills;

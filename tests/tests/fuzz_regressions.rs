@@ -46,6 +46,7 @@ replays!(
     decode,
     forward,
     safetensors_header,
+    gguf_header,
     round_trip,
     no_limits,
     archive,

@@ -1,8 +1,9 @@
 //! GGUF files of every type come back byte for byte; malformed ones are refused.
 
 use mcodec_decode::verify;
+use mcodec_encode::import::ImportError;
 use mcodec_encode::import::gguf::{GgufError, GgufHeader, GgufLimits, Run, Value, read_header};
-use mcodec_encode::{EncodeOptions, Output, encode_path, encode_stream};
+use mcodec_encode::{EncodeError, EncodeOptions, Output, encode_path, encode_stream};
 use mcodec_tests::files::{decoded, open, options};
 use mcodec_tests::gguf::{Gguf, Meta, every_type, string};
 use mcodec_tests::inputs::Noise;
@@ -127,8 +128,9 @@ fn refused_bytes(bytes: &[u8], why: &str) {
     std::fs::write(&input, bytes).unwrap();
     let path = dir.path().join("bad.mcodec");
     let output = Output::File { path: path.clone(), force: false };
-    let error = encode_path(&input, None, output, &options(1)).expect_err(why).to_string();
-    assert!(error.contains(why), "{error:?} does not say {why:?}");
+    let error = encode_path(&input, None, output, &options(1)).expect_err(why);
+    assert!(matches!(error, EncodeError::Import(ImportError::Gguf { .. })));
+    assert!(error.to_string().contains(why), "{error} does not say {why:?}");
     assert!(!path.exists());
 }
 
@@ -248,6 +250,32 @@ fn broken_rules_are_refused() {
 }
 
 #[test]
+fn each_refusal_has_its_kind() {
+    struct Failing;
+    impl std::io::Read for Failing {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::Error::other("no"))
+        }
+    }
+    let limits = GgufLimits::default();
+    // The first read is of the magic, whatever becomes of it.
+    let input = std::io::Read::chain(&b"GGUF"[..], Failing);
+    assert!(matches!(read_header(input, 100, &limits), Err(GgufError::Io { offset: 4, .. })));
+    assert!(matches!(header(b"GGUF\x03\0"), Err(GgufError::Truncated { offset: 4, .. })));
+    let v1 = Gguf { version: 1, ..Gguf::default() };
+    assert!(matches!(header(&v1.to_bytes()), Err(GgufError::Version { version: 1, big_endian: false })));
+    let small = GgufLimits { header_len: 30, ..limits };
+    let bytes = every_type(1, 1).to_bytes();
+    let cut = read_header(&bytes[..], bytes.len() as u64, &small);
+    assert!(matches!(cut, Err(GgufError::Limit { what: "header length", .. })), "{cut:?}");
+    let bad = Gguf::default().with("k", Meta(7, vec![9]));
+    assert!(matches!(header(&bad.to_bytes()), Err(GgufError::Header { .. })));
+    let twice = Gguf::default().with("k", Meta::u32(1)).with("k", Meta::u32(1));
+    assert!(matches!(header(&twice.to_bytes()), Err(GgufError::Duplicate { what: "key", .. })));
+    assert!(matches!(header(&one(2, &[31], 18).to_bytes()), Err(GgufError::Tensor { .. })));
+}
+
+#[test]
 fn any_flipped_byte_of_a_header_is_handled() {
     let bytes = every_type(1, 8).to_bytes();
     let end = header(&bytes).unwrap().data_offset as usize;
@@ -259,6 +287,32 @@ fn any_flipped_byte_of_a_header_is_handled() {
             assert!(header.tensors.iter().all(|t| t.begin + t.byte_len <= bytes.len() as u64));
         }
     }
+}
+
+#[test]
+fn a_part_of_a_split_model_is_a_file_and_a_folder_of_them_is_refused() {
+    let dir = tempfile::tempdir().unwrap();
+    let folder = dir.path().join("split");
+    std::fs::create_dir(&folder).unwrap();
+    let mut first =
+        Gguf::default().with("split.no", Meta(2, vec![0, 0])).with("split.count", Meta(2, vec![2, 0]));
+    first.add("a", 0, &[8], vec![1; 32]);
+    std::fs::write(folder.join("m-00001-of-00002.gguf"), first.to_bytes()).unwrap();
+    std::fs::write(folder.join("m-00002-of-00002.gguf"), first.to_bytes()).unwrap();
+    let output = || Output::File { path: dir.path().join("out.mcodec"), force: true };
+    let refused = encode_path(&folder, None, output(), &options(1)).unwrap_err().to_string();
+    assert!(refused.contains("name a GGUF file itself"), "{refused}");
+    encode_path(&folder.join("m-00001-of-00002.gguf"), None, output(), &options(1)).unwrap();
+    let files = decoded(&open(&std::fs::read(dir.path().join("out.mcodec")).unwrap()).unwrap()).unwrap();
+    assert!(files == [("m-00001-of-00002/m-00001-of-00002.gguf".to_owned(), first.to_bytes())]);
+    // The only one of a folder is its model, and what belongs to it travels along.
+    std::fs::remove_file(folder.join("m-00002-of-00002.gguf")).unwrap();
+    std::fs::write(folder.join("config.json"), "{}").unwrap();
+    encode_path(&folder, None, output(), &options(1)).unwrap();
+    let files = decoded(&open(&std::fs::read(dir.path().join("out.mcodec")).unwrap()).unwrap()).unwrap();
+    let names: Vec<&str> = files.iter().map(|(name, _)| name.as_str()).collect();
+    assert_eq!(names, ["split/config.json", "split/m-00001-of-00002.gguf"]);
+    assert!(files[1].1 == first.to_bytes());
 }
 
 #[test]

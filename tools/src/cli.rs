@@ -136,6 +136,15 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What elements of tensors come out as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Elements {
+    /// As they are stored: blocks of quantised types whole
+    Blocks,
+    /// As f32: blocks dequantised, halves and brain floats widened
+    F32,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Decode {
     /// The mcodec file, or "-"
@@ -153,8 +162,11 @@ pub(crate) struct Decode {
     /// Form of the output [default: the original, or what the output's extension says of a selection]
     #[arg(long, value_name = "FORM")]
     pub(crate) format: Option<Format>,
+    /// What elements of tensors come out as [default: blocks]
+    #[arg(long = "as", value_name = "ELEMENTS")]
+    pub(crate) elements: Option<Elements>,
     /// A record's JSON text instead of the asset
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) record: Option<String>,
 }
 

@@ -118,7 +118,8 @@ pub enum ImportError {
     },
     /// A folder has no model in it, or several and no index that joins them.
     #[error(
-        "{path:?} has neither model.safetensors.index.json nor model.safetensors, nor pytorch_model.bin.index.json or pytorch_model.bin, nor just one other model file; found: {found}"
+        "{path:?} has neither model.safetensors.index.json nor model.safetensors, nor pytorch_model.bin.index.json or pytorch_model.bin, nor just one other model file; found: {found}{}",
+        if found.contains(".gguf") { " (name a GGUF file itself: each is encoded alone, parts of a split model too)" } else { "" }
     )]
     NoModel {
         /// The folder.

@@ -7,6 +7,7 @@ pub mod container;
 pub mod decode;
 pub mod forward;
 pub mod front_door;
+pub mod gguf_header;
 pub mod index;
 pub mod no_limits;
 pub mod npy;
@@ -19,13 +20,14 @@ pub mod tables;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 11] = [
+pub const ALL: [(&str, Target); 12] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
     ("decode", decode::run),
     ("forward", forward::run),
     ("safetensors_header", safetensors_header::run),
+    ("gguf_header", gguf_header::run),
     ("round_trip", round_trip::run),
     ("no_limits", no_limits::run),
     ("archive", archive::run),

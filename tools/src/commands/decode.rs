@@ -1,8 +1,8 @@
 //! `mcodec decode`.
 
-use crate::cli::{Common, Decode, Format};
+use crate::cli::{Common, Decode, Elements, Format};
 use crate::console::Console;
-use crate::entry_stream::{Meter, copy, copy_source};
+use crate::entry_stream::{Meter, copy, copy_picked, copy_source};
 use crate::export::folder::FolderOutput;
 use crate::export::{self, npy};
 use crate::forward::{self, Forwarded};
@@ -35,8 +35,11 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     if args.format == Some(Format::Json) && args.record.is_none() {
         return Err(usage("--format json is for a record: name one with --record"));
     }
-    let whole =
-        args.tensors.is_empty() && args.rows.is_none() && args.format.is_none() && args.record.is_none();
+    let whole = args.tensors.is_empty()
+        && args.rows.is_none()
+        && args.format.is_none()
+        && args.elements.is_none()
+        && args.record.is_none();
     let reader = if !is_std(&args.input) {
         input::open(&args.input, common, console)?
     } else if whole && args.asset.is_none() {
@@ -245,7 +248,10 @@ impl Job<'_> {
         if asset.kind == registry::asset::BLOB && self.args.tensors.is_empty() && format == Format::Raw {
             return self.original(asset);
         }
-        let picked = selection::tensors(self.reader, asset, &self.args.tensors, self.args.rows)?;
+        let mut picked = selection::tensors(self.reader, asset, &self.args.tensors, self.args.rows)?;
+        if self.args.elements == Some(Elements::F32) {
+            picked = picked.into_iter().map(Picked::widened).collect::<anyhow::Result<_>>()?;
+        }
         let total = picked.iter().fold(0u64, |sum, p| sum.saturating_add(p.byte_len()));
         let mut meter = Meter::new(self.console, total);
         if format == Format::Safetensors {
@@ -263,7 +269,7 @@ impl Job<'_> {
         };
         let (head, note) = match (format, one.entry.tensor()) {
             (Format::Npy, Some(tensor)) => {
-                let form = npy::Form::of(tensor);
+                let form = if one.as_f32.is_some() { npy::Form::f32() } else { npy::Form::of(tensor) };
                 let head = npy::header(&form, &one.shape, one.byte_len());
                 (head, form.note.map(|note| format!("{:?}: {note}", one.entry.name())))
             }
@@ -271,7 +277,7 @@ impl Job<'_> {
         };
         let mut sink = Sink::create(self.output, self.common.force)?;
         sink.write_all(&head).context("writing the output")?;
-        copy(self.reader, &one.entry, one.range.clone(), &mut sink, &mut meter)?;
+        copy_picked(self.reader, &one, &mut sink, &mut meter)?;
         sink.commit()?;
         Ok(self.one(total + head.len() as u64, note))
     }

@@ -1,6 +1,6 @@
 //! Selected tensors as a safetensors file.
 
-use crate::entry_stream::{Meter, copy};
+use crate::entry_stream::{Meter, copy_picked};
 use crate::selection::{Picked, layout_id};
 use anyhow::Context;
 use mcodec_decode::layout::Layout;
@@ -20,15 +20,18 @@ pub(crate) fn write<S: ReadAt>(
     out: &mut dyn Write,
     meter: &mut Meter<'_>,
 ) -> anyhow::Result<()> {
-    let width = |p: &Picked| p.entry.tensor().and_then(|t| t.dtype).map_or(0, Dtype::width);
+    let width = |p: &Picked| match p.as_f32 {
+        Some(_) => 32,
+        None => p.entry.tensor().and_then(|t| t.dtype).map_or(0, Dtype::width),
+    };
     picked.sort_by(|a, b| canonical_order((width(a), a.entry.name()), (width(b), b.entry.name())));
     let heads = picked.iter().filter_map(|p| {
-        let dtype = &p.entry.tensor()?.dtype_name;
+        let dtype = if p.as_f32.is_some() { "F32" } else { &p.entry.tensor()?.dtype_name };
         Some(HeaderTensor { name: p.entry.name(), dtype, shape: &p.shape, byte_len: p.byte_len() })
     });
     let header = render_header(metadata, heads, 8)?;
     out.write_all(&header).context("writing the output")?;
-    picked.iter().try_for_each(|p| copy(reader, &p.entry, p.range.clone(), out, meter))
+    picked.iter().try_for_each(|p| copy_picked(reader, p, out, meter))
 }
 
 /// The metadata that all safetensors files of the asset's source agree on, as JSON text; empty if there is none.

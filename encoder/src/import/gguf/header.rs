@@ -49,6 +49,8 @@ pub struct GgufHeader {
     pub metadata: Vec<(String, Value)>,
     /// Tensors in the order of the file's list.
     pub tensors: Vec<GgufTensor>,
+    /// Where the metadata ends.
+    pub metadata_end: u64,
     /// Where the descriptions of the tensors end.
     pub end: u64,
     /// Where the tensors' data starts: [`GgufHeader::end`], aligned.
@@ -129,6 +131,7 @@ pub fn read_header(input: impl Read, file_len: u64, limits: &GgufLimits) -> Resu
         }
         metadata.push((key, value));
     }
+    let metadata_end = input.at;
     let mut tensors = Vec::new();
     let mut names = HashSet::new();
     for _ in 0..tensor_count {
@@ -144,7 +147,7 @@ pub fn read_header(input: impl Read, file_len: u64, limits: &GgufLimits) -> Resu
         .filter(|&at| at <= file_len || tensors.is_empty())
         .ok_or(GgufError::Truncated { what: "the data of tensors", offset: end, end: file_len })?;
     place(&mut tensors, data_offset, alignment, file_len)?;
-    Ok(GgufHeader { version, metadata, tensors, end, data_offset })
+    Ok(GgufHeader { version, metadata, tensors, metadata_end, end, data_offset })
 }
 
 /// The first `bytes` of a file as a header, whatever follows: for showing what a file that was checked before says.
@@ -440,10 +443,10 @@ impl<R: Read> Input<'_, R> {
             Scalar::I16 => Value::Signed(i64::from(i16::from_le_bytes(self.array(what)?))),
             Scalar::U32 => Value::Unsigned(u64::from(self.u32(what)?)),
             Scalar::I32 => Value::Signed(i64::from(i32::from_le_bytes(self.array(what)?))),
-            Scalar::F32 => Value::Float(f64::from(f32::from_le_bytes(self.array(what)?))),
+            Scalar::F32 => Value::Single(f32::from_le_bytes(self.array(what)?)),
             Scalar::U64 => Value::Unsigned(self.u64(what)?),
             Scalar::I64 => Value::Signed(i64::from_le_bytes(self.array(what)?)),
-            Scalar::F64 => Value::Float(f64::from_le_bytes(self.array(what)?)),
+            Scalar::F64 => Value::Double(f64::from_le_bytes(self.array(what)?)),
             Scalar::Bool => {
                 let offset = self.at;
                 match self.array(what)? {

@@ -14,8 +14,10 @@ pub enum Value {
     Unsigned(u64),
     /// `int8`, `int16`, `int32` or `int64`.
     Signed(i64),
-    /// `float32` or `float64`.
-    Float(f64),
+    /// `float32`.
+    Single(f32),
+    /// `float64`.
+    Double(f64),
     /// `bool`.
     Bool(bool),
     /// `string`.
@@ -42,7 +44,8 @@ impl fmt::Display for Value {
         match self {
             Self::Unsigned(n) => write!(f, "{n}"),
             Self::Signed(n) => write!(f, "{n}"),
-            Self::Float(x) => write!(f, "{x}"),
+            Self::Single(x) => write!(f, "{x:?}"),
+            Self::Double(x) => write!(f, "{x:?}"),
             Self::Bool(b) => write!(f, "{b}"),
             Self::Text { text, len } if text.len() as u64 >= *len => write!(f, "{text:?}"),
             Self::Text { text, len } => write!(f, "{text:?}... ({len} bytes)"),

@@ -238,7 +238,7 @@ fn directories_fail_by_kind() {
     bytes[directory[0] + 24] += 1;
     assert!(matches!(read_directory(bytes.as_slice()), Err(ZipError::Member { .. })));
     // A directory of over a million records without a name, all of one empty member.
-    let mut record = vec![0; 46];
+    let mut record = [0; 46];
     record[..4].copy_from_slice(b"PK\x01\x02");
     let count = (1 << 20) + 1;
     let mut many = record.repeat(count);
