@@ -113,7 +113,7 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
-    /// A safetensors file, a folder of them, an mcodec file, any other file, or "-"
+    /// A safetensors or GGUF file, a folder of safetensors files, an mcodec file, any other file, or "-"
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
     #[command(flatten)]
@@ -192,7 +192,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// An mcodec file, a safetensors file or folder, or any other file
+    /// An mcodec file, a safetensors file or folder, a GGUF file, or any other file
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) a: PathBuf,
     /// What to compare it with
