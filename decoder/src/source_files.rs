@@ -36,9 +36,9 @@ impl SourceFile {
     /// The whole file, in memory.
     ///
     /// # Errors
-    /// As [`Reader::read`], and if the file is longer than the limit on memory.
+    /// As [`Reader::read`], and if the file is longer than the limit on output.
     pub fn read<S: ReadAt>(&self, reader: &Reader<S>) -> Result<Vec<u8>> {
-        Limits::check("length of a file", self.byte_len(), reader.limits().memory)?;
+        Limits::check("length of a file", self.byte_len(), reader.limits().output_bytes)?;
         let mut bytes = Vec::new();
         for part in &self.parts {
             match part {

@@ -338,3 +338,51 @@ fn runs_cover_the_file() {
     assert_eq!(at, source.byte_len);
     assert_eq!(string(b"ab").len(), 10);
 }
+
+fn entropy_bits(symbols: &[u8]) -> f64 {
+    let mut counts = [0u64; 256];
+    symbols.iter().for_each(|&s| counts[usize::from(s)] += 1);
+    let n = symbols.len() as f64;
+    counts.iter().filter(|c| **c > 0).map(|&c| c as f64 * (n / c as f64).log2()).sum()
+}
+
+/// Weights about normal, quantised to MXFP4 as ggml does: the scale is that of the largest of 32.
+fn mxfp4(blocks: usize, noise: &mut Noise) -> Vec<u8> {
+    const MAGNITUDES: [f64; 8] = [0.0, 0.5, 1.0, 1.5, 2.0, 3.0, 4.0, 6.0];
+    let mut out = Vec::new();
+    for _ in 0..blocks {
+        let sum = |b: &[u8]| b.iter().map(|&b| f64::from(b)).sum::<f64>();
+        let weights: Vec<f64> =
+            noise.bytes(32 * 12).chunks(12).map(|b| (sum(b) / 12.0 - 127.5) / 600.0).collect();
+        let largest = weights.iter().fold(0.0f64, |m, w| m.max(w.abs()));
+        let e = (largest.log2().floor() - 2.0) as i32;
+        let code = |w: f64| {
+            let scaled = w.abs() / 2f64.powi(e);
+            let nearest = (0..8usize)
+                .min_by(|&a, &b| (MAGNITUDES[a] - scaled).abs().total_cmp(&(MAGNITUDES[b] - scaled).abs()));
+            nearest.unwrap() as u8 | if w < 0.0 { 8 } else { 0 }
+        };
+        out.push((e + 127) as u8);
+        out.extend((0..16).map(|i| code(weights[i]) | code(weights[i + 16]) << 4));
+    }
+    out
+}
+
+#[test]
+fn mxfp4_comes_to_its_entropy() {
+    let blocks = (256 << 10) / 17;
+    let bytes = mxfp4(blocks, &mut Noise(77));
+    let codes: Vec<u8> =
+        bytes.chunks(17).flat_map(|b| b[1..].iter().flat_map(|c| [c & 15, c >> 4])).collect();
+    let scales: Vec<u8> = bytes.chunks(17).map(|b| b[0]).collect();
+    let ideal = (entropy_bits(&codes) + entropy_bits(&scales)) / 8.0;
+    // A chunk of the same scales without codes says what the scales take.
+    let bare: Vec<u8> = scales.iter().flat_map(|&s| [&[s][..], &[0; 16]].concat()).collect();
+    for effort in [1, 5, 9] {
+        let payload = mcodec_encode::blocks::encode_chunk(&bytes, 71, effort).unwrap();
+        assert!((payload.len() as f64) < ideal * 1.01, "{} for {ideal} at effort {effort}", payload.len());
+        let scales = mcodec_encode::blocks::encode_chunk(&bare, 71, effort).unwrap();
+        let per_weight = scales.len() as f64 * 8.0 / (blocks * 32) as f64;
+        assert!(per_weight <= 0.06, "{per_weight} bits per weight for scales");
+    }
+}

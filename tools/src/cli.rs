@@ -192,7 +192,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// An mcodec file, a safetensors file or folder, or any other file
+    /// An mcodec file, a safetensors file or folder, a GGUF file, or any other file
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) a: PathBuf,
     /// What to compare it with

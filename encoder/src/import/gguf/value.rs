@@ -22,7 +22,7 @@ pub enum Value {
     Bool(bool),
     /// `string`.
     Text {
-        /// The first [`KEPT_BYTES`] bytes, invalid UTF-8 replaced.
+        /// The first 4096 bytes at most, invalid UTF-8 replaced.
         text: String,
         /// Bytes of the whole string.
         len: u64,
@@ -33,7 +33,7 @@ pub enum Value {
         of: &'static str,
         /// Number of items.
         len: u64,
-        /// The first [`KEPT_ITEMS`] items.
+        /// The first 8 items at most.
         items: Vec<Value>,
     },
 }
