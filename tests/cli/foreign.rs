@@ -55,6 +55,15 @@ fn a_folder_of_pytorch_shards_comes_back() {
 }
 
 #[test]
+fn dtypes_that_safetensors_does_not_have_are_told() {
+    let place = Workplace::new();
+    place.run(&["encode", data("numpy/odd.npz").to_str().unwrap(), "-o", "m.mcodec"]).done();
+    let ended = place.run(&["decode", "m.mcodec", "-o", "t.safetensors", "--format", "safetensors"]).done();
+    assert!(ended.err.contains("3 tensors have a dtype that is not of safetensors"), "{}", ended.err);
+    place.run(&["decode", "m.mcodec", "-o", "one.safetensors", "--tensor", "column"]).done().silent();
+}
+
+#[test]
 fn what_is_not_taken_apart_says_why() {
     let place = Workplace::new();
     let file = data("numpy/compressed.npz");

@@ -256,10 +256,11 @@ impl Job<'_> {
         let mut meter = Meter::new(self.console, total);
         if format == Format::Safetensors {
             let metadata = export::safetensors::metadata_of(self.reader, asset)?;
+            let note = export::safetensors::foreign_dtypes(&picked);
             let mut sink = Sink::create(self.output, self.common.force)?;
             export::safetensors::write(self.reader, picked, &metadata, &mut sink, &mut meter)?;
             sink.commit()?;
-            return Ok(self.one(total, None));
+            return Ok(self.one(total, note));
         }
         let count = picked.len();
         let Ok([one]) = <[Picked; 1]>::try_from(picked) else {

@@ -12,6 +12,43 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::io::Write;
 
+/// The element types of safetensors 0.8.
+const DTYPES: [&str; 22] = [
+    "BOOL",
+    "U8",
+    "I8",
+    "U16",
+    "I16",
+    "U32",
+    "I32",
+    "U64",
+    "I64",
+    "F16",
+    "BF16",
+    "F32",
+    "F64",
+    "C64",
+    "F8_E4M3",
+    "F8_E5M2",
+    "F8_E4M3FNUZ",
+    "F8_E5M2FNUZ",
+    "F8_E8M0",
+    "F6_E2M3",
+    "F6_E3M2",
+    "F4",
+];
+
+/// What to tell of tensors whose dtypes other readers do not know.
+pub(crate) fn foreign_dtypes(picked: &[Picked]) -> Option<String> {
+    let dtypes = picked.iter().filter_map(|p| Some((p.entry.tensor()?.dtype_name.as_str(), p.entry.name())));
+    let mut foreign = dtypes.filter(|(dtype, _)| !DTYPES.contains(dtype));
+    let (dtype, name) = foreign.next()?;
+    let count = 1 + foreign.count();
+    Some(format!(
+        "{count} tensors have a dtype that is not of safetensors, like {dtype:?} of {name:?}: other readers may refuse the file"
+    ))
+}
+
 /// Writes the tensors, widest elements first so that all are aligned, with this metadata (JSON text, or empty).
 pub(crate) fn write<S: ReadAt>(
     reader: &Reader<S>,
