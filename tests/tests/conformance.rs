@@ -199,6 +199,11 @@ fn the_document_and_the_code_have_the_same_ids() {
     for (row, dtype) in doc["Element types"].iter().skip(1).zip(registry::DTYPES) {
         assert_eq!(row[2], dtype.bits.to_string(), "{}", dtype.name);
     }
+    same("Block types", 10, registry::BLOCKS.iter().map(|d| (d.id, d.name)).collect());
+    for (row, dtype) in doc["Block types"].iter().zip(registry::BLOCKS) {
+        let code = (dtype.block.to_string(), dtype.block_bytes().unwrap_or_default().to_string());
+        assert_eq!((row[2].clone(), row[3].clone()), code, "{}", dtype.name);
+    }
     same("Entry descriptor fields", 10, registry::field::ALL.iter().map(|f| (f.0, f.1)).collect());
     for (row, code) in doc["Entry descriptor fields"].iter().zip(registry::field::ALL) {
         assert_eq!(row[2] == "critical", code.2, "{}", code.1);

@@ -45,7 +45,7 @@ pub fn missing(twins: &[Value]) -> Vec<String> {
     }
     TAGS.iter().for_each(|t| want("Frame tags", t.1));
     ["indexed", "gathered", "described"].iter().for_each(|l| want("Row layouts", l));
-    registry::DTYPES.iter().for_each(|d| want("Element types", d.name));
+    registry::DTYPES.iter().chain(&registry::BLOCKS).for_each(|d| want("Element types", d.name));
     want("Element types", "opaque");
     registry::field::ALL.iter().for_each(|f| want("Entry descriptor fields", f.1));
     registry::SCHEMAS.iter().for_each(|s| want("Record schemas", s));

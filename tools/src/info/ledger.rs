@@ -2,7 +2,7 @@
 
 use super::inventory::{Inventory, Item, extent};
 use crate::interrupt::Cancel;
-use mcodec_coding::fields;
+use mcodec_coding::{CodingError, blocks, fields};
 use mcodec_decode::{ReadAt, Reader};
 use mcodec_format::{EntryDescriptor, FrameHead, PREAMBLE_LEN, RootBody, Tag, registry};
 use serde::Serialize;
@@ -127,7 +127,8 @@ fn inside<S: ReadAt>(
                 continue;
             }
             let range = chunking.chunk_range(span.place.chunk);
-            match (payload.first(), fields::ledger(&payload, (range.end - range.start) as usize)) {
+            let decoded_len = (range.end - range.start) as usize;
+            match (payload.first(), inside_chunk(chunking.coding, &payload, decoded_len)) {
                 (Some(0), _) => {
                     coding.heads += 1;
                     coding.stored += len - 1;
@@ -145,6 +146,16 @@ fn inside<S: ReadAt>(
         }
     }
     Ok(())
+}
+
+/// The parts of a chunk's payload. Classes of blocks are known only from the content.
+fn inside_chunk(coding: u64, payload: &[u8], decoded_len: usize) -> Result<fields::Ledger, CodingError> {
+    if coding != registry::coding::BLOCKS {
+        return fields::ledger(payload, decoded_len);
+    }
+    let mut chunk = vec![0; decoded_len];
+    blocks::decode(payload, &mut chunk)?;
+    blocks::ledger(payload, &chunk)
 }
 
 /// Counts what is around the chunks: index, padding, and what no index names.
