@@ -100,6 +100,10 @@ pub mod coding {
 pub const FIELD_MODES: [Named; 5] =
     [named(0, "packed"), named(1, "constant"), named(2, "zstd"), named(3, "rans"), named(4, "rans-shared")];
 
+/// Codings of one class of symbols (coding `blocks`).
+pub const PART_MODES: [Named; 4] =
+    [named(0, "packed"), named(1, "constant"), named(2, "zstd"), named(3, "rans")];
+
 /// Layouts of a `file` entry.
 pub mod file_layout {
     use super::{Named, named};

@@ -191,6 +191,7 @@ fn the_document_and_the_code_have_the_same_ids() {
     for (heading, table) in coverage::named_tables() {
         same(heading, 10, table.iter().map(|n| (n.id, n.name)).collect());
     }
+    same("Part modes", 10, registry::PART_MODES.iter().map(|m| (m.id, m.name)).collect());
     same("Row layouts", 10, vec![(0, "indexed"), (1, "gathered"), (2, "described")]);
     same("Frame tags", 16, coverage::TAGS.iter().map(|(tag, name)| (u64::from(tag.0), *name)).collect());
     let mut dtypes = vec![(registry::OPAQUE_DTYPE, "opaque")];

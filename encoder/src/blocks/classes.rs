@@ -32,6 +32,9 @@ impl Bin {
     }
 }
 
+/// So many different keys are cheap to look at one by one.
+const FEW_KEYS: usize = 16;
+
 /// Bins that classes are made from, by effort.
 fn bin_count(effort: u8) -> usize {
     match effort {
@@ -80,8 +83,14 @@ fn bins_of(found: &ComponentSymbols, most: usize) -> Vec<Bin> {
     let mut sorted = found.keys.clone();
     sorted.sort_unstable();
     let mut starts: Vec<u16> = (1..most).map(|i| sorted[i * sorted.len() / most]).collect();
+    // Few keys are all told apart.
+    let least = sorted[0];
+    sorted.dedup();
+    if sorted.len() <= FEW_KEYS {
+        starts = sorted;
+    }
     starts.dedup();
-    starts.retain(|&start| start > sorted[0]);
+    starts.retain(|&start| start > least);
     let classes = found.classes(&starts);
     let froms = std::iter::once(0).chain(starts);
     let bin = |(from, symbols): (u16, Vec<u8>)| {

@@ -81,7 +81,7 @@ fn stream_bytes(lanes_log2: u8, bits: f64) -> f64 {
 /// log2 of the lanes of a stream: few, as a chunk has many streams.
 fn lanes_log2(units: usize, effort: u8) -> u8 {
     match units {
-        4096.. if effort < 7 => 3,
+        4096.. if effort < 9 => 3,
         4096.. => 2,
         512.. => 1,
         _ => 0,
