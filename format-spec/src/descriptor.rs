@@ -43,7 +43,7 @@ impl DependencyGroups {
     /// Which of `all` dependencies chunk `chunk` may need.
     #[must_use]
     pub fn of(&self, chunk: u64, all: usize) -> core::ops::Range<usize> {
-        let first = (chunk / self.chunks.max(1)).saturating_mul(self.dependencies);
+        let first = chunk.checked_div(self.chunks).unwrap_or(0).saturating_mul(self.dependencies);
         let end = first.saturating_add(self.dependencies);
         let within = |n: u64| usize::try_from(n).unwrap_or(usize::MAX).min(all);
         within(first)..within(end)

@@ -300,6 +300,20 @@ pub(crate) struct BenchModels {
     /// Repetitions, of which the median counts
     #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) reps: u32,
+    /// Let mcodec use no more vector instructions than this [default: all that it has use for]
+    #[arg(long, value_enum, value_name = "LEVEL")]
+    pub(crate) simd: Option<Simd>,
+}
+
+/// Vector instructions that mcodec may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
+pub(crate) enum Simd {
+    /// None: portable code
+    Scalar,
+    /// AVX2
+    Avx2,
+    /// AVX-512
+    Avx512,
 }
 
 #[derive(Debug, Args)]

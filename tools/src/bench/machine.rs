@@ -1,5 +1,7 @@
 //! The machine that a run is made on.
 
+use crate::cli::Simd;
+use mcodec_coding::labelled::Level;
 use std::thread::available_parallelism;
 
 /// Processor, cores, system and SIMD.
@@ -37,7 +39,20 @@ fn has_simd() -> String {
     }
 }
 
-/// What mcodec's own coder uses of it. (Zstandard and XXH3 choose for themselves.)
+/// What mcodec's own decoder of labelled floats uses of it. (All else is portable code; Zstandard and XXH3 choose for themselves.)
 fn used_simd() -> &'static str {
-    "none: its coder is scalar"
+    match Level::detect() {
+        Level::Scalar => "none",
+        Level::Avx2 => "avx2",
+        Level::Avx512 => "avx512",
+    }
+}
+
+/// The level that the command line names.
+pub(super) fn level(simd: Simd) -> Level {
+    match simd {
+        Simd::Scalar => Level::Scalar,
+        Simd::Avx2 => Level::Avx2,
+        Simd::Avx512 => Level::Avx512,
+    }
 }

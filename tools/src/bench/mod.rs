@@ -35,6 +35,9 @@ const CHILD_PREFIX: &str = "run:";
 
 /// Measures, and prints a table for each file, or JSON.
 pub(crate) fn run(args: &BenchModels, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
+    if let Some(simd) = args.simd {
+        machine::level(simd).cap();
+    }
     if let ([file], [peer]) = (args.files.as_slice(), args.peers.as_slice())
         && let Some(name) = peer.strip_prefix(CHILD_PREFIX)
     {
@@ -42,7 +45,7 @@ pub(crate) fn run(args: &BenchModels, common: &Common, console: &Console) -> any
     }
     let threads = threads(common);
     let peers = peers::select(&args.peers).map_err(usage)?;
-    let workshop = Workshop::new(args.reps)?;
+    let workshop = Workshop::new(args.reps, args.simd)?;
     let mut files = Vec::new();
     for file in &args.files {
         files.push(measure_file(file, (&peers, threads), &workshop, console)?);

@@ -3,8 +3,10 @@
 use super::CHILD_PREFIX;
 use super::peers::{Kind, Peer};
 use super::report::Line;
+use crate::cli::Simd;
 use crate::console::Console;
 use anyhow::Context;
+use clap::ValueEnum;
 use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{Read, Seek};
@@ -38,15 +40,16 @@ pub(super) struct Workshop {
     script: PathBuf,
     python: Option<PathBuf>,
     reps: u32,
+    simd: Option<Simd>,
 }
 
 impl Workshop {
     /// A temporary folder, in memory if there is one, and the Python of the peers, if they are installed.
-    pub(super) fn new(reps: u32) -> anyhow::Result<Self> {
+    pub(super) fn new(reps: u32, simd: Option<Simd>) -> anyhow::Result<Self> {
         let folder = temporary_folder()?;
         let script = folder.path().join("run_peer.py");
         fs::write(&script, SCRIPT).context("writing the peers' script")?;
-        Ok(Self { folder, script, python: find_python(), reps })
+        Ok(Self { folder, script, python: find_python(), reps, simd })
     }
 
     /// Measures a peer that is in this binary.
@@ -82,6 +85,9 @@ impl Workshop {
         let name = format!("{CHILD_PREFIX}{name}");
         command.args(["bench", "models", "--no-progress", "--peers", &name, "--reps"]);
         command.arg(self.reps.to_string()).arg("--threads").arg(threads.to_string());
+        if let Some(level) = self.simd.and_then(|simd| simd.to_possible_value()) {
+            command.arg("--simd").arg(level.get_name());
+        }
         command.arg("--").arg(file);
         if warm {
             command.envs(WARM_ENVIRONMENT);
