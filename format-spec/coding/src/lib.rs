@@ -20,6 +20,10 @@ mod table;
 mod varint;
 pub mod zstd_frame;
 
+// For tests that are both of the crate and in it.
+#[cfg(test)]
+extern crate self as mcodec_coding;
+
 pub use error::{CodingError, Result};
 pub use rans::{DecodeTable, EncodeTable};
 pub use table::Table;

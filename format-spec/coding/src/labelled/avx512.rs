@@ -2,11 +2,12 @@
 //!
 //! Same results as the portable code in `decode.rs` and `merge.rs`, which ends what is left over here. Of a table's 64 buckets each
 //! attribute is one register; four tables are four registers joined by permutations of two and a blend.
+//!
+//! In unit tests the instructions are those of `emulated.rs`, which must not be built with AVX-512, but call functions that use AVX2.
 #![allow(unsafe_code)]
 
-use core::arch::x86_64::*;
-
-use super::classes::{SIGN_BIASES, SIGN_OCTAVES, SIGN_PRECISION, SYMBOLS, ZERO};
+use super::avx512_instructions::*;
+use super::classes::{CLASSES, SIGN_BIASES, SIGN_OCTAVES, SIGN_PRECISION, SYMBOLS, ZERO};
 use super::payload::MAX_LANES;
 use super::symbols::{MINUS, STEP_WORDS, Symbols};
 use super::vector::ByteTables;
@@ -17,21 +18,24 @@ const STEP: usize = MAX_LANES;
 
 /// Loads 64 bytes.
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn load(bytes: &[u8; 64]) -> __m512i {
     // SAFETY: 64 bytes are read from an array of 64.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn load_words(words: &[u16; 32]) -> __m512i {
     // SAFETY: 64 bytes are read from an array of 64.
     unsafe { _mm512_loadu_si512(words.as_ptr().cast()) }
 }
 
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn store_words(words: &mut [u16; 32], value: __m512i) {
     // SAFETY: 64 bytes are written to an array of 64.
     unsafe { _mm512_storeu_si512(words.as_mut_ptr().cast(), value) }
@@ -43,7 +47,8 @@ struct Lookup<const TABLES: usize>([__m512i; TABLES]);
 
 impl<const TABLES: usize> Lookup<TABLES> {
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn new(tables: &[[u8; SYMBOLS]]) -> Self {
         let mut registers = [_mm512_setzero_si512(); TABLES];
         for (register, table) in registers.iter_mut().zip(tables) {
@@ -54,7 +59,8 @@ impl<const TABLES: usize> Lookup<TABLES> {
 
     /// The attribute at `index`: entry in bits 0..6, table in bits 6 and 7, and where `upper` is set 4 tables further.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vbmi"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn at(&self, index: __m512i, upper: __mmask64) -> __m512i {
         let t = &self.0;
         match TABLES {
@@ -88,7 +94,8 @@ struct Shuffles {
 
 impl Shuffles {
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn new() -> Self {
         let mut pack = [[0u8; 64]; 2];
         for i in 0..32u8 {
@@ -111,7 +118,8 @@ impl Shuffles {
 
     /// The low bytes of all 64 lanes.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vbmi"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn low_bytes(&self, x: &[__m512i; 4]) -> __m512i {
         let first = _mm512_permutex2var_epi8(x[0], self.pack[0], x[1]);
         let second = _mm512_permutex2var_epi8(x[2], self.pack[1], x[3]);
@@ -120,16 +128,98 @@ impl Shuffles {
 
     /// Lanes 16 `register`.. as double words, from their low and high bytes.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vbmi"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn words(&self, register: usize, low: __m512i, high: __m512i) -> __m512i {
         _mm512_maskz_permutex2var_epi8(0x3333_3333_3333_3333, low, self.spread[register], high)
     }
 
     /// Lanes 16 `register`.. as double words, from their bytes.
     #[inline]
-    #[target_feature(enable = "avx512f,avx512bw,avx512vbmi")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vbmi"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn bytes(&self, register: usize, low: __m512i) -> __m512i {
         _mm512_maskz_permutexvar_epi8(0x1111_1111_1111_1111, self.spread[register], low)
+    }
+}
+
+/// The tables of a step.
+struct Tables<const TABLES: usize, const PRECISION: u32> {
+    own: Lookup<TABLES>,
+    alias: Lookup<TABLES>,
+    /// Low and high bytes.
+    rank: [Lookup<TABLES>; 2],
+    freq: [Lookup<TABLES>; 2],
+    /// By class: its table in bits 6 and 7.
+    of_class: __m512i,
+    /// By class: bit 0 is set where the table is one of the upper 4.
+    is_upper: __m512i,
+}
+
+impl<const TABLES: usize, const PRECISION: u32> Tables<TABLES, PRECISION> {
+    #[inline]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
+    fn new(tables: &ByteTables, of_class: &[u8; CLASSES]) -> Self {
+        Self {
+            own: Lookup::new(&tables.own),
+            alias: Lookup::new(&tables.alias),
+            rank: [Lookup::new(&tables.rank[0]), Lookup::new(&tables.rank[1])],
+            freq: [Lookup::new(&tables.freq[0]), Lookup::new(&tables.freq[1])],
+            of_class: load(&of_class.map(|table| table << 6)),
+            is_upper: load(&of_class.map(|table| table >> 2)),
+        }
+    }
+
+    /// Decodes a symbol of each lane.
+    #[inline]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
+    fn decode(
+        &self,
+        x: &mut [__m512i; 4],
+        class: __m512i,
+        shuffles: &Shuffles,
+        window: &[[u8; 2]; STEP_WORDS],
+        used: &mut usize,
+    ) -> __m512i {
+        let place_mask = (1 << (PRECISION - 6)) - 1;
+        let (of_table, upper) = if TABLES == 1 {
+            (_mm512_setzero_si512(), 0)
+        } else {
+            let upper = if TABLES == 8 {
+                _mm512_test_epi8_mask(_mm512_permutexvar_epi8(class, self.is_upper), _mm512_set1_epi8(1))
+            } else {
+                0
+            };
+            (_mm512_permutexvar_epi8(class, self.of_class), upper)
+        };
+        let shifted: [__m512i; 4] = [
+            shift::<PRECISION>(x[0]),
+            shift::<PRECISION>(x[1]),
+            shift::<PRECISION>(x[2]),
+            shift::<PRECISION>(x[3]),
+        ];
+        let bucket = _mm512_and_si512(shuffles.low_bytes(&shifted), _mm512_set1_epi8(63));
+        let place = _mm512_and_si512(shuffles.low_bytes(x), _mm512_set1_epi8(place_mask as i8));
+        let at = _mm512_or_si512(bucket, of_table);
+        let is_alias = _mm512_cmpge_epu8_mask(place, self.own.at(at, upper));
+        let symbol = _mm512_mask_mov_epi8(bucket, is_alias, self.alias.at(at, upper));
+        let ranks = [
+            _mm512_maskz_mov_epi8(is_alias, self.rank[0].at(at, upper)),
+            _mm512_maskz_mov_epi8(is_alias, self.rank[1].at(at, upper)),
+        ];
+        let of_symbol = _mm512_or_si512(symbol, of_table);
+        let freqs = [self.freq[0].at(of_symbol, upper), self.freq[1].at(of_symbol, upper)];
+        for (i, x) in x.iter_mut().enumerate() {
+            let place = _mm512_and_si512(*x, _mm512_set1_epi32(place_mask));
+            // Ranks are modulo 2^16 where the place in the bucket is above them, and below 2^16 with it.
+            let of_alias = _mm512_add_epi16(place, shuffles.words(i, ranks[0], ranks[1]));
+            let freq = shuffles.words(i, freqs[0], freqs[1]);
+            let product = _mm512_mullo_epi32(freq, shift_down::<PRECISION>(*x));
+            *x = refill(_mm512_add_epi32(product, of_alias), u16::MAX, window, used);
+        }
+        symbol
     }
 }
 
@@ -143,7 +233,8 @@ impl Symbols<'_> {
     /// Decodes as many whole steps as there are words for, for certain; returns the elements done.
     ///
     /// There are 64 lanes and at most 8 tables, and as many classes as elements; biases are as many, or none.
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     pub(super) fn decode_avx512(
         &mut self,
         tables: &ByteTables,
@@ -168,7 +259,8 @@ impl Symbols<'_> {
         }
     }
 
-    #[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn steps_avx512<const TABLES: usize, const PRECISION: u32>(
         &mut self,
         tables: &ByteTables,
@@ -177,20 +269,12 @@ impl Symbols<'_> {
         highs: &mut [u16],
     ) -> Result<usize> {
         let shuffles = Shuffles::new();
-        let own = Lookup::<TABLES>::new(&tables.own);
-        let alias = Lookup::<TABLES>::new(&tables.alias);
-        let rank = [Lookup::<TABLES>::new(&tables.rank[0]), Lookup::<TABLES>::new(&tables.rank[1])];
-        let freq = [Lookup::<TABLES>::new(&tables.freq[0]), Lookup::<TABLES>::new(&tables.freq[1])];
-        let table_bits = load(&self.tables.map(|table| table << 6));
-        let upper_table = load(&self.tables.map(|table| table >> 2));
+        let tables = Tables::<TABLES, PRECISION>::new(tables, &self.tables);
         let offsets = [
             load_words(self.offsets.first_chunk().unwrap_or(&[0; 32])),
             load_words(self.offsets.last_chunk().unwrap_or(&[0; 32])),
         ];
         let high_mask = _mm512_set1_epi16(self.high_mask as i16);
-        let bucket_mask = _mm512_set1_epi8(63);
-        let place_mask = (1 << (PRECISION - 6)) - 1;
-        let (place_bytes, place_words) = (_mm512_set1_epi8(place_mask as i8), _mm512_set1_epi32(place_mask));
         let signs = (!biases.is_empty()).then(|| self.sign_tables());
         let mut x = [_mm512_setzero_si512(); 4];
         for (i, x) in x.iter_mut().enumerate() {
@@ -202,42 +286,8 @@ impl Symbols<'_> {
         for (classes, highs) in steps {
             let Some(window) = self.words.first_chunk::<STEP_WORDS>() else { break };
             let class = load(classes);
-            let (of_table, upper) = if TABLES == 1 {
-                (_mm512_setzero_si512(), 0)
-            } else {
-                let upper = if TABLES == 8 {
-                    _mm512_test_epi8_mask(_mm512_permutexvar_epi8(class, upper_table), _mm512_set1_epi8(1))
-                } else {
-                    0
-                };
-                (_mm512_permutexvar_epi8(class, table_bits), upper)
-            };
-            let shifted: [__m512i; 4] = [
-                shift::<PRECISION>(x[0]),
-                shift::<PRECISION>(x[1]),
-                shift::<PRECISION>(x[2]),
-                shift::<PRECISION>(x[3]),
-            ];
-            let bucket = _mm512_and_si512(shuffles.low_bytes(&shifted), bucket_mask);
-            let place = _mm512_and_si512(shuffles.low_bytes(&x), place_bytes);
-            let at = _mm512_or_si512(bucket, of_table);
-            let is_alias = _mm512_cmpge_epu8_mask(place, own.at(at, upper));
-            let symbol = _mm512_mask_mov_epi8(bucket, is_alias, alias.at(at, upper));
-            let ranks = [
-                _mm512_maskz_mov_epi8(is_alias, rank[0].at(at, upper)),
-                _mm512_maskz_mov_epi8(is_alias, rank[1].at(at, upper)),
-            ];
-            let of_symbol = _mm512_or_si512(symbol, of_table);
-            let freqs = [freq[0].at(of_symbol, upper), freq[1].at(of_symbol, upper)];
             let mut used = 0;
-            for i in 0..4 {
-                let place = _mm512_and_si512(x[i], place_words);
-                // Ranks are modulo 2^16 where the place in the bucket is above them, and below 2^16 with it.
-                let of_alias = _mm512_add_epi16(place, shuffles.words(i, ranks[0], ranks[1]));
-                let product =
-                    _mm512_mullo_epi32(shuffles.words(i, freqs[0], freqs[1]), shift_down::<PRECISION>(x[i]));
-                x[i] = refill(_mm512_add_epi32(product, of_alias), u16::MAX, window, &mut used);
-            }
+            let symbol = tables.decode(&mut x, class, &shuffles, window, &mut used);
             let special = _mm512_cmpge_epu8_mask(symbol, _mm512_set1_epi8(ZERO as i8));
             let mut halves = [
                 value(_mm512_castsi512_si256(class), _mm512_castsi512_si256(symbol), offsets, high_mask),
@@ -283,7 +333,8 @@ impl Symbols<'_> {
     }
 
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn sign_tables(&self) -> Signs {
         let mut commoner = [[0u8; 64]; 2];
         for (i, &p) in self.commoner.as_flattened().iter().enumerate() {
@@ -297,7 +348,8 @@ const _: () = assert!(SIGN_BIASES * SIGN_OCTAVES <= 128 && SYMBOLS == 64 && STEP
 
 /// Exponent and top mantissa bits of 32 elements.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn value(class: __m256i, symbol: __m256i, offsets: [__m512i; 2], mask: __m512i) -> __m512i {
     let offset = _mm512_permutex2var_epi16(offsets[0], _mm512_cvtepu8_epi16(class), offsets[1]);
     _mm512_and_si512(_mm512_add_epi16(_mm512_cvtepu8_epi16(symbol), offset), mask)
@@ -305,7 +357,8 @@ fn value(class: __m256i, symbol: __m256i, offsets: [__m512i; 2], mask: __m512i) 
 
 /// States moved down so that the low byte has the bucket in its low 6 bits.
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn shift<const PRECISION: u32>(x: __m512i) -> __m512i {
     match PRECISION {
         10 => _mm512_srli_epi32::<4>(x),
@@ -316,7 +369,8 @@ fn shift<const PRECISION: u32>(x: __m512i) -> __m512i {
 
 /// States without their slot.
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn shift_down<const PRECISION: u32>(x: __m512i) -> __m512i {
     match PRECISION {
         10 => _mm512_srli_epi32::<10>(x),
@@ -327,7 +381,8 @@ fn shift_down<const PRECISION: u32>(x: __m512i) -> __m512i {
 
 /// Brings those of the `lanes` that fell below 2^16 back above it with the window's next words.
 #[inline]
-#[target_feature(enable = "avx512f,avx512vl,popcnt")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f,avx512vl,popcnt"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn refill(x: __m512i, lanes: __mmask16, window: &[[u8; 2]; STEP_WORDS], used: &mut usize) -> __m512i {
     let low = _mm512_mask_cmplt_epu32_mask(lanes, x, _mm512_set1_epi32(1 << 16));
     debug_assert!(*used + 16 <= STEP_WORDS);
@@ -341,7 +396,8 @@ fn refill(x: __m512i, lanes: __mmask16, window: &[[u8; 2]; STEP_WORDS], used: &m
 
 /// Decodes the signs of biased columns; returns which lanes are minus.
 #[inline]
-#[target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn decode_signs(
     x: &mut [__m512i; 4],
     signs: &Signs,
@@ -357,8 +413,8 @@ fn decode_signs(
     if biased == 0 {
         return 0;
     }
-    let degree = _mm512_sub_epi8(_mm512_abs_epi8(bias), _mm512_set1_epi8(1));
-    // Degrees are below 14: eight times one stays within its byte.
+    // Degrees are below 14, and 0 where there is no bias: eight times one stays within its byte.
+    let degree = _mm512_subs_epu8(_mm512_abs_epi8(bias), _mm512_set1_epi8(1));
     let at = _mm512_or_si512(_mm512_slli_epi16::<3>(degree), _mm512_permutexvar_epi8(symbol, signs.octaves));
     let commoner = _mm512_permutex2var_epi8(signs.commoner[0], at, signs.commoner[1]);
     let slot = _mm512_and_si512(shuffles.low_bytes(x), _mm512_set1_epi8(i8::MAX));

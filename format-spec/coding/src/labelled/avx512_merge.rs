@@ -1,9 +1,8 @@
 //! Putting elements of 2 and 4 bytes together with AVX-512; same results as `merge.rs`, which ends what is left over here.
 #![allow(unsafe_code)]
 
-use core::arch::x86_64::*;
-
 use super::avx2_merge::Signs;
+use super::avx512_instructions::*;
 use super::merge::{Planes, Run};
 use super::symbols::MINUS;
 
@@ -21,7 +20,8 @@ struct Fields {
 
 impl Fields {
     #[inline]
-    #[target_feature(enable = "avx512f")]
+    #[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     fn new<const BYTES: usize>(width: usize, offset: usize) -> Self {
         let (mut bytes, mut shifts, mut mask) = ([0u8; 64], [0u8; 64], [0u8; 64]);
         for i in 0..64 / BYTES {
@@ -37,7 +37,8 @@ impl Fields {
 }
 
 #[inline]
-#[target_feature(enable = "avx512f")]
+#[cfg_attr(not(test), target_feature(enable = "avx512f"))]
+#[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
 fn load(bytes: &[u8; VECTOR]) -> __m512i {
     // SAFETY: 64 bytes are read from an array of 64.
     unsafe { _mm512_loadu_si512(bytes.as_ptr().cast()) }
@@ -45,7 +46,8 @@ fn load(bytes: &[u8; VECTOR]) -> __m512i {
 
 impl Run<'_> {
     /// Writes elements of 2 bytes while the planes can be read by vectors; returns how many.
-    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,bmi2,popcnt")]
+    #[cfg_attr(not(test), target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,bmi2,popcnt"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     pub(super) fn merge_words_avx512(&self, planes: &mut Planes<'_>, highs: &[u16], out: &mut [u8]) -> usize {
         const ELEMENTS: usize = 32;
         let width = self.low_bits as usize;
@@ -85,7 +87,8 @@ impl Run<'_> {
     }
 
     /// Writes elements of 4 bytes while the planes can be read by vectors; returns how many.
-    #[target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,bmi2,popcnt")]
+    #[cfg_attr(not(test), target_feature(enable = "avx2,avx512f,avx512bw,avx512vl,avx512vbmi,bmi2,popcnt"))]
+    #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     pub(super) fn merge_double_words_avx512(
         &self,
         planes: &mut Planes<'_>,

@@ -19,6 +19,8 @@ mod avx512;
 mod avx512_merge;
 mod classes;
 mod decode;
+#[cfg(all(target_arch = "x86_64", test))]
+mod emulated;
 mod encode;
 mod float_format;
 mod labels;
@@ -28,6 +30,11 @@ mod merge;
 mod payload;
 mod symbols;
 mod vector;
+
+#[cfg(all(target_arch = "x86_64", not(test)))]
+use core::arch::x86_64 as avx512_instructions;
+#[cfg(all(target_arch = "x86_64", test))]
+use emulated as avx512_instructions;
 
 pub use classes::{
     CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, TABLES, ZERO,
@@ -46,3 +53,8 @@ pub trait SharedObjects {
     /// The column labels of dependency `dependency`, if it is such an object.
     fn labels(&self, dependency: u32) -> Option<&ColumnLabels>;
 }
+
+/// The same tests as for the crate as others see it, which uses what the machine has; here AVX-512 is emulated.
+#[cfg(test)]
+#[path = "../../tests/labelled.rs"]
+mod tests;

@@ -42,6 +42,10 @@ impl Level {
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
+            // Emulated, with AVX2.
+            if cfg!(test) && has!("avx2") && has!("bmi2") {
+                return Self::Avx512;
+            }
             if has!("avx512f") && has!("avx512bw") && has!("avx512vl") && has!("avx512vbmi") && has!("bmi2") {
                 return Self::Avx512;
             }
