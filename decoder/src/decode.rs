@@ -49,6 +49,9 @@ pub(crate) fn payload<'a>(
     Ok(bytes)
 }
 
+/// A group of an entry's dependencies, and what they stand for.
+type Group = (Range<usize>, Vec<Option<Arc<SharedObject>>>);
+
 /// Decodes one chunk's payload into `out`, which has the chunk's decoded length.
 ///
 /// `shared[i]` is what dependency `i` of the chunk's group of the entry's dependencies stands for, if it is a shared object.
@@ -103,7 +106,7 @@ pub fn decode_range(
     }
     let spans = chunk_spans(entry, &range)?;
     // Chunks of one group share the objects they depend on.
-    let mut shared: Vec<(Range<usize>, Vec<Option<Arc<SharedObject>>>)> = Vec::new();
+    let mut shared: Vec<Group> = Vec::new();
     for span in &spans {
         let group = entry.dependencies_of(span.place.chunk);
         if shared.last().is_none_or(|(last, _)| *last != group) {

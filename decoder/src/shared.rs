@@ -17,7 +17,7 @@ pub enum SharedObject {
     /// One frequency table.
     Table(DecodeTable),
     /// Tables and shifts of labelled floats.
-    Classes(Classes),
+    Classes(Box<Classes>),
     /// Column labels of a tensor.
     ColumnLabels(ColumnLabels),
 }
@@ -36,7 +36,7 @@ impl SharedObject {
                 }
                 Self::Table(table.decoder())
             }
-            registry::entry::CLASSES => Self::Classes(Classes::parse(bytes)?),
+            registry::entry::CLASSES => Self::Classes(Box::new(Classes::parse(bytes)?)),
             registry::entry::COLUMN_LABELS => Self::ColumnLabels(ColumnLabels::parse(bytes)?),
             _ => return Ok(None),
         }))

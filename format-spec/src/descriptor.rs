@@ -408,7 +408,7 @@ mod tests {
         assert!(matches!(with(field::CODING, &[77]), FormatError::Unsupported { .. }));
         assert!(matches!(with(63, &[]), FormatError::Unsupported { .. }));
         assert!(matches!(with(field::CHUNK_LENGTH, &[0]), FormatError::Corrupt { .. }));
-        assert!(matches!(with(field::DEPENDENCY_GROUPS, &[1]), FormatError::Corrupt { .. }));
+        assert!(matches!(with(field::DEPENDENCY_GROUPS, &[1]), FormatError::Truncated { .. }));
         assert!(matches!(with(field::DEPENDENCY_GROUPS, &[0, 1]), FormatError::Corrupt { .. }));
         assert!(matches!(with(field::DEPENDENCY_GROUPS, &[1, 1, 1]), FormatError::Corrupt { .. }));
         assert!(matches!(with(field::SHAPE, &[1; 256]), FormatError::Limit { .. }));

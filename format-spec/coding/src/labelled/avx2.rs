@@ -63,14 +63,8 @@ impl Symbols<'_> {
         let whole = |table: &u8| (usize::from(*table) + 1) << PRECISION <= slots.len();
         assert!(self.tables.iter().all(whole), "the tables of all classes are there");
         let signs: Option<SignTable> = (!biases.is_empty()).then(|| self.sign_table());
-        let octaves =
-            ByteLookup::new(&core::array::from_fn(|class| (self.offsets[class] >> self.classes.top()) as u8));
-        let tables = ByteLookup::new(&self.tables);
-        let is_single = self.classes.tables().len() == 1;
-        let precision = _mm_cvtsi32_si128(PRECISION as i32);
-        let top = _mm_cvtsi32_si128(self.classes.top() as i32);
+        let labels = Labels::new(self);
         let slot_mask = _mm256_set1_epi32((1 << PRECISION) - 1);
-        let high_mask = _mm256_set1_epi16(self.high_mask as i16);
         let mut x = [_mm256_setzero_si256(); 8];
         for (x, states) in x.iter_mut().zip(self.states.as_chunks::<LANES>().0) {
             *x = load(states);
@@ -80,23 +74,12 @@ impl Symbols<'_> {
             let Some(window) = self.words.first_chunk::<STEP_WORDS>() else { break };
             let mut used = 0;
             // In phases over all lanes, so that what waits for the phase before has something to overlap with.
-            let mut at = [[0u32; LANES]; 8];
-            if is_single {
-                for i in 0..8 {
-                    at[i] = store(_mm256_and_si256(x[i], slot_mask));
-                }
-            } else {
-                for (half, classes) in classes.as_chunks::<32>().0.iter().enumerate() {
-                    let table = tables.at(load_bytes(classes));
-                    let quarters = [_mm256_castsi256_si128(table), _mm256_extracti128_si256::<1>(table)];
-                    for i in 0..4 {
-                        let bytes = quarters[i / 2];
-                        let bytes = if i % 2 == 0 { bytes } else { _mm_srli_si128::<8>(bytes) };
-                        let first = _mm256_sll_epi32(_mm256_cvtepu8_epi32(bytes), precision);
-                        let slot = _mm256_and_si256(x[4 * half + i], slot_mask);
-                        at[4 * half + i] = store(_mm256_or_si256(slot, first));
-                    }
-                }
+            let mut at = [[0; LANES]; 8];
+            for (i, at) in at.iter_mut().enumerate() {
+                *at = store(_mm256_and_si256(x[i], slot_mask));
+            }
+            if !labels.is_single {
+                labels.add_first_slots::<PRECISION>(classes, &mut at);
             }
             let found = look_up(slots, &at);
             let mut symbols = [_mm256_setzero_si256(); 8];
@@ -110,26 +93,8 @@ impl Symbols<'_> {
             for x in &mut x {
                 *x = refill(*x, _mm256_set1_epi32(-1), window, &mut used);
             }
-            let mut special = 0;
-            let octave = classes.as_chunks::<32>().0;
-            let octave = [octaves.at(load_bytes(&octave[0])), octaves.at(load_bytes(&octave[1]))];
-            for i in 0..4 {
-                let both = _mm256_packus_epi32(symbols[2 * i], symbols[2 * i + 1]);
-                let symbol = _mm256_permute4x64_epi64::<0xD8>(both);
-                let is_special = _mm256_cmpgt_epi16(symbol, _mm256_set1_epi16(i16::from(ZERO) - 1));
-                special |= _mm256_movemask_epi8(is_special);
-                let octave = octave[i / 2];
-                let bytes = if i % 2 == 0 {
-                    _mm256_castsi256_si128(octave)
-                } else {
-                    _mm256_extracti128_si256::<1>(octave)
-                };
-                let offset = _mm256_sll_epi16(_mm256_cvtepu8_epi16(bytes), top);
-                let high = _mm256_and_si256(_mm256_add_epi16(symbol, offset), high_mask);
-                // SAFETY: 32 bytes are written to an array of 64 words, 16 words at a time.
-                unsafe { _mm256_storeu_si256(highs.as_mut_ptr().add(16 * i).cast(), high) };
-            }
-            if special != 0 {
+            let special = labels.high_parts(classes, &symbols, highs);
+            if special {
                 let found: [u8; STEP] = core::array::from_fn(|i| (found[i / LANES][i % LANES] & 63) as u8);
                 self.patch(&found, highs)?;
             }
@@ -155,6 +120,67 @@ impl Symbols<'_> {
             let octave = usize::from(self.sign_octaves[i % SYMBOLS]);
             u32::from(self.commoner[i / SYMBOLS][octave])
         })
+    }
+}
+
+/// What classes stand for, in registers.
+struct Labels {
+    octaves: ByteLookup,
+    tables: ByteLookup,
+    is_single: bool,
+    top: __m128i,
+    high_mask: __m256i,
+}
+
+impl Labels {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new(symbols: &Symbols<'_>) -> Self {
+        let top = symbols.classes.top();
+        Self {
+            octaves: ByteLookup::new(&symbols.offsets.map(|offset| (offset >> top) as u8)),
+            tables: ByteLookup::new(&symbols.tables),
+            is_single: symbols.classes.tables().len() == 1,
+            top: _mm_cvtsi32_si128(top as i32),
+            high_mask: _mm256_set1_epi16(symbols.high_mask as i16),
+        }
+    }
+
+    /// Adds the first slots of the elements' tables to their slots.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn add_first_slots<const PRECISION: u32>(&self, classes: &[u8; STEP], at: &mut [[u32; LANES]; 8]) {
+        let precision = _mm_cvtsi32_si128(PRECISION as i32);
+        for (classes, at) in classes.as_chunks::<32>().0.iter().zip(at.as_chunks_mut::<4>().0) {
+            let table = self.tables.at(load_bytes(classes));
+            let halves = [_mm256_castsi256_si128(table), _mm256_extracti128_si256::<1>(table)];
+            for (half, at) in halves.into_iter().zip(at.as_chunks_mut::<2>().0) {
+                for (bytes, at) in [half, _mm_srli_si128::<8>(half)].into_iter().zip(at) {
+                    let first = _mm256_sll_epi32(_mm256_cvtepu8_epi32(bytes), precision);
+                    *at = store(_mm256_or_si256(load(at), first));
+                }
+            }
+        }
+    }
+
+    /// Writes what symbols stand for; whether any is the zero or the escape.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn high_parts(&self, classes: &[u8; STEP], symbols: &[__m256i; 8], highs: &mut [u16; STEP]) -> bool {
+        let mut special = 0;
+        for (i, highs) in highs.as_chunks_mut::<16>().0.iter_mut().enumerate() {
+            let octaves = self.octaves.at(load_bytes(&classes.as_chunks::<32>().0[i / 2]));
+            let octaves = [_mm256_castsi256_si128(octaves), _mm256_extracti128_si256::<1>(octaves)][i % 2];
+            let offsets = _mm256_sll_epi16(_mm256_cvtepu8_epi16(octaves), self.top);
+            let both = _mm256_packus_epi32(symbols[2 * i], symbols[2 * i + 1]);
+            let symbol = _mm256_permute4x64_epi64::<0xD8>(both);
+            let is_special = _mm256_cmpgt_epi16(symbol, _mm256_set1_epi16(i16::from(ZERO) - 1));
+            special |= _mm256_movemask_epi8(is_special);
+            let high = _mm256_and_si256(_mm256_add_epi16(symbol, offsets), self.high_mask);
+            // SAFETY: 32 bytes are written to an array of 16 words.
+            unsafe { _mm256_storeu_si256(highs.as_mut_ptr().cast(), high) };
+        }
+        special != 0
     }
 }
 

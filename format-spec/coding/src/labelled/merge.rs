@@ -189,8 +189,8 @@ impl Run<'_> {
         if !stored
             || self.low_bits == 0
             || !self.biases.is_empty()
-            || planes.low_at % 8 != 0
-            || planes.sign_at % 8 != 0
+            || !planes.low_at.is_multiple_of(8)
+            || !planes.sign_at.is_multiple_of(8)
         {
             return 0;
         }
