@@ -3,9 +3,18 @@ import numpy as np
 import zstandard
 from xxhash import xxh3_64_intdigest
 
-MAX_WINDOW = 8 << 20
+MAX_WINDOW, MAX_PATH = 8 << 20, 4096
 FIELD_MODES = {0: "packed", 1: "constant", 2: "zstd", 3: "rans", 4: "rans-shared"}
 NUMBERS_OF_MODE = (0, 1, 1, 1, 2)
+DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
+    "F64:64 F32:32 F16:16 BF16:16 F8_E4M3:8 F8_E5M2:8 F8_E4M3FNUZ:8 F8_E5M2FNUZ:8 F8_E8M0:8 F6_E2M3:6 F6_E3M2:6 F4:4 I64:64 I32:32 "
+    "I16:16 I8:8 I4:4 U64:64 U32:32 U16:16 U8:8 U4:4 BOOL:8 C64:64 C128:128").split()), 1)}
+# id: name, elements, bytes of a block
+BLOCKS = {int(i): (n, int(e), int(b)) for i, n, e, b in (p.split(":") for p in (
+    "34:Q4_0:32:18 35:Q4_1:32:20 38:Q5_0:32:22 39:Q5_1:32:24 40:Q8_0:32:34 41:Q8_1:32:36 42:Q2_K:256:84 "
+    "43:Q3_K:256:110 44:Q4_K:256:144 45:Q5_K:256:176 46:Q6_K:256:210 47:Q8_K:256:292 48:IQ2_XXS:256:66 "
+    "49:IQ2_XS:256:74 50:IQ3_XXS:256:98 51:IQ1_S:256:50 52:IQ4_NL:32:18 53:IQ3_S:256:110 54:IQ2_S:256:82 "
+    "55:IQ4_XS:256:136 61:IQ1_M:256:56 66:TQ1_0:256:54 67:TQ2_0:256:66 71:MXFP4:32:17 72:NVFP4:64:36 73:Q1_0:128:18 ").split())}
 
 
 class Refused(Exception):
@@ -109,6 +118,18 @@ def natural(name):
             tokens.append((name[at], 0, b""))
         at = end
     return tokens, name
+
+
+def escape(text):
+    short = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
+    return '"' + "".join(short.get(c, c if c >= " " else f"\\u{ord(c):04x}") for c in text) + '"'
+
+
+def is_safe(path):
+    """[5.4] Whether a file's name can be joined to a folder."""
+    controls = any(ord(c) < 32 or 127 <= ord(c) < 160 for c in path)
+    bad = any(p in ("", ".", "..") or (p[1:2] == ":" and p[0].isascii() and p[0].isalpha()) for p in path.split("/"))
+    return len(path.encode()) <= MAX_PATH and not controls and not bad and "\\" not in path
 
 
 def zstd(data, length, what):

@@ -14,14 +14,14 @@ from pathlib import Path
 from blake3 import blake3
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
-from independent_coding import (Cursor, Refused, Unsupported, decode_chunk, field_modes, natural, need, parse_fields, unknown_fields,
-                                varint_length, xxh3, zstd)
+from independent_coding import (BLOCKS, DTYPES, Cursor, Refused, Unsupported, decode_chunk, escape, field_modes, is_safe, natural, need,
+                                parse_fields, unknown_fields, varint_length, xxh3, zstd)
 
 MAGIC = b"\x8dMCD\r\n\x1a\n"
 MAJOR, MINOR = 1, 0
 KNOWN_REQUIRED, KNOWN_OPTIONAL = 1, 0
 PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
-MAX_DEPTH, MAX_PATH, SHORT_CHECK_BELOW = 8, 4096, 4096
+MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record"}
 REPRESENTATIONS = {1: "plain", 2: "alias"}
@@ -31,15 +31,6 @@ ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json"}
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
                               "schema", "bound hash"), 1))
-DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
-    "F64:64 F32:32 F16:16 BF16:16 F8_E4M3:8 F8_E5M2:8 F8_E4M3FNUZ:8 F8_E5M2FNUZ:8 F8_E8M0:8 F6_E2M3:6 F6_E3M2:6 F4:4 I64:64 I32:32 "
-    "I16:16 I8:8 I4:4 U64:64 U32:32 U16:16 U8:8 U4:4 BOOL:8 C64:64 C128:128").split()), 1)}
-# id: name, elements, bytes of a block
-BLOCKS = {int(i): (n, int(e), int(b)) for i, n, e, b in (p.split(":") for p in (
-    "34:Q4_0:32:18 35:Q4_1:32:20 38:Q5_0:32:22 39:Q5_1:32:24 40:Q8_0:32:34 41:Q8_1:32:36 42:Q2_K:256:84 "
-    "43:Q3_K:256:110 44:Q4_K:256:144 45:Q5_K:256:176 46:Q6_K:256:210 47:Q8_K:256:292 48:IQ2_XXS:256:66 "
-    "49:IQ2_XS:256:74 50:IQ3_XXS:256:98 51:IQ1_S:256:50 52:IQ4_NL:32:18 53:IQ3_S:256:110 54:IQ2_S:256:82 "
-    "55:IQ4_XS:256:136 61:IQ1_M:256:56 66:TQ1_0:256:54 67:TQ2_0:256:66 71:MXFP4:32:17 72:NVFP4:64:36 73:Q1_0:128:18 ").split())}
 
 
 # ------------------------------------------------------------------------------------------------------- [2] preamble and slots
@@ -466,11 +457,6 @@ def model_hash(tensors):
     return state.hexdigest()
 
 
-def escape(text):
-    short = {'"': '\\"', "\\": "\\\\", "\b": "\\b", "\f": "\\f", "\n": "\\n", "\r": "\\r", "\t": "\\t"}
-    return '"' + "".join(short.get(c, c if c >= " " else f"\\u{ord(c):04x}") for c in text) + '"'
-
-
 def rendered_header(tensors, metadata, pad):
     members, at = ([f'"__metadata__":{metadata}'] if metadata else []), 0
     for name, descriptor, data in tensors:
@@ -507,13 +493,6 @@ def rebuild(layout, content, tensor_of):
         header = rendered_header(tensors, metadata, pad)
         cursor.done("the file's layout")
     return header + b"".join(t[2] for t in tensors)
-
-
-def is_safe(path):
-    """[5.4] Whether a file's name can be joined to a folder."""
-    controls = any(ord(c) < 32 or 127 <= ord(c) < 160 for c in path)
-    bad = any(p in ("", ".", "..") or (p[1:2] == ":" and p[0].isascii() and p[0].isalpha()) for p in path.split("/"))
-    return len(path.encode()) <= MAX_PATH and not controls and not bad and "\\" not in path
 
 
 # ------------------------------------------------------------------------------------------------------------------------------- walking
