@@ -54,6 +54,12 @@ struct Coded {
     needs: Vec<Needs>,
 }
 
+/// Entry ids of a segment's shared objects that are used.
+struct SharedIds {
+    tables: Vec<Option<u32>>,
+    sets: Vec<Option<u32>>,
+}
+
 /// A labelled piece's part in the segment.
 struct Labelled<'s> {
     coder: Coder<'s>,
@@ -163,16 +169,16 @@ impl<'w, 'i> Segment<'w, 'i> {
         tables: &[SharedTable],
         sets: &[ClassSet],
         coded: &[Coded],
-    ) -> Result<(Vec<Option<u32>>, Vec<Option<u32>>)> {
+    ) -> Result<SharedIds> {
         let used = |needs: Needs| coded.iter().any(|c| c.needs.contains(&needs));
-        let (mut table_ids, mut set_ids) = (vec![None; tables.len()], vec![None; sets.len()]);
+        let mut ids = SharedIds { tables: vec![None; tables.len()], sets: vec![None; sets.len()] };
         for (at, table) in tables.iter().enumerate().filter(|(at, _)| used(Needs::Table(*at))) {
-            table_ids[at] = Some(self.write_object(registry::entry::TABLE, &table.table.to_bytes())?);
+            ids.tables[at] = Some(self.write_object(registry::entry::TABLE, &table.table.to_bytes())?);
         }
         for (at, set) in sets.iter().enumerate().filter(|(at, _)| used(Needs::Classes(*at))) {
-            set_ids[at] = Some(self.write_object(registry::entry::CLASSES, &set.classes.to_bytes())?);
+            ids.sets[at] = Some(self.write_object(registry::entry::CLASSES, &set.classes.to_bytes())?);
         }
-        Ok((table_ids, set_ids))
+        Ok(ids)
     }
 
     /// Stores a shared object; returns its entry id.
@@ -195,18 +201,13 @@ impl<'w, 'i> Segment<'w, 'i> {
         Ok(id)
     }
 
-    fn write_piece(
-        &mut self,
-        piece: &Piece,
-        coded: Coded,
-        (tables, sets): &(Vec<Option<u32>>, Vec<Option<u32>>),
-    ) -> Result<()> {
+    fn write_piece(&mut self, piece: &Piece, coded: Coded, ids: &SharedIds) -> Result<()> {
         let id = self.first_id + piece.item as u32;
         let mut used = Vec::with_capacity(coded.needs.len());
         for needs in coded.needs {
             let object = match needs {
-                Needs::Table(at) => tables[at],
-                Needs::Classes(at) => sets[at],
+                Needs::Table(at) => ids.tables[at],
+                Needs::Classes(at) => ids.sets[at],
                 Needs::Labels(labels) => {
                     Some(self.write_object(registry::entry::COLUMN_LABELS, &labels.to_bytes())?)
                 }
