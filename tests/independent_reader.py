@@ -364,17 +364,28 @@ class Contents:
 
         out = []
         for c in chunks:
-            group = dependencies_of(entry, descriptor, c["ordinal"])
-
-            def dependency_bytes(i, kind):
-                need(i < len(group), "dependency index")
-                target = self.target(entry, group[i])
-                need(target["kind"] == kind, "dependency of another kind")
-                return self.content(target)
-
             payload = self.payload(entry, c)
+            dependency_bytes = self.dependency_bytes(entry, descriptor, c["ordinal"])
             out.append(decode_chunk(payload, min(step, total - c["ordinal"] * step), coding, dependency_bytes))
         return b"".join(out)
+
+    def dependency_bytes(self, entry, descriptor, chunk):
+        """Gives the content of the dependency that a chunk names by its index, which must be of a kind."""
+        group = dependencies_of(entry, descriptor, chunk)
+
+        def content_of(i, kind):
+            need(i < len(group), "dependency index")
+            target = self.target(entry, group[i])
+            need(target["kind"] == kind, "dependency of another kind")
+            return self.content(target)
+
+        return content_of
+
+    def labelled_twin(self, entry, chunk, payload):
+        descriptor = self.describe(entry)
+        total, ordinal = content_length(entry, descriptor), chunk["ordinal"]
+        step = descriptor["chunk_length"] or total
+        return labelled_twin(payload, min(step, total - ordinal * step), self.dependency_bytes(entry, descriptor, ordinal))
 
     def alias(self, entry, descriptor):
         representation = descriptor["representation"]
@@ -513,7 +524,7 @@ class Twin:
                 try:
                     payload = self.data[chunk["offset"]:chunk["offset"] + chunk["length"]]
                     if coding == b"\2" and payload[:1] == b"\1":
-                        chunk["labelled"] = labelled_twin(payload)
+                        chunk["labelled"] = self.contents.labelled_twin(entry, chunk, payload)
                     else:
                         chunk["fields"] = field_modes(Cursor(payload))
                 except Refused:
