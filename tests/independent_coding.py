@@ -1,6 +1,7 @@
 """Codings of the mcodec format, written from format-spec/SPEC.md section 7 alone; for independent_reader.py."""
 import numpy as np
 
+from independent_blocks import decode_blocks
 from independent_labelled import decode_labelled
 from independent_values import Cursor, Table, Unsupported, need, packed_length, unpack, zstd
 
@@ -60,6 +61,8 @@ def decode_chunk(payload, length, coding, dependency_bytes):
     if coding == 2 and payload[:1] == b"\1":
         return decode_labelled(payload, length, dependency_bytes)
     cursor = Cursor(payload)
+    if coding == 3:
+        return decode_blocks(cursor, length, decode_field)
     unit, heads = field_heads(cursor)
     if unit == 0:
         need(cursor.end - cursor.at == length, "length of a stored chunk")

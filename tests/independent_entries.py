@@ -11,6 +11,12 @@ FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "re
 DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
     "F64:64 F32:32 F16:16 BF16:16 F8_E4M3:8 F8_E5M2:8 F8_E4M3FNUZ:8 F8_E5M2FNUZ:8 F8_E8M0:8 F6_E2M3:6 F6_E3M2:6 F4:4 I64:64 I32:32 "
     "I16:16 I8:8 I4:4 U64:64 U32:32 U16:16 U8:8 U4:4 BOOL:8 C64:64 C128:128").split()), 1)}
+# id: name, elements, bytes of a block
+BLOCKS = {int(i): (n, int(e), int(b)) for i, n, e, b in (p.split(":") for p in (
+    "34:Q4_0:32:18 35:Q4_1:32:20 38:Q5_0:32:22 39:Q5_1:32:24 40:Q8_0:32:34 41:Q8_1:32:36 42:Q2_K:256:84 "
+    "43:Q3_K:256:110 44:Q4_K:256:144 45:Q5_K:256:176 46:Q6_K:256:210 47:Q8_K:256:292 48:IQ2_XXS:256:66 "
+    "49:IQ2_XS:256:74 50:IQ3_XXS:256:98 51:IQ1_S:256:50 52:IQ4_NL:32:18 53:IQ3_S:256:110 54:IQ2_S:256:82 "
+    "55:IQ4_XS:256:136 61:IQ1_M:256:56 66:TQ1_0:256:54 67:TQ2_0:256:66 71:MXFP4:32:17 72:NVFP4:64:36 73:Q1_0:128:18 ").split())}
 
 
 def parse_descriptor(fields):
@@ -59,8 +65,15 @@ def content_length(entry, descriptor):
     if entry["kind"] in SHARED_OBJECTS:
         return sum(n for part in entry["parts"] for n in part["lengths"])
     if entry["kind"] == 1 and descriptor["dtype"] != 0:
-        bits = DTYPES[descriptor["dtype"]][1]
-        for dimension in descriptor["shape"]:
+        shape, dtype = descriptor["shape"], descriptor["dtype"]
+        if 0 in shape:
+            return 0
+        if dtype in BLOCKS:
+            need(shape and shape[-1] % BLOCKS[dtype][1] == 0, "a row that is not whole blocks")
+            bits, shape = 8 * BLOCKS[dtype][2], shape[:-1] + [shape[-1] // BLOCKS[dtype][1]]
+        else:
+            bits = DTYPES[dtype][1]
+        for dimension in shape:
             bits *= dimension
         need(bits % 8 == 0 and bits >> 3 < 1 << 63, "byte length of a tensor")
         return bits >> 3
@@ -69,7 +82,7 @@ def content_length(entry, descriptor):
 
 
 def dtype_name(descriptor):
-    return descriptor["dtype_name"] if descriptor["dtype"] == 0 else DTYPES[descriptor["dtype"]][0]
+    return descriptor["dtype_name"] if descriptor["dtype"] == 0 else (DTYPES.get(descriptor["dtype"]) or BLOCKS[descriptor["dtype"]])[0]
 
 
 def model_hash(tensors):

@@ -40,7 +40,7 @@ class Classes:
         self.exponent, self.mantissa = FORMATS[kind]
         need(self.m <= 3, "mantissa bits of a symbol")
         need(10 <= self.precision <= 12, "precision of classes", Unsupported)
-        need(1 <= count <= 64 and 1 <= tables <= 64, "number of classes or tables")
+        need(1 <= count <= 64 and 1 <= tables <= 16, "number of classes or tables")
         need(flags <= 1, "flags of classes")
         self.table = read_list(cursor, count, 0, tables - 1)
         self.offset = read_list(cursor, count, 0, (1 << self.exponent) - 1) << self.m
@@ -139,8 +139,8 @@ class Payload:
         need((self.states >= 1 << 16).all(), "rANS state")
         self.read_planes(cursor)
         need(self.escape_count <= self.n, "more escapes than elements")
-        self.packed_length = len(self.planes) + packed_length(self.escape_count, classes.high_bits)
-        self.escapes = unpack(cursor.take(packed_length(self.escape_count, classes.high_bits)), classes.high_bits, self.escape_count)
+        self.escapes = cursor.take(packed_length(self.escape_count, classes.high_bits))
+        self.packed_length = len(self.planes) + len(self.escapes)
         need((cursor.end - cursor.at) % 2 == 0, "half a rANS word")
         self.words = np.frombuffer(cursor.rest(), "<u2").astype(np.int64)
 
@@ -160,7 +160,7 @@ class Payload:
         high[symbols == ZERO] = 0
         escaped = np.flatnonzero(symbols == ESCAPE)
         need(len(escaped) == self.escape_count, "number of escapes")
-        high[escaped] = self.escapes.astype(np.int64)
+        high[escaped] = unpack(self.escapes, classes.high_bits, self.escape_count).astype(np.int64)
         bits = fill_is_zero(self.planes[:self.low_length], int(self.low_width.sum()))
         start, low = np.cumsum(self.low_width) - self.low_width, np.zeros(self.n, np.uint64)
         for bit in range(int(self.low_width.max())):
@@ -220,13 +220,16 @@ def fill_is_zero(data, n):
     return bits[:n]
 
 
-def labelled_twin(payload, length, dependency_bytes):
-    """What the twin says of a payload: its head and, if it can be parsed, what its bytes are for."""
+def labelled_twin(payload, context):
+    """What the twin says of a payload: its head and, if it can be parsed, what its bytes are for.
+
+    `context()` gives the decoded length and the content of dependencies.
+    """
     head = Head(Cursor(payload))
     twin = {"classes": head.classes, "labels": head.form, "columns": head.columns, "first_column": head.first,
             "row_zeros": head.zeros, "absorbed": head.absorbed}
     try:
-        parsed = Payload(payload, length, dependency_bytes)
+        parsed = Payload(payload, *context())
     except Refused:
         return twin  # decoding says why
     states, packed, words = 4 * parsed.lanes, parsed.packed_length, 2 * len(parsed.words)

@@ -16,7 +16,7 @@ from blake3 import blake3
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 from independent_coding import decode_chunk, field_modes
-from independent_entries import (DTYPES, FIELD_NAMES, REPRESENTATIONS, SHARED_OBJECTS, content_length, dependencies_of, is_safe, model_hash,
+from independent_entries import (BLOCKS, DTYPES, FIELD_NAMES, REPRESENTATIONS, SHARED_OBJECTS, content_length, dependencies_of, is_safe, model_hash,
                                  parse_descriptor, read_field, rebuild, rendered_header)
 from independent_labelled import labelled_twin
 from independent_values import Cursor, Refused, Unsupported, natural, need, parse_fields, unknown_fields, varint_length, xxh3, zstd
@@ -28,7 +28,7 @@ PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels"}
-CODINGS = {0: "raw", 1: "fields", 2: "labelled"}
+CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json"}
@@ -335,7 +335,7 @@ class Contents:
         need(entry["kind"] != 2 or descriptor["layout"] in FILE_LAYOUTS, f"unknown file layout {descriptor['layout']}", Unsupported)
         if entry["kind"] == 1:
             need(descriptor["dtype"] is not None, "no dtype")
-            need(descriptor["dtype"] == 0 or descriptor["dtype"] in DTYPES, f"unknown dtype {descriptor['dtype']}", Unsupported)
+            need(descriptor["dtype"] == 0 or descriptor["dtype"] in DTYPES or descriptor["dtype"] in BLOCKS, f"unknown dtype {descriptor['dtype']}", Unsupported)
             need(descriptor["representation"][0] in REPRESENTATIONS, f"unknown representation {descriptor['representation'][0]}", Unsupported)
         return descriptor
 
@@ -362,12 +362,11 @@ class Contents:
         step = step or max(total, 1)
         need(len(chunks) == -(-total // step), "number of chunks")
 
-        out = []
-        for c in chunks:
-            payload = self.payload(entry, c)
-            dependency_bytes = self.dependency_bytes(entry, descriptor, c["ordinal"])
-            out.append(decode_chunk(payload, min(step, total - c["ordinal"] * step), coding, dependency_bytes))
-        return b"".join(out)
+        return b"".join(self.decode_chunk(entry, coding, c) for c in chunks)
+
+    def decode_chunk(self, entry, coding, c):
+        length, dependency_bytes = self.of_chunk(entry, c)
+        return decode_chunk(self.payload(entry, c), length, coding, dependency_bytes)
 
     def dependency_bytes(self, entry, descriptor, chunk):
         """Gives the content of the dependency that a chunk names by its index, which must be of a kind."""
@@ -381,11 +380,12 @@ class Contents:
 
         return content_of
 
-    def labelled_twin(self, entry, chunk, payload):
+    def of_chunk(self, entry, chunk):
+        """The decoded length of a chunk, and the content of what it names."""
         descriptor = self.describe(entry)
         total, ordinal = content_length(entry, descriptor), chunk["ordinal"]
-        step = descriptor["chunk_length"] or total
-        return labelled_twin(payload, min(step, total - ordinal * step), self.dependency_bytes(entry, descriptor, ordinal))
+        step = descriptor["chunk_length"] or max(total, 1)
+        return min(step, total - ordinal * step), self.dependency_bytes(entry, descriptor, ordinal)
 
     def alias(self, entry, descriptor):
         representation = descriptor["representation"]
@@ -524,7 +524,7 @@ class Twin:
                 try:
                     payload = self.data[chunk["offset"]:chunk["offset"] + chunk["length"]]
                     if coding == b"\2" and payload[:1] == b"\1":
-                        chunk["labelled"] = self.contents.labelled_twin(entry, chunk, payload)
+                        chunk["labelled"] = labelled_twin(payload, lambda: self.contents.of_chunk(entry, chunk))
                     else:
                         chunk["fields"] = field_modes(Cursor(payload))
                 except Refused:
@@ -591,7 +591,7 @@ class Twin:
         """[(name, bytes)] of the files that the asset was made from."""
         out = []
         if source is not None:
-            tensors = sorted(self.tensors(asset), key=lambda t: (-DTYPES[t[1]["dtype"]][1], t[0].encode()))
+            tensors = sorted(self.tensors(asset), key=lambda t: (-DTYPES.get(t[1]["dtype"], ("", 0))[1], t[0].encode()))
             out.append((asset["name"] + ".safetensors", rendered_header(tensors, "", 8) + b"".join(t[2] for t in tensors)))
 
         def tensor_of(ident):
@@ -646,7 +646,7 @@ def field_twin(field):
     except Refused:
         return name, {"malformed": raw.hex()}
     if name == "dtype":
-        value = "opaque" if value == 0 else DTYPES.get(value, (value,))[0]
+        value = "opaque" if value == 0 else (DTYPES.get(value) or BLOCKS.get(value) or (value,))[0]
     elif name == "representation":
         value = [REPRESENTATIONS.get(value[0], value[0]), raw[varint_length(value[0]):].hex()]
     elif name in ("coding", "layout"):

@@ -5,7 +5,7 @@ use crate::plan::chunk_spans;
 use crate::shared::{SharedCache, SharedObject, SharedOf};
 use crate::source::slice;
 use crate::{DecodeError, Result};
-use mcodec_coding::{CodingError, fields, labelled};
+use mcodec_coding::{CodingError, blocks, fields, labelled};
 use mcodec_format::{ChunkSpan, registry};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -74,6 +74,7 @@ pub fn decode_chunk(
         None if coding == registry::coding::LABELLED && payload.first() == Some(&labelled::FORM) => {
             labelled::decode(payload, &SharedOf(shared), out)?;
         }
+        None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
         None => fields::decode(payload, &SharedOf(shared), out)?,
     }
     Ok(())

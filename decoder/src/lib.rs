@@ -16,6 +16,7 @@
 
 mod content_hash;
 mod decode;
+mod dequantise;
 mod entry;
 mod error;
 mod forward;
@@ -37,6 +38,7 @@ mod verify;
 
 pub use content_hash::{ModelHasher, content_hash, hex, is_hashed};
 pub use decode::{Fetched, decode_chunk, decode_range};
+pub use dequantise::{dequantise, is_dequantisable};
 pub use entry::Entry;
 pub use error::{DecodeError, Result};
 pub use forward::{ForwardEvent, ForwardReader};

@@ -4,6 +4,7 @@ use crate::layout::{Layout, LayoutError, Piece};
 use crate::path::is_safe_path;
 use crate::safetensors::{HeaderTensor, canonical_order};
 use crate::{DecodeError, Entry, ReadAt, Reader, Result};
+use mcodec_format::registry::Dtype;
 use mcodec_format::{Asset, EntryDescriptor, FormatError, Limits, registry};
 use std::collections::HashMap;
 
@@ -35,9 +36,9 @@ impl SourceFile {
     /// The whole file, in memory.
     ///
     /// # Errors
-    /// As [`Reader::read`], and if the file is longer than the limit on memory.
+    /// As [`Reader::read`], and if the file is longer than the limit on output.
     pub fn read<S: ReadAt>(&self, reader: &Reader<S>) -> Result<Vec<u8>> {
-        Limits::check("length of a file", self.byte_len(), reader.limits().memory)?;
+        Limits::check("length of a file", self.byte_len(), reader.limits().output_bytes)?;
         let mut bytes = Vec::new();
         for part in &self.parts {
             match part {
@@ -88,7 +89,7 @@ pub fn source_files<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> Result<Vec<
     if asset.fields.varint("asset", registry::asset_field::SOURCE)?.is_some() {
         let mut list = tensors.keys().map(|&id| by_id(id)).collect::<Result<Vec<Entry>>>()?;
         list.retain(|t| t.tensor().is_some_and(|t| t.owner.is_none()));
-        let width = |e: &Entry| e.tensor().and_then(|t| t.dtype).map_or(0, |d| d.bits);
+        let width = |e: &Entry| e.tensor().and_then(|t| t.dtype).map_or(0, Dtype::width);
         list.sort_by(|a, b| canonical_order((width(a), a.name()), (width(b), b.name())));
         let ids = list.iter().map(Entry::id).collect();
         let layout = Layout::Rendered { pad: 8, metadata: String::new(), ids };

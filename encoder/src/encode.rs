@@ -1,8 +1,11 @@
 //! Encoding a whole input into a new file.
 
-use crate::import::ModelSource;
+use crate::import::gguf::{GgufSource, looks_like_gguf};
 use crate::import::safetensors::looks_like_safetensors;
-use crate::inputs::{AssetInput, asset_input, blob_input, find_duplicates, model_input, stream_input};
+use crate::import::{ImportError, ModelSource, looks_like_parts};
+use crate::inputs::{
+    AssetInput, asset_input, blob_input, find_duplicates, gguf_input, model_input, stream_input,
+};
 use crate::items::{Content, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::writer::{ContainerWriter, new_asset};
@@ -17,11 +20,12 @@ use std::sync::Arc;
 /// What an input turned out to be.
 enum Found {
     Model(Box<ModelSource>),
+    Gguf(Box<GgufSource>),
     Blob,
     Container,
 }
 
-/// Encodes a safetensors file, a Hugging Face folder, an mcodec file (coded anew, records kept) or any other file (as a blob).
+/// Encodes a safetensors, GGUF, PyTorch or NumPy file, a Hugging Face folder, an mcodec file (coded anew, records kept) or any other file (as a blob).
 /// `kind` overrides what the content says.
 ///
 /// # Errors
@@ -53,6 +57,7 @@ pub fn encode_path(
 fn open_input(input: &Path, found: &Found, streaming: bool) -> Result<AssetInput<'static>> {
     match found {
         Found::Model(source) => model_input(source, streaming),
+        Found::Gguf(source) => gguf_input(source),
         _ => blob_input(input),
     }
 }
@@ -74,9 +79,14 @@ pub(crate) fn input_of(
 }
 
 fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> Result<(Found, Vec<String>)> {
-    let model = || ModelSource::open(input, &options.import).map(|m| Found::Model(Box::new(m)));
+    let model =
+        || -> Result<Found> { Ok(Found::Model(Box::new(ModelSource::open(input, &options.import)?))) };
     let meta = std::fs::metadata(input).map_err(EncodeError::io("read", input))?;
+    let is_gguf = !meta.is_dir() && looks_like_gguf(&head_of(input)?);
     match kind {
+        Some(AssetKind::Model) if is_gguf => {
+            return Ok((Found::Gguf(Box::new(GgufSource::open(input, &options.import.gguf)?)), Vec::new()));
+        }
         Some(AssetKind::Model) => return Ok((model()?, Vec::new())),
         Some(AssetKind::Blob) if meta.is_dir() => {
             return Err(EncodeError::Request(format!("{} is a folder, not a blob", input.display())));
@@ -85,9 +95,7 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
         None if meta.is_dir() => return Ok((model()?, Vec::new())),
         None => {}
     }
-    let mut head = Vec::new();
-    let file = File::open(input).map_err(EncodeError::io("open", input))?;
-    file.take(16).read_to_end(&mut head).map_err(EncodeError::io("read", input))?;
+    let head = head_of(input)?;
     if head.starts_with(&registry::MAGIC) {
         return Ok((Found::Container, Vec::new()));
     }
@@ -95,11 +103,39 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
     if named || looks_like_safetensors(&head, Some(meta.len())) {
         return Ok((model()?, Vec::new()));
     }
-    let note = format!("{} is not a format that mcodec takes apart: encoded as a blob", input.display());
-    Ok((Found::Blob, vec![note]))
+    if is_gguf {
+        match GgufSource::open(input, &options.import.gguf) {
+            Err(ImportError::Gguf { source, .. }) if source.is_unsupported() => {
+                let note = format!("{}: {source} is not taken apart: encoded as a blob", input.display());
+                return Ok((Found::Blob, vec![note]));
+            }
+            found => return Ok((Found::Gguf(Box::new(found?)), Vec::new())),
+        }
+    }
+    // Of these not all can be taken apart, and none is refused: as a blob it comes back as it is.
+    let why = if looks_like_parts(&head) {
+        match model() {
+            Ok(found) => return Ok((found, Vec::new())),
+            Err(e @ EncodeError::Import(ImportError::Io { .. } | ImportError::Changed { .. })) => {
+                return Err(e);
+            }
+            Err(e) => format!("{e}: encoded as a blob"),
+        }
+    } else {
+        format!("{} is not a format that mcodec takes apart: encoded as a blob", input.display())
+    };
+    Ok((Found::Blob, vec![why]))
 }
 
-/// Encodes a safetensors file or (by `kind`, or if it is none) a blob that arrives through a pipe, under the asset name `name`.
+/// The first bytes of a file.
+fn head_of(input: &Path) -> Result<Vec<u8>> {
+    let mut head = Vec::new();
+    let file = File::open(input).map_err(EncodeError::io("open", input))?;
+    file.take(16).read_to_end(&mut head).map_err(EncodeError::io("read", input))?;
+    Ok(head)
+}
+
+/// Encodes a safetensors, GGUF, PyTorch or NumPy file or (by `kind`, or if it is none) a blob that arrives through a pipe, under the asset name `name`.
 ///
 /// # Errors
 /// As [`encode_path`].
@@ -113,21 +149,28 @@ pub fn encode_stream(
     let fail = EncodeError::io("read", Path::new("standard input"));
     let mut head = Vec::new();
     (&mut input).take(16).read_to_end(&mut head).map_err(fail)?;
+    // GGUF files have their alignment, and the others their directory, where a pipe has not come to.
+    let gguf = looks_like_gguf(&head) && kind != Some(AssetKind::Blob);
+    let spooled = head.starts_with(&registry::MAGIC) || looks_like_parts(&head);
     let model = match kind {
-        Some(kind) => kind == AssetKind::Model,
+        Some(kind) => kind == AssetKind::Model && !spooled,
         None => looks_like_safetensors(&head, None),
     };
-    let container = kind.is_none() && head.starts_with(&registry::MAGIC);
     let mut input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(head).chain(input));
     if !model {
-        // The length of a blob must be known before its first chunk, and an mcodec file is read at random: keep it on disk.
+        // The length of a blob must be known before its first chunk, and others are read at random: keep it on disk.
         let dir =
             tempfile::tempdir().map_err(EncodeError::io("create a folder in", &std::env::temp_dir()))?;
-        let path = dir.path().join(if name.is_empty() || name.contains('/') { "blob" } else { name });
+        let name = if name.is_empty() || name.contains('/') { "blob" } else { name };
+        let path = dir.path().join(if gguf && !name.ends_with(".gguf") {
+            format!("{name}.gguf")
+        } else {
+            name.into()
+        });
         let mut file = File::create(&path).map_err(EncodeError::io("create", &path))?;
         std::io::copy(&mut input, &mut file).map_err(EncodeError::io("write", &path))?;
         drop(file);
-        let kind = if container { None } else { Some(AssetKind::Blob) };
+        let kind = if spooled { kind } else { Some(AssetKind::Blob) };
         return encode_path(&path, kind, output, options);
     }
     let mut writer = ContainerWriter::create(output)?;

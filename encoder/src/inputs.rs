@@ -1,11 +1,14 @@
 //! What can be encoded, as lists of items: models from safetensors and folders, assets of mcodec files, streams, opaque files.
 
+use crate::import::gguf::{GgufSource, Run};
+use crate::import::pieces::{Place, in_order};
 use crate::import::safetensors::{Header, HeaderEntry, HeaderLimits, is_canonical, layout_for, read_header};
-use crate::import::{ModelSource, ShardFile};
+use crate::import::{ModelSource, Shard, ShardFile, ShardFormat, TensorRef};
 use crate::items::{Content, Item};
 use crate::{EncodeError, Result};
-use mcodec_decode::layout::Layout;
+use mcodec_decode::layout::{Layout, Piece};
 use mcodec_decode::{Entry, ReadAt, Reader};
+use mcodec_format::natural_order::natural_cmp;
 use mcodec_format::{Asset, EntryDescriptor, Fields, registry};
 use std::collections::HashMap;
 use std::io::Read;
@@ -31,7 +34,9 @@ pub(crate) fn model_input(source: &ModelSource, streaming: bool) -> Result<Asset
     let canonical = !streaming
         && !source.is_folder
         && source.shards.iter().all(|s| {
-            is_canonical(&s.header_bytes, &s.header) && s.name == format!("{}.safetensors", source.name)
+            s.format == ShardFormat::Safetensors
+                && is_canonical(&s.header_bytes, &s.header)
+                && s.name == format!("{}.safetensors", source.name)
         });
     let mut heads: Vec<Item<'static>> = Vec::new();
     let layouts = if canonical { 0 } else { source.shards.len() };
@@ -42,12 +47,20 @@ pub(crate) fn model_input(source: &ModelSource, streaming: bool) -> Result<Asset
     let mut input_bytes = 0;
     let mut files = Vec::new();
     for (at, shard) in source.shards.iter().enumerate() {
-        input_bytes += shard.data_offset + shard.header.data_len();
-        files.push(Arc::new(shard.open()?));
+        input_bytes += shard.byte_len();
+        let file = Arc::new(shard.open()?);
         if !canonical {
             let id_of = |index| first_tensor + ids.get(&(at, index)).copied().unwrap_or_default();
-            heads.push(layout_item(&shard.name, &layout_for(&shard.header_bytes, &shard.header, id_of)));
+            let layout = match shard.format {
+                ShardFormat::Safetensors => layout_for(&shard.header_bytes, &shard.header, id_of),
+                ShardFormat::Pieces => {
+                    let natural = order.iter().filter(|t| t.shard == at).map(|t| t.index);
+                    pieces_layout(&file, shard, natural, id_of)?
+                }
+            };
+            heads.push(layout_item(&shard.name, &layout));
         }
+        files.push(file);
     }
     for file in &source.files {
         input_bytes += file.len;
@@ -59,12 +72,51 @@ pub(crate) fn model_input(source: &ModelSource, streaming: bool) -> Result<Asset
     });
     let mut items = heads;
     items.extend(tensors);
+    alias_same_places(source, &order, first_tensor, &mut items);
     let mut notes = source.notes.clone();
     if !source.left_out.is_empty() {
         notes.push(format!("left out (--all-files takes them): {}", source.left_out.join(", ")));
     }
     let name = source.name.clone();
     Ok(AssetInput { kind: registry::asset::MODEL, name, fields, items, input_bytes, notes })
+}
+
+/// The parts of a shard that is no safetensors file. Its tensors come in the order `natural`, of which the first at each place stands for all there.
+fn pieces_layout(
+    file: &ShardFile,
+    shard: &Shard,
+    natural: impl Iterator<Item = usize>,
+    id_of: impl Fn(usize) -> u32,
+) -> Result<Layout> {
+    let mut pieces = Vec::new();
+    for place in in_order(file, &shard.header.tensors, natural)? {
+        pieces.push(match place {
+            Place::Tensor(index) => Piece::Tensor(id_of(index)),
+            Place::Between(begin, end) => {
+                let mut bytes = vec![0; (end - begin) as usize];
+                file.read_at(begin, &mut bytes)?;
+                Piece::Literal(bytes)
+            }
+        });
+    }
+    Ok(Layout::Pieces(pieces))
+}
+
+/// Tensors at one place of a file are one, by several names: the first of them, in their order, has the bytes.
+fn alias_same_places(source: &ModelSource, order: &[TensorRef], first_id: u32, items: &mut [Item<'_>]) {
+    let mut owners: HashMap<(usize, u64), u32> = HashMap::new();
+    for (id, at) in (first_id..).zip(order) {
+        let Some((shard, tensor)) = source.tensor(*at) else { continue };
+        if shard.format != ShardFormat::Pieces || tensor.byte_len() == 0 {
+            continue;
+        }
+        let owner = *owners.entry((at.shard, tensor.begin)).or_insert(id);
+        if owner != id
+            && let Some(item) = items.get_mut(id as usize)
+        {
+            item.alias_of = Some(owner);
+        }
+    }
 }
 
 fn tensor_item(tensor: &HeaderEntry, file: Arc<ShardFile>, data_offset: u64) -> Item<'static> {
@@ -109,6 +161,48 @@ fn file_item(name: &str, file: Arc<ShardFile>, layout: u64) -> Item<'static> {
         alias_of: None,
         read: Box::new(move |offset, buf| Ok(file.read_at(offset, buf)?)),
     }
+}
+
+/// A GGUF file: its layout, then its tensors in natural order.
+pub(crate) fn gguf_input(source: &GgufSource) -> Result<AssetInput<'static>> {
+    let file = Arc::new(source.open_file()?);
+    let tensors = &source.header.tensors;
+    let mut order: Vec<usize> = (0..tensors.len()).collect();
+    order.sort_by(|&a, &b| natural_cmp(tensors[a].name.as_bytes(), tensors[b].name.as_bytes()));
+    let ids: HashMap<usize, u32> = order.iter().copied().zip(1u32..).collect();
+    let mut pieces = Vec::new();
+    for run in source.runs() {
+        pieces.push(match run {
+            Run::Tensor(at) => Piece::Tensor(ids.get(&at).copied().unwrap_or_default()),
+            Run::Other(at, len) => {
+                let mut bytes = vec![0; len as usize];
+                file.read_at(at, &mut bytes)?;
+                Piece::Literal(bytes)
+            }
+        });
+    }
+    let mut items = vec![layout_item(&source.file_name, &Layout::Pieces(pieces))];
+    for at in order {
+        let tensor = &tensors[at];
+        let (begin, file) = (tensor.begin, Arc::clone(&file));
+        let content =
+            Content::Tensor { dtype_name: tensor.dtype_name(), shape: tensor.shape.clone(), owner: None };
+        items.push(Item {
+            name: tensor.name.clone(),
+            content,
+            byte_len: tensor.byte_len,
+            alias_of: None,
+            read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),
+        });
+    }
+    Ok(AssetInput {
+        kind: registry::asset::MODEL,
+        name: source.name.clone(),
+        fields: Fields::default(),
+        items,
+        input_bytes: source.byte_len,
+        notes: Vec::new(),
+    })
 }
 
 /// One opaque file.

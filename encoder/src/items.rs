@@ -65,8 +65,7 @@ impl Item<'_> {
 
     /// The type of float, if the content is coded under labels.
     pub(crate) fn float_format(&self, options: &EncodeOptions) -> Option<FloatFormat> {
-        let Content::Tensor { dtype_name, .. } = &self.content else { return None };
-        let format = match dtype_name.as_str() {
+        let format = match self.dtype()?.name {
             "BF16" => FloatFormat::Bf16,
             "F16" => FloatFormat::F16,
             "F32" => FloatFormat::F32,
@@ -84,6 +83,17 @@ impl Item<'_> {
         (self.byte_len > chunks * chunk_len).then_some(chunks)
     }
 
+    /// The dtype, unless the source uses a registered name for something of its own.
+    fn dtype(&self) -> Option<Dtype> {
+        let Content::Tensor { dtype_name, shape, .. } = &self.content else { return None };
+        Dtype::by_name(dtype_name).filter(|d| d.byte_len(shape) == Some(self.byte_len))
+    }
+
+    /// The id of the tensor's block type.
+    pub(crate) fn block_type(&self) -> Option<u8> {
+        self.dtype().filter(|d| d.block > 1).and_then(|d| u8::try_from(d.id).ok())
+    }
+
     /// Chunks hold whole rows where a row fits.
     pub(crate) fn chunk_len(&self, target: u64) -> u64 {
         let row = match &self.content {
@@ -93,18 +103,20 @@ impl Item<'_> {
             }
             _ => 0,
         };
-        // Else whole elements: no element is wider than 16 bytes.
-        let unit = if (1..=target).contains(&row) { row } else { 16 };
-        (target / unit * unit).clamp(1, self.byte_len.max(1))
+        // Else whole blocks, or whole elements: none is wider than 16 bytes.
+        let block = self.dtype().and_then(Dtype::block_bytes);
+        let unit = if (1..=target).contains(&row) { row } else { block.map_or(16, u64::from) };
+        (target / unit).max(1).saturating_mul(unit).clamp(1, self.byte_len.max(1))
     }
 
     pub(crate) fn entry(&self, asset: usize, id: u32, options: &EncodeOptions) -> NewEntry {
         let raw = options.mappable && self.kind() == registry::entry::TENSOR;
         let labelled = self.float_format(options).is_some();
-        let coding = match (raw, labelled) {
-            (true, _) => registry::coding::RAW,
-            (false, true) => registry::coding::LABELLED,
-            (false, false) => registry::coding::FIELDS,
+        let coding = match self.block_type() {
+            _ if raw => registry::coding::RAW,
+            Some(_) => registry::coding::BLOCKS,
+            None if labelled => registry::coding::LABELLED,
+            None => registry::coding::FIELDS,
         };
         let chunking =
             Chunking { coding, chunk_len: self.chunk_len(options.chunk_len), byte_len: self.byte_len };
@@ -118,7 +130,7 @@ impl Item<'_> {
                     }
                     None => Representation::Plain,
                 };
-                let dtype = Dtype::by_name(dtype_name);
+                let dtype = self.dtype();
                 let (dtype_name, shape, owner) = (dtype_name.clone(), shape.clone(), *owner);
                 let groups = self.group_chunks(options).filter(|_| labelled);
                 let groups =

@@ -9,6 +9,7 @@
 //! ```
 #![forbid(unsafe_code)]
 
+pub mod blocks;
 mod copy;
 mod edit;
 mod encode;

@@ -237,7 +237,8 @@ impl<'w, 'i> Segment<'w, 'i> {
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    whole && len <= item.chunk_len(options.chunk_len) && item.float_format(options).is_none()
+    let otherwise = item.float_format(options).is_some() || item.block_type().is_some();
+    whole && len <= item.chunk_len(options.chunk_len) && !otherwise
 }
 
 fn encode_piece(
@@ -251,6 +252,12 @@ fn encode_piece(
     let (bytes, effort, element) = (&piece.bytes, options.effort, item.element());
     if options.mappable && item.kind() == registry::entry::TENSOR {
         let payloads = bytes.chunks(chunk_len).map(<[u8]>::to_vec).collect();
+        return Ok(Coded { payloads, needs: Vec::new() });
+    }
+    if let Some(kind) = item.block_type() {
+        let chunks = bytes.par_chunks(chunk_len);
+        let payloads =
+            chunks.map(|chunk| crate::blocks::encode_chunk(chunk, kind, effort)).collect::<Result<_, _>>()?;
         return Ok(Coded { payloads, needs: Vec::new() });
     }
     if let Some(labelled) = labelled {

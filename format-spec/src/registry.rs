@@ -89,13 +89,20 @@ pub mod coding {
     pub const FIELDS: u64 = 1;
     /// Floats under row and column labels.
     pub const LABELLED: u64 = 2;
+    /// Quantised blocks taken apart.
+    pub const BLOCKS: u64 = 3;
     /// All of them.
-    pub const ALL: [Named; 3] = [named(RAW, "raw"), named(FIELDS, "fields"), named(LABELLED, "labelled")];
+    pub const ALL: [Named; 4] =
+        [named(RAW, "raw"), named(FIELDS, "fields"), named(LABELLED, "labelled"), named(BLOCKS, "blocks")];
 }
 
 /// Codings of one bit field (coding `fields`).
 pub const FIELD_MODES: [Named; 5] =
     [named(0, "packed"), named(1, "constant"), named(2, "zstd"), named(3, "rans"), named(4, "rans-shared")];
+
+/// Codings of one class of symbols (coding `blocks`).
+pub const PART_MODES: [Named; 4] =
+    [named(0, "packed"), named(1, "constant"), named(2, "zstd"), named(3, "rans")];
 
 /// Layouts of a `file` entry.
 pub mod file_layout {
@@ -191,18 +198,25 @@ pub struct Dtype {
     pub id: u64,
     /// The name, as safetensors writes it where it has one.
     pub name: &'static str,
-    /// Bits of one element.
+    /// Bits of one element, or of one block of them.
     pub bits: u32,
+    /// Elements of a block; 1 where every element stands by itself.
+    pub block: u32,
 }
 
 const fn dtype(id: u64, name: &'static str, bits: u32) -> Dtype {
-    Dtype { id, name, bits }
+    Dtype { id, name, bits, block: 1 }
+}
+
+/// A block type: `block` elements in `bytes` bytes.
+const fn block(id: u64, name: &'static str, block: u32, bytes: u32) -> Dtype {
+    Dtype { id, name, bits: bytes.saturating_mul(8), block }
 }
 
 /// Id of an element type that only the source knows.
 pub const OPAQUE_DTYPE: u64 = 0;
 
-/// All registered element types.
+/// All registered types of single elements.
 pub const DTYPES: [Dtype; 25] = [
     dtype(1, "F64", 64),
     dtype(2, "F32", 32),
@@ -231,25 +245,73 @@ pub const DTYPES: [Dtype; 25] = [
     dtype(25, "C128", 128),
 ];
 
+/// All registered block types: those of ggml, each under 32 plus ggml's own id.
+pub const BLOCKS: [Dtype; 26] = [
+    block(34, "Q4_0", 32, 18),
+    block(35, "Q4_1", 32, 20),
+    block(38, "Q5_0", 32, 22),
+    block(39, "Q5_1", 32, 24),
+    block(40, "Q8_0", 32, 34),
+    block(41, "Q8_1", 32, 36),
+    block(42, "Q2_K", 256, 84),
+    block(43, "Q3_K", 256, 110),
+    block(44, "Q4_K", 256, 144),
+    block(45, "Q5_K", 256, 176),
+    block(46, "Q6_K", 256, 210),
+    block(47, "Q8_K", 256, 292),
+    block(48, "IQ2_XXS", 256, 66),
+    block(49, "IQ2_XS", 256, 74),
+    block(50, "IQ3_XXS", 256, 98),
+    block(51, "IQ1_S", 256, 50),
+    block(52, "IQ4_NL", 32, 18),
+    block(53, "IQ3_S", 256, 110),
+    block(54, "IQ2_S", 256, 82),
+    block(55, "IQ4_XS", 256, 136),
+    block(61, "IQ1_M", 256, 56),
+    block(66, "TQ1_0", 256, 54),
+    block(67, "TQ2_0", 256, 66),
+    block(71, "MXFP4", 32, 17),
+    block(72, "NVFP4", 64, 36),
+    block(73, "Q1_0", 128, 18),
+];
+
 impl Dtype {
     /// The registered type of this id.
     #[must_use]
     pub fn by_id(id: u64) -> Option<Self> {
-        DTYPES.iter().find(|d| d.id == id).copied()
+        DTYPES.iter().chain(&BLOCKS).find(|d| d.id == id).copied()
     }
 
     /// The registered type of this name.
     #[must_use]
     pub fn by_name(name: &str) -> Option<Self> {
-        DTYPES.iter().find(|d| d.name == name).copied()
+        DTYPES.iter().chain(&BLOCKS).find(|d| d.name == name).copied()
     }
 
-    /// Bytes of a tensor of this shape: `None` if the product overflows 63 bits or is not whole bytes.
+    /// Bits of one element by itself; 0 for a block type, whose elements have none.
+    #[must_use]
+    pub fn width(self) -> u32 {
+        if self.block == 1 { self.bits } else { 0 }
+    }
+
+    /// Bytes of one block; `None` if an element stands by itself.
+    #[must_use]
+    pub fn block_bytes(self) -> Option<u32> {
+        (self.block > 1).then_some(self.bits / 8)
+    }
+
+    /// Bytes of a tensor of this shape: `None` if the product overflows 63 bits, is not whole bytes, or the last dimension is
+    /// not whole blocks.
     #[must_use]
     pub fn byte_len(self, shape: &[u64]) -> Option<u64> {
         // A zero anywhere makes the product zero, however large the others are.
         if shape.contains(&0) {
             return Some(0);
+        }
+        let mut shape = shape.to_vec();
+        if self.block > 1 {
+            let row = shape.last_mut().filter(|row| row.is_multiple_of(u64::from(self.block)))?;
+            *row = row.checked_div(u64::from(self.block))?;
         }
         let bits = shape
             .iter()
@@ -277,12 +339,19 @@ mod tests {
         assert_eq!(d("U8").byte_len(&[1 << 63]), None);
         assert_eq!(d("F32").byte_len(&[0, u64::MAX, u64::MAX]), Some(0));
         assert_eq!(d("F32").byte_len(&[]), Some(4));
+        assert_eq!(d("Q4_K").byte_len(&[3, 512]), Some(3 * 2 * 144));
+        assert_eq!(d("Q4_K").byte_len(&[512, 3]), None);
+        assert_eq!(d("Q4_K").byte_len(&[]), None);
+        assert_eq!(d("Q8_0").byte_len(&[1 << 63, 32]), None);
+        assert_eq!(d("Q8_0").byte_len(&[3, 0]), Some(0));
+        assert_eq!((d("Q8_0").width(), d("Q8_0").block_bytes()), (0, Some(34)));
     }
 
     #[test]
     fn ids_and_names_are_unique() {
-        for (i, a) in DTYPES.iter().enumerate() {
-            assert!(DTYPES[i + 1..].iter().all(|b| a.id != b.id && a.name != b.name));
+        let all: Vec<Dtype> = DTYPES.into_iter().chain(BLOCKS).collect();
+        for (i, a) in all.iter().enumerate() {
+            assert!(all[i + 1..].iter().all(|b| a.id != b.id && a.name != b.name));
         }
         assert!(field::ALL.iter().map(|f| f.0).eq(field::IDS));
     }

@@ -47,11 +47,11 @@ fn efforts_and_threads_change_no_decoded_byte() {
 #[test]
 fn an_unknown_file_and_a_model_as_a_blob_come_back_identical() {
     let place = Workplace::new();
-    place.write("weights.gguf", b"GGUF\x03\0\0\0 and what follows".repeat(1000));
-    let ended = place.run(&["encode", "weights.gguf", "-o", "g.mcodec"]).done();
+    place.write("weights.ggml", b"ggjt\x03\0\0\0 and what follows".repeat(1000));
+    let ended = place.run(&["encode", "weights.ggml", "-o", "g.mcodec"]).done();
     assert!(ended.err.contains("as a blob"), "{}", ended.err);
     place.run(&["decode", "g.mcodec", "-o", "g"]).done();
-    assert!(place.read("g") == place.read("weights.gguf"));
+    assert!(place.read("g") == place.read("weights.ggml"));
     let model = moe_tiny().join("model.safetensors");
     place.run(&["encode", "--as", "blob", model.to_str().unwrap(), "-o", "b.mcodec"]).done();
     assert!(place.run(&["info", "b.mcodec"]).done().text().contains("blob \"model.safetensors\""));

@@ -13,6 +13,8 @@ mod concurrency;
 mod exit_codes;
 mod flags;
 mod folders;
+mod foreign;
+mod gguf;
 mod golden;
 mod interrupts;
 mod kills;

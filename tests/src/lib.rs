@@ -3,4 +3,5 @@
 pub mod break_file;
 pub mod counting;
 pub mod files;
+pub mod gguf;
 pub mod inputs;

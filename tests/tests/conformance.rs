@@ -12,6 +12,8 @@ mod hand;
 mod hostile;
 #[path = "conformance/labelled.rs"]
 mod labelled;
+#[path = "conformance/labelled_hostile.rs"]
+mod labelled_hostile;
 #[path = "conformance/raw_page.rs"]
 mod raw_page;
 #[path = "conformance/registry_doc.rs"]
@@ -53,6 +55,7 @@ fn vectors() -> &'static [Vector] {
         all.extend(labelled::all());
         all.extend(versions::all());
         all.extend(hostile::all());
+        all.extend(labelled_hostile::all());
         all.extend(encoded::all());
         if std::env::var_os("MCODEC_BLESS").is_some() {
             all.iter().for_each(bless);
@@ -194,6 +197,7 @@ fn the_document_and_the_code_have_the_same_ids() {
     for (heading, table) in coverage::named_tables() {
         same(heading, 10, table.iter().map(|n| (n.id, n.name)).collect());
     }
+    same("Part modes", 10, registry::PART_MODES.iter().map(|m| (m.id, m.name)).collect());
     same("Row layouts", 10, vec![(0, "indexed"), (1, "gathered"), (2, "described")]);
     same("Frame tags", 16, coverage::TAGS.iter().map(|(tag, name)| (u64::from(tag.0), *name)).collect());
     let mut dtypes = vec![(registry::OPAQUE_DTYPE, "opaque")];
@@ -201,6 +205,11 @@ fn the_document_and_the_code_have_the_same_ids() {
     same("Element types", 10, dtypes);
     for (row, dtype) in doc["Element types"].iter().skip(1).zip(registry::DTYPES) {
         assert_eq!(row[2], dtype.bits.to_string(), "{}", dtype.name);
+    }
+    same("Block types", 10, registry::BLOCKS.iter().map(|d| (d.id, d.name)).collect());
+    for (row, dtype) in doc["Block types"].iter().zip(registry::BLOCKS) {
+        let code = (dtype.block.to_string(), dtype.block_bytes().unwrap_or_default().to_string());
+        assert_eq!((row[2].clone(), row[3].clone()), code, "{}", dtype.name);
     }
     same("Entry descriptor fields", 10, registry::field::ALL.iter().map(|f| (f.0, f.1)).collect());
     for (row, code) in doc["Entry descriptor fields"].iter().zip(registry::field::ALL) {

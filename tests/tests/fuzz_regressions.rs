@@ -39,4 +39,17 @@ macro_rules! replays {
     };
 }
 
-replays!(container, index, tables, decode, forward, safetensors_header, round_trip, no_limits);
+replays!(
+    container,
+    index,
+    tables,
+    decode,
+    forward,
+    safetensors_header,
+    gguf_header,
+    round_trip,
+    no_limits,
+    archive,
+    pickle,
+    npy
+);

@@ -1,11 +1,11 @@
 #!/usr/bin/env python3
-"""run_peer.py NAME FILE [--reps N]: measures one peer on one model file and prints one JSON line.
+"""run_peer.py NAME FILE [--reps N] [--threads N]: measures one peer on one model file and prints one JSON line.
 
 `mcodec bench models` runs this script, one process for each peer. Of a safetensors file, a peer that wants numbers is given the
 bytes of all tensors of the commonest dtype, in file order, as one array; what is left of the file is the caller's to count. A peer
 of files (lmz) is given the file.
 
-What is measured, in one thread:
+What is measured, in one thread unless the peer is given more:
   encode_seconds, decode_seconds   median of N calls after one that does not count; one call slower than SLOW seconds counts alone
   decode_seconds                   into memory that earlier calls used: the caller's own buffer where the peer takes one, else by an
                                    allocator that keeps what is freed (the environment that mcodec sets)
@@ -35,10 +35,10 @@ class NotApplicable(Exception):
 
 
 class Input:
-    """A file, and in it what the peers of numbers are given."""
+    """A file, and in it what the peers of numbers are given; and the threads that they may use."""
 
-    def __init__(self, path):
-        self.path = path
+    def __init__(self, path, threads=1):
+        self.path, self.threads = path, threads
         with open(path, "rb") as file:
             whole = file.read()
         self.dtype, self.width, self.payload = "", 1, whole
@@ -138,7 +138,7 @@ class ZipNN(Peer):
             raise NotApplicable(f"no floats that it knows ({data.dtype or 'unknown format'})")
         import zipnn
 
-        self.coder = zipnn.ZipNN(input_format="byte", bytearray_dtype=self.names[data.dtype], threads=1)
+        self.coder = zipnn.ZipNN(input_format="byte", bytearray_dtype=self.names[data.dtype], threads=data.threads)
 
     def prepare(self):
         return bytearray(self.data.payload)
@@ -198,13 +198,13 @@ class Blosc2(Peer):
         import blosc2
 
         self.api = blosc2
-        blosc2.set_nthreads(1)
+        blosc2.set_nthreads(data.threads)
         self.options = {
             "typesize": data.width,
             "clevel": self.level,
             "codec": blosc2.Codec.ZSTD,
             "filters": [getattr(blosc2.Filter, self.transform)],
-            "nthreads": 1,
+            "nthreads": data.threads,
         }
 
     def encode(self, prepared):
@@ -222,9 +222,9 @@ class Blosc2(Peer):
 
     def decode(self, coded, out):
         if out is None:
-            return [self.api.decompress2(piece, nthreads=1) for piece in coded]
+            return [self.api.decompress2(piece, nthreads=self.data.threads) for piece in coded]
         for i, piece in enumerate(coded):
-            self.api.decompress2(piece, dst=out[i * PIECE : (i + 1) * PIECE], nthreads=1)
+            self.api.decompress2(piece, dst=out[i * PIECE : (i + 1) * PIECE], nthreads=self.data.threads)
         return out
 
 
@@ -295,14 +295,14 @@ class Lmz(Peer):
             os.remove(self.coded)
 
     def encode(self, prepared):
-        self.api.compress(self.source, self.coded, workers=1, mapped=self.mapped)
+        self.api.compress(self.source, self.coded, workers=self.data.threads, mapped=self.mapped)
         return self.coded
 
     def size(self, coded):
         return os.path.getsize(coded)
 
     def decode(self, coded, out):
-        self.api.decompress(coded, self.back, workers=1, overwrite=True)
+        self.api.decompress(coded, self.back, workers=self.data.threads, overwrite=True)
 
     def matches(self, decoded):
         with open(self.back, "rb") as back, open(self.source, "rb") as source:
@@ -415,9 +415,10 @@ def main():
     arguments.add_argument("name", choices=PEERS)
     arguments.add_argument("file")
     arguments.add_argument("--reps", type=int, default=5)
+    arguments.add_argument("--threads", type=int, default=1)
     given = arguments.parse_args()
     try:
-        result = measure(PEERS[given.name](Input(given.file)), given.reps)
+        result = measure(PEERS[given.name](Input(given.file, given.threads)), given.reps)
     except ModuleNotFoundError as e:
         result = {"status": "not_installed", "reason": f"no Python module {e.name}"}
     except NotApplicable as e:

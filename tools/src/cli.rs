@@ -113,7 +113,7 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
-    /// A safetensors file, a folder of them, an mcodec file, any other file, or "-"
+    /// A model file (safetensors, GGUF, PyTorch, NumPy), a Hugging Face folder, an mcodec file, any other file, or "-"
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
     #[command(flatten)]
@@ -136,6 +136,15 @@ pub(crate) enum Format {
     Json,
 }
 
+/// What elements of tensors come out as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Elements {
+    /// As they are stored: blocks of quantised types whole
+    Blocks,
+    /// As f32: blocks dequantised, halves and brain floats widened
+    F32,
+}
+
 #[derive(Debug, Args)]
 pub(crate) struct Decode {
     /// The mcodec file, or "-"
@@ -153,8 +162,11 @@ pub(crate) struct Decode {
     /// Form of the output [default: the original, or what the output's extension says of a selection]
     #[arg(long, value_name = "FORM")]
     pub(crate) format: Option<Format>,
+    /// What elements of tensors come out as [default: blocks]
+    #[arg(long = "as", value_name = "ELEMENTS")]
+    pub(crate) elements: Option<Elements>,
     /// A record's JSON text instead of the asset
-    #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows"])]
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) record: Option<String>,
 }
 
@@ -180,7 +192,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// An mcodec file, a safetensors file or folder, or any other file
+    /// An mcodec file, a safetensors file or folder, a GGUF file, or any other file
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) a: PathBuf,
     /// What to compare it with
@@ -261,9 +273,19 @@ pub(crate) struct Bench {
     pub(crate) what: BenchWhat,
 }
 
+const BENCH_HELP: &str = "\
+Each peer runs in a process of its own, with one thread, and what it decodes is compared bit for bit.
+-T 2 adds rows of two threads for the peers that have them.
+
+Below each table stands the order-0 limit of the file: the ratio of an ideal coder that has a table of
+exponents for each tensor and leaves signs and mantissas raw (\"exponents\"), and of one that also codes
+signs, and mantissas given the exponent (\"all fields\"). The notes below the tables say how that is
+counted, and how all else is measured.";
+
 #[derive(Debug, Subcommand)]
 pub(crate) enum BenchWhat {
     /// Ratio, speed and peak memory on model files
+    #[command(after_help = BENCH_HELP)]
     Models(BenchModels),
 }
 

@@ -1,8 +1,9 @@
 //! The content of an entry as a stream, decoded window by window.
 
 use crate::console::Console;
+use crate::selection::Picked;
 use anyhow::Context;
-use mcodec_decode::{Entry, Part, ReadAt, Reader, SourceFile};
+use mcodec_decode::{Entry, Part, ReadAt, Reader, SourceFile, dequantise};
 use std::io::Write;
 use std::ops::Range;
 
@@ -60,6 +61,34 @@ pub(crate) fn copy<S: ReadAt>(
         out.write_all(&bytes).context("writing the output")?;
         meter.add(len)?;
     }
+    Ok(())
+}
+
+/// Writes what is picked of a tensor.
+pub(crate) fn copy_picked<S: ReadAt>(
+    reader: &Reader<S>,
+    picked: &Picked,
+    out: &mut dyn Write,
+    meter: &mut Meter<'_>,
+) -> anyhow::Result<()> {
+    let Some(dtype) = picked.as_f32 else {
+        return copy(reader, &picked.entry, picked.range.clone(), out, meter);
+    };
+    let block_bytes = (dtype.bits / 8) as usize;
+    // A window may end within a block.
+    let mut held: Vec<u8> = Vec::new();
+    for window in windows(&picked.entry, picked.range.clone()) {
+        held.append(&mut reader.read(&picked.entry, window)?);
+        let whole = held.len() / block_bytes * block_bytes;
+        let rest = held.split_off(whole);
+        let mut numbers = vec![0f32; whole / block_bytes * dtype.block as usize];
+        dequantise(dtype, &held, &mut numbers)?;
+        let bytes: Vec<u8> = numbers.iter().flat_map(|x| x.to_le_bytes()).collect();
+        out.write_all(&bytes).context("writing the output")?;
+        meter.add(bytes.len() as u64)?;
+        held = rest;
+    }
+    anyhow::ensure!(held.is_empty(), "{:?} ends within a block", picked.entry.name());
     Ok(())
 }
 

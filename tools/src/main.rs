@@ -9,6 +9,7 @@ mod diff;
 mod entry_stream;
 mod export;
 mod forward;
+mod gguf;
 mod info;
 mod input;
 mod interrupt;

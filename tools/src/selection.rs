@@ -4,7 +4,8 @@ use crate::outcome::usage;
 use crate::rows::Rows;
 use anyhow::bail;
 use globset::{GlobBuilder, GlobMatcher};
-use mcodec_decode::{DecodeError, Entry, ReadAt, Reader, RowRef, check_asset, hex};
+use mcodec_decode::{DecodeError, Entry, ReadAt, Reader, RowRef, check_asset, hex, is_dequantisable};
+use mcodec_format::registry::Dtype;
 use mcodec_format::{Asset, EntryDescriptor, Page, registry};
 use std::collections::HashSet;
 use std::ops::Range;
@@ -19,17 +20,35 @@ pub(crate) struct Picked {
     pub(crate) range: Range<u64>,
     /// Dimensions of what is wanted.
     pub(crate) shape: Vec<u64>,
+    /// Elements of this type are to come out as f32.
+    pub(crate) as_f32: Option<Dtype>,
 }
 
 impl Picked {
     fn whole(entry: Entry) -> Self {
         let shape = entry.tensor().map(|t| t.shape.clone()).unwrap_or_default();
-        Self { range: 0..entry.byte_len(), shape, entry }
+        Self { range: 0..entry.byte_len(), shape, entry, as_f32: None }
     }
 
-    /// Bytes that are wanted.
+    /// Bytes that come out.
     pub(crate) fn byte_len(&self) -> u64 {
-        self.range.end - self.range.start
+        let stored = self.range.end - self.range.start;
+        self.as_f32.map_or(stored, |dtype| {
+            let blocks = stored / u64::from(dtype.bits / 8).max(1);
+            blocks.saturating_mul(4 * u64::from(dtype.block))
+        })
+    }
+
+    /// Asks for the elements as f32.
+    pub(crate) fn widened(self) -> anyhow::Result<Self> {
+        let tensor = self.entry.tensor();
+        let dtype = tensor.and_then(|t| t.dtype).filter(|dtype| is_dequantisable(*dtype));
+        let Some(dtype) = dtype else {
+            let name = tensor.map_or("", |t| t.dtype_name.as_str());
+            let what = self.entry.name();
+            return Err(usage(format!("--as f32: {what:?} is of type {name:?}, which has no f32 form")));
+        };
+        Ok(Self { as_f32: Some(dtype), ..self })
     }
 }
 
@@ -113,7 +132,7 @@ fn pick_rows(picked: Vec<Entry>, rows: Rows) -> anyhow::Result<Picked> {
     if let Some(first) = shape.first_mut() {
         *first = rows.end.saturating_sub(rows.start);
     }
-    Ok(Picked { entry, range, shape })
+    Ok(Picked { entry, range, shape, as_f32: None })
 }
 
 /// Whether the tensor belongs to a record.

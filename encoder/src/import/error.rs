@@ -84,9 +84,42 @@ pub enum ImportError {
         /// What is wrong with it.
         source: HeaderError,
     },
+    /// A GGUF file has a bad header.
+    #[error("{path:?}: {source}")]
+    Gguf {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: super::gguf::GgufError,
+    },
+    /// A ZIP file is not sound.
+    #[error("{path:?}: {source}")]
+    Zip {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: super::zip::ZipError,
+    },
+    /// A NumPy array is malformed.
+    #[error("{path:?}: {source}")]
+    Npy {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        source: super::numpy::NpyError,
+    },
+    /// A file is whole, but not one that can be taken apart.
+    #[error("{path:?} holds {reason}")]
+    Opaque {
+        /// The file.
+        path: PathBuf,
+        /// What it holds.
+        reason: String,
+    },
     /// A folder has no model in it, or several and no index that joins them.
     #[error(
-        "{path:?} has neither model.safetensors.index.json nor model.safetensors nor just one other safetensors file; found: {found}"
+        "{path:?} has neither model.safetensors.index.json nor model.safetensors, nor pytorch_model.bin.index.json or pytorch_model.bin, nor just one other model file; found: {found}{}",
+        if found.contains(".gguf") { " (name a GGUF file itself: each is encoded alone, parts of a split model too)" } else { "" }
     )]
     NoModel {
         /// The folder.

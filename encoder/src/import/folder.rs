@@ -14,6 +14,10 @@ use super::json::{self, Fault};
 pub const INDEX_NAME: &str = "model.safetensors.index.json";
 /// Name of a model in one file.
 pub const MODEL_NAME: &str = "model.safetensors";
+/// As [`INDEX_NAME`] and [`MODEL_NAME`], of files of PyTorch: taken if there is none of safetensors.
+pub const TORCH_NAMES: [&str; 2] = ["pytorch_model.bin.index.json", "pytorch_model.bin"];
+/// Extensions of other model files: the only file with one of them is taken if there is no model by name. Of two kinds, the first.
+const OTHER_EXTENSIONS: [&[&str]; 3] = [&["safetensors"], &["gguf"], &["pt", "pth"]];
 
 const MAX_INDEX_LEN: u64 = 100_000_000;
 const MAX_FILES: usize = 1 << 20;
@@ -32,10 +36,10 @@ pub struct FolderFile {
 /// What a folder holds.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct FolderSource {
-    /// The safetensors files of the model, in bytewise order of their names.
+    /// The files with the model's tensors, in bytewise order of their names.
     pub shards: Vec<FolderFile>,
-    /// The index as (tensor, shard name) in its order, if the model has one.
-    pub weight_map: Option<Vec<(String, String)>>,
+    /// The index's file name, and the index as (tensor, shard name) in its order, if the model has one.
+    pub index: Option<(&'static str, Vec<(String, String)>)>,
     /// The files that travel with the model, in bytewise order of their names.
     pub verbatim: Vec<FolderFile>,
     /// Names of what is left out; folders end with `/`.
@@ -135,32 +139,33 @@ impl Scan<'_> {
         items: &[Item],
         found: &mut FolderSource,
     ) -> Result<BTreeSet<String>, ImportError> {
-        if items.iter().any(|item| item.has_name(INDEX_NAME)) {
-            let index = self.admit(INDEX_NAME)?;
-            let map = read_index(&index.path, self.options.limits.tensors)?;
-            let names: BTreeSet<String> = map.iter().map(|(_, shard)| shard.clone()).collect();
-            if let Some(name) = names.iter().find(|name| !is_safe_path(name)) {
-                return Err(ImportError::Name { path: index.path, name: name.clone() });
+        for [index_name, model_name] in [[INDEX_NAME, MODEL_NAME], TORCH_NAMES] {
+            if items.iter().any(|item| item.has_name(index_name)) {
+                let index = self.admit(index_name)?;
+                let map = read_index(&index.path, self.options.limits.tensors)?;
+                let names: BTreeSet<String> = map.iter().map(|(_, shard)| shard.clone()).collect();
+                let bad = |name: &&String| !is_safe_path(name) || *name == index_name;
+                if let Some(name) = names.iter().find(bad) {
+                    return Err(ImportError::Name { path: index.path, name: name.clone() });
+                }
+                found.index = Some((index_name, map));
+                return Ok(names);
             }
-            if names.contains(INDEX_NAME) {
-                return Err(ImportError::Name { path: index.path, name: INDEX_NAME.into() });
+            if items.iter().any(|item| item.has_name(model_name)) {
+                return Ok(BTreeSet::from([model_name.into()]));
             }
-            found.weight_map = Some(map);
-            return Ok(names);
         }
-        if items.iter().any(|item| item.has_name(MODEL_NAME)) {
-            return Ok(BTreeSet::from([MODEL_NAME.into()]));
-        }
-        let files = items.iter().filter(|item| !item.kind.is_dir());
-        let mut others =
-            files.filter_map(|item| item.name.as_deref()).filter(|name| name.ends_with(".safetensors"));
-        match (others.next(), others.next()) {
-            (Some(only), None) => {
-                found.notes.push(format!("{only:?} is taken for the model: it is the only safetensors file"));
-                Ok(BTreeSet::from([only.to_owned()]))
+        for extensions in OTHER_EXTENSIONS {
+            let has = |name: &&str| name.rsplit_once('.').is_some_and(|(_, e)| extensions.contains(&e));
+            let files = items.iter().filter(|item| !item.kind.is_dir());
+            let mut others = files.filter_map(|item| item.name.as_deref()).filter(has);
+            if let (Some(only), None) = (others.next(), others.next()) {
+                let kind = extensions.join(" or .");
+                found.notes.push(format!("{only:?} is taken for the model: it is the only .{kind} file"));
+                return Ok(BTreeSet::from([only.to_owned()]));
             }
-            _ => Err(ImportError::NoModel { path: dir.to_owned(), found: listing(items) }),
         }
+        Err(ImportError::NoModel { path: dir.to_owned(), found: listing(items) })
     }
 
     /// Checks the file `name` of the folder and finds where it really is.

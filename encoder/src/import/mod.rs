@@ -1,14 +1,21 @@
-//! Models that come in: safetensors files, and Hugging Face folders of them.
+//! Models that come in: files of safetensors, GGUF, PyTorch and NumPy, and Hugging Face folders.
 
 pub mod error;
 mod file;
 pub mod folder;
+pub mod gguf;
 mod json;
+pub mod numpy;
+pub mod pieces;
 pub mod safetensors;
+pub mod torch;
+pub mod zip;
 
 #[cfg(test)]
 #[cfg(unix)]
 mod folder_tests;
+#[cfg(test)]
+mod numpy_tests;
 #[cfg(test)]
 mod safetensors_tests;
 
@@ -21,8 +28,22 @@ use mcodec_format::natural_order::natural_cmp;
 pub use error::{HeaderError, ImportError};
 pub use file::ShardFile;
 use file::Stamp;
-use folder::{FolderFile, FolderSource, INDEX_NAME, MODEL_NAME, scan_folder};
+use folder::{FolderFile, FolderSource, MODEL_NAME, scan_folder};
+use pieces::{Parts, shown};
 use safetensors::{Header, HeaderEntry, HeaderLimits, read_header};
+use zip::Source as _;
+
+/// Bytes by which the format of a file is known.
+const HEAD_LEN: u64 = 16;
+
+/// Whether a file that starts with these bytes is of a format other than safetensors that may be taken apart into tensors.
+#[must_use]
+pub fn looks_like_parts(first_bytes: &[u8]) -> bool {
+    gguf::looks_like_gguf(first_bytes)
+        || numpy::looks_like_npy(first_bytes)
+        || torch::legacy::looks_like_legacy(first_bytes)
+        || zip::looks_like_zip(first_bytes)
+}
 
 /// How a model is read.
 #[derive(Debug, Clone, Copy, Default)]
@@ -33,20 +54,33 @@ pub struct ImportOptions {
     pub follow_links: bool,
     /// Bounds on each safetensors header.
     pub limits: HeaderLimits,
+    /// Bounds on a GGUF header.
+    pub gguf: gguf::GgufLimits,
 }
 
-/// A safetensors file of a model.
+/// How a [`Shard`] is kept.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ShardFormat {
+    /// A safetensors file: a header, then tensors without gaps.
+    Safetensors,
+    /// Tensors and the bytes between them: see [`pieces`].
+    Pieces,
+}
+
+/// A file with tensors of a model.
 #[derive(Debug, Clone)]
 pub struct Shard {
     /// The file's name, relative to the model.
     pub name: String,
     /// Where it is.
     pub path: PathBuf,
-    /// Its header as it stands: 8-byte length and JSON.
+    /// How it is kept.
+    pub format: ShardFormat,
+    /// Its header as it stands: 8-byte length and JSON. Empty if it is no safetensors file.
     pub header_bytes: Vec<u8>,
-    /// What the header says.
+    /// Its tensors.
     pub header: Header,
-    /// Where the tensors' bytes start.
+    /// What the tensors' places count from.
     pub data_offset: u64,
     stamp: Stamp,
 }
@@ -58,6 +92,12 @@ impl Shard {
     /// [`ImportError::Changed`] if it is not the file whose header was read, or another error of opening it.
     pub fn open(&self) -> Result<ShardFile, ImportError> {
         ShardFile::reopen(&self.path, self.stamp)
+    }
+
+    /// The file's length.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        self.stamp.len()
     }
 }
 
@@ -95,9 +135,9 @@ pub struct TensorRef {
 /// A model that was found and checked, its tensors not yet read.
 #[derive(Debug, Clone)]
 pub struct ModelSource {
-    /// The name of the file without `.safetensors`, or of the folder.
+    /// The name of the file without its extension, or of the folder.
     pub name: String,
-    /// The safetensors files, in bytewise order of their names.
+    /// The files with tensors, in bytewise order of their names.
     pub shards: Vec<Shard>,
     /// The files that travel along, in bytewise order of their names.
     pub files: Vec<SourceFile>,
@@ -110,7 +150,7 @@ pub struct ModelSource {
 }
 
 impl ModelSource {
-    /// Finds and checks the model at `path`: a safetensors file, or a folder (see [`scan_folder`]).
+    /// Finds and checks the model at `path`: a file of safetensors, PyTorch or NumPy, or a folder (see [`scan_folder`]).
     ///
     /// # Errors
     /// [`ImportError`] if there is no model, or it is malformed.
@@ -128,8 +168,14 @@ impl ModelSource {
             ));
             file_name = MODEL_NAME.into();
         }
-        let name = file_name.strip_suffix(".safetensors").unwrap_or(&file_name).to_owned();
-        let shard = open_shard(FolderFile { path: path.to_owned(), name: file_name }, options)?;
+        let shard = open_shard(FolderFile { path: path.to_owned(), name: file_name }, options, &mut notes)?;
+        let name = match shard.format {
+            ShardFormat::Safetensors => shard.name.strip_suffix(".safetensors"),
+            ShardFormat::Pieces => {
+                shard.name.rsplit_once('.').map(|(stem, _)| stem).filter(|stem| !stem.is_empty())
+            }
+        };
+        let name = name.unwrap_or(&shard.name).to_owned();
         Ok(Self {
             name,
             shards: vec![shard],
@@ -141,12 +187,15 @@ impl ModelSource {
     }
 
     fn open_folder(path: &Path, options: &ImportOptions) -> Result<Self, ImportError> {
-        let FolderSource { shards, weight_map, verbatim, left_out, mut notes } = scan_folder(path, options)?;
-        let shards: Vec<Shard> =
-            shards.into_iter().map(|file| open_shard(file, options)).collect::<Result<_, ImportError>>()?;
+        let FolderSource { shards, index, verbatim, left_out, mut notes } = scan_folder(path, options)?;
+        let mut shards: Vec<Shard> = shards
+            .into_iter()
+            .map(|file| open_shard(file, options, &mut notes))
+            .collect::<Result<_, ImportError>>()?;
+        tell_apart(&mut shards, &mut notes);
         let places = locate(&shards)?;
-        if let Some(map) = weight_map {
-            check_index(&path.join(INDEX_NAME), &shards, &places, &map, &mut notes)?;
+        if let Some((name, map)) = index {
+            check_index(&path.join(name), &shards, &places, &map, &mut notes)?;
         }
         let files = verbatim.into_iter().map(open_verbatim).collect::<Result<_, ImportError>>()?;
         let real = std::fs::canonicalize(path).map_err(|source| ImportError::io(path, source))?;
@@ -175,13 +224,94 @@ impl ModelSource {
     }
 }
 
-fn open_shard(found: FolderFile, options: &ImportOptions) -> Result<Shard, ImportError> {
+fn open_shard(
+    found: FolderFile,
+    options: &ImportOptions,
+    notes: &mut Vec<String>,
+) -> Result<Shard, ImportError> {
     let FolderFile { path, name } = found;
     let file = ShardFile::open(&path)?;
+    let stamp = file.stamp();
+    if let Some(parts) = take_apart(&file, &name, options)? {
+        notes.extend(parts.notes.into_iter().map(|note| format!("{:?}: {note}", shown(&name))));
+        let header = Header { metadata: None, tensors: parts.tensors };
+        let format = ShardFormat::Pieces;
+        return Ok(Shard { name, path, format, header_bytes: Vec::new(), header, data_offset: 0, stamp });
+    }
     let (header_bytes, header) = read_header(&mut file.file(), Some(file.len()), &options.limits)
         .map_err(|source| ImportError::Header { path: path.clone(), source })?;
     let data_offset = header_bytes.len() as u64;
-    Ok(Shard { name, path, header_bytes, header, data_offset, stamp: file.stamp() })
+    let format = ShardFormat::Safetensors;
+    Ok(Shard { name, path, format, header_bytes, header, data_offset, stamp })
+}
+
+/// The parts of a file that says at its start that it is no safetensors file, but one that can be taken apart.
+fn take_apart(file: &ShardFile, name: &str, options: &ImportOptions) -> Result<Option<Parts>, ImportError> {
+    let limits = &options.limits;
+    let path = || file.path().to_owned();
+    let read_error = |source| ImportError::Io { path: path(), source };
+    let head = zip::read_range(file, 0..file.byte_len().min(HEAD_LEN)).map_err(read_error)?;
+    if gguf::looks_like_gguf(&head) {
+        let header = gguf::GgufSource::open(file.path(), &options.gguf)?.header;
+        let entry = |t: gguf::GgufTensor| HeaderEntry {
+            dtype: t.dtype_name(),
+            end: t.begin.saturating_add(t.byte_len),
+            name: t.name,
+            shape: t.shape,
+            begin: t.begin,
+        };
+        let tensors = header.tensors.into_iter().map(entry).collect();
+        return Ok(Some(Parts { tensors, notes: Vec::new() }));
+    }
+    if numpy::looks_like_npy(&head) {
+        let base = name.rsplit('/').next().unwrap_or(name);
+        let parts = numpy::npy_parts(file, numpy::npy_name(base), limits);
+        return parts.map(Some).map_err(|e| match e {
+            numpy::NpyError::Io(source) => read_error(source),
+            source => ImportError::Npy { path: path(), source },
+        });
+    }
+    let opaque = |reason: String| ImportError::Opaque { path: path(), reason };
+    if torch::legacy::looks_like_legacy(&head) {
+        let parts = torch::legacy::parts(file, limits).map_err(read_error)?;
+        return parts
+            .map(Some)
+            .map_err(|why| opaque(format!("a file of torch.save before 1.6 that is not understood: {why}")));
+    }
+    if !zip::looks_like_zip(&head) {
+        return Ok(None);
+    }
+    let members = zip::read_directory(file).map_err(|e| match e {
+        zip::ZipError::Io(source) => read_error(source),
+        source => ImportError::Zip { path: path(), source },
+    })?;
+    if let Some(root) = torch::root_of(&members) {
+        return torch::parts(file, root, &members, limits).map(Some).map_err(read_error);
+    }
+    if !numpy::is_npz(&members) {
+        return Err(opaque("a ZIP file that is neither PyTorch's nor NumPy's".into()));
+    }
+    let parts = numpy::npz_parts(file, &members, limits).map_err(read_error)?;
+    let reason = "compressed arrays, which are not taken apart (np.savez writes them uncompressed)";
+    parts.map(Some).ok_or_else(|| opaque(reason.into()))
+}
+
+/// Gives tensors of the same name in several files other names, where the names are made here and not the file's own.
+fn tell_apart(shards: &mut [Shard], notes: &mut Vec<String>) {
+    let mut taken: HashSet<String> = HashSet::new();
+    for shard in shards {
+        for tensor in &mut shard.header.tensors {
+            if shard.format == ShardFormat::Pieces && taken.contains(&tensor.name) {
+                let name = format!("{}/{}", shard.name, tensor.name);
+                notes.push(format!(
+                    "{:?} of {:?} is named {name:?}: another file has the name too",
+                    tensor.name, shard.name
+                ));
+                tensor.name = name;
+            }
+            taken.insert(tensor.name.clone());
+        }
+    }
 }
 
 fn open_verbatim(found: FolderFile) -> Result<SourceFile, ImportError> {
@@ -207,7 +337,7 @@ fn locate(shards: &[Shard]) -> Result<HashMap<&str, &Shard>, ImportError> {
 }
 
 /// Checks that each tensor of the index is where it says. Tensors that it does not name are only noted, as other readers
-/// take them too.
+/// take them too; likewise tensors of a file of PyTorch, which may be views that are not listed.
 fn check_index(
     path: &Path,
     shards: &[Shard],
@@ -215,7 +345,12 @@ fn check_index(
     map: &[(String, String)],
     notes: &mut Vec<String>,
 ) -> Result<(), ImportError> {
+    let opaque: HashSet<&str> =
+        shards.iter().filter(|s| s.format == ShardFormat::Pieces).map(|s| s.name.as_str()).collect();
     for (tensor, shard) in map {
+        if opaque.contains(shard.as_str()) {
+            continue;
+        }
         if places.get(tensor.as_str()).is_none_or(|found| found.name != *shard) {
             let (tensor, shard) = (tensor.clone(), shard.clone());
             return Err(ImportError::Missing { path: path.to_owned(), tensor, shard });

@@ -99,7 +99,7 @@ impl Header {
 /// The width of an element of the dtype `name` in bits; None if the dtype is not known.
 #[must_use]
 pub fn dtype_bits(name: &str) -> Option<u32> {
-    Dtype::by_name(name).map(|dtype| dtype.bits)
+    Dtype::by_name(name).filter(|dtype| dtype.block == 1).map(|dtype| dtype.bits)
 }
 
 /// Whether a file that starts with `first_bytes` and is `len` bytes long may be a safetensors file.

@@ -38,15 +38,19 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn of(effort: u8) -> Self {
         let (tables, precision, sample, refinements) = match effort {
-            0..=2 => (1, 11, 1 << 18, 1),
+            0..=2 => (1, 12, 1 << 18, 1),
             3..=4 => (4, 11, 1 << 17, 0),
-            5..=6 => (4, 12, 1 << 18, 0),
-            7 => (8, 12, 1 << 20, 0),
+            5..=6 => (4, 12, 1 << 18, 1),
+            7 => (8, 12, 1 << 20, 1),
             8 => (8, 12, usize::MAX, 1),
             _ => (16, 12, usize::MAX, 2),
         };
-        // A coded sign takes a decoder as long as a symbol: at the lowest efforts it must be worth it.
-        let least_sign_gain = if effort <= 2 { 0.002 } else { 0.0 };
+        // A coded sign takes a decoder nearly as long as a symbol: up to the default effort it must be worth it.
+        let least_sign_gain = match effort {
+            0..=4 => 0.002,
+            5..=6 => 0.0005,
+            _ => 0.0,
+        };
         Self { tables, precision, sample, refinements, least_sign_gain }
     }
 }

@@ -17,6 +17,7 @@ pub use choose::{ChunkCode, encode_chunk, encode_fields};
 pub use element::Element;
 pub use shared::{SharedTable, shared_tables};
 pub use split::Field;
+pub(crate) use survey::{table_for, zstd_level};
 
 #[cfg(test)]
 mod tests;

@@ -231,7 +231,7 @@ pub(super) fn lanes_log2(units: usize) -> u8 {
 }
 
 /// The zstd level for an effort of 1 to 9.
-fn zstd_level(effort: u8) -> i32 {
+pub(crate) fn zstd_level(effort: u8) -> i32 {
     match effort {
         0 | 1 => 1,
         2..=5 => 3,
@@ -251,6 +251,15 @@ fn sample(plane: &[u8]) -> Vec<u8> {
         .flat_map(|part| &part[..SAMPLE_SLICE.min(part.len())])
         .copied()
         .collect()
+}
+
+/// A table for symbols that occur `counts` times, and the bits that the symbols then take.
+pub(crate) fn table_for(counts: &[u32], units: usize, effort: u8) -> Result<(Table, f64)> {
+    let histogram = Histogram { counts: counts.to_vec() };
+    let (table, _) = best_table(&histogram, units, effort)?;
+    let (values, counts) = histogram.occurring();
+    let bits = table.cost_bits(&values, &counts);
+    Ok((table, bits))
 }
 
 /// A table for the counts of `histogram`; the bytes of table and stream.

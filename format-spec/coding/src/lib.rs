@@ -9,6 +9,7 @@
 
 mod alias;
 mod bits;
+pub mod blocks;
 mod error;
 pub mod fields;
 pub mod labelled;

@@ -9,6 +9,8 @@ const MAX_LANES: usize = 1 << MAX_LANES_LOG2;
 
 /// The lane count that encoders prefer for large chunks, decoded by code of its own.
 const UNROLLED_LANES: usize = 32;
+/// The lane count that encoders prefer where a chunk has many streams; the same.
+const FEW_LANES: usize = 8;
 
 /// Every state's lower bound, and where an encoder starts: states are in [2^16, 2^32).
 const STATE_START: u32 = 1 << 16;
@@ -210,6 +212,17 @@ impl<'a> StreamDecoder<'a> {
                 words = &words[used..];
                 done += UNROLLED_LANES;
             }
+        } else if self.lanes == FEW_LANES
+            && let Some(kept) = self.states.first_chunk_mut::<FEW_LANES>()
+        {
+            // So few states stay in registers.
+            let mut states = *kept;
+            for round in out.as_chunks_mut::<FEW_LANES>().0 {
+                let Some(window) = words.first_chunk() else { break };
+                words = &words[decode_round::<P, SLOTS>(slots, &mut states, window, round, 0)..];
+                done += FEW_LANES;
+            }
+            *kept = states;
         } else {
             let states = &mut self.states[..self.lanes];
             for round in out.chunks_exact_mut(self.lanes) {

@@ -168,7 +168,7 @@ fn every_format_and_lane_count_comes_back() {
                     round_trip(&Case {
                         format,
                         top: lanes_log2 % 4,
-                        tables: [1, 2, 4, 8, 16, 3, 64][usize::from(lanes_log2)],
+                        tables: [1, 2, 4, 8, 16, 3, 5][usize::from(lanes_log2)],
                         precision: 10 + lanes_log2 % 3,
                         columns,
                         first_column: columns / 3,
@@ -187,7 +187,7 @@ fn every_format_and_lane_count_comes_back() {
 #[test]
 fn vector_decoders_agree_whatever_the_tables() {
     for format in [FloatFormat::Bf16, FloatFormat::F16, FloatFormat::F32, FloatFormat::F64] {
-        for tables in [1, 2, 3, 4, 5, 8, 9, 16, 17] {
+        for tables in [1, 2, 3, 4, 5, 8, 9, 16] {
             for precision in 10..=12 {
                 for (len, columns, labelled) in [(3000, 100, 7), (4500, 64, 6), (2000, 3000, 1), (1111, 1, 2)]
                 {
@@ -212,7 +212,7 @@ fn vector_decoders_agree_whatever_the_tables() {
 proptest! {
     #![proptest_config(ProptestConfig::with_cases(200))]
     #[test]
-    fn hostile_payloads_end_in_errors(seed: u64, at: prop::sample::Index, value: u8, labelled in 0u8..8, tables in prop_oneof![Just(1u8), Just(2), Just(4), Just(8), 1u8..20], format in prop_oneof![
+    fn hostile_payloads_end_in_errors(seed: u64, at: prop::sample::Index, value: u8, labelled in 0u8..8, tables in prop_oneof![Just(1u8), Just(2), Just(4), Just(8), 1u8..=16], format in prop_oneof![
         Just(FloatFormat::Bf16), Just(FloatFormat::F16), Just(FloatFormat::F32), Just(FloatFormat::F64)
     ], lanes_log2 in prop_oneof![0u8..=6, Just(6), Just(6)], len in prop_oneof![1usize..700, Just(9000)]) {
         let case = Case {

@@ -32,6 +32,28 @@ fn main() -> Result<()> {
     pages(&root, &files)?;
     tables(&root)?;
     headers(&root)?;
+    archives(&root)?;
+    gguf(&root)?;
+    Ok(())
+}
+
+/// What PyTorch and NumPy wrote for the tests.
+fn archives(root: &Path) -> Result<()> {
+    let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
+    for name in ["torch/tensor.pt", "torch/evil.pt", "torch/module.pt", "torch/legacy.pt", "torch/big.pt"] {
+        let bytes = fs::read(data.join(name))?;
+        save(root, "archive", &name.replace('/', "-"), &bytes)?;
+        // From the first pickle on; what follows it is not read.
+        if let Some(at) = bytes.windows(2).position(|pair| pair == b"\x80\x02") {
+            save(root, "pickle", &name.replace('/', "-"), &bytes[at..])?;
+        }
+    }
+    for name in ["numpy/arrays.npz", "numpy/odd.npz", "numpy/compressed.npz"] {
+        save(root, "archive", &name.replace('/', "-"), &fs::read(data.join(name))?)?;
+    }
+    for name in ["numpy/single.npy", "numpy/version2.npy", "numpy/version3.npy"] {
+        save(root, "npy", &name.replace('/', "-"), &fs::read(data.join(name))?)?;
+    }
     Ok(())
 }
 
@@ -237,6 +259,51 @@ fn tables(root: &Path) -> Result<()> {
         let payload = encode(input, unit, specs)?;
         save(root, "tables", name, &[&[2, 0, 1], &payload[..]].concat())?;
     }
+    for kind in mcodec_coding::blocks::types() {
+        let len = 6 * mcodec_coding::blocks::block_bytes(kind).unwrap_or_default();
+        let payload = mcodec_encode::blocks::encode_chunk(&[0x11, 0x31].repeat(len)[..len], kind, 9)?;
+        save(root, "tables", &format!("blocks-{kind}"), &[&[3, 6], &payload[..]].concat())?;
+    }
+    Ok(())
+}
+
+/// GGUF files: metadata of many kinds, tensors of a known, a block and an unknown type.
+fn gguf(root: &Path) -> Result<()> {
+    let text = |t: &str| [&(t.len() as u64).to_le_bytes(), t.as_bytes()].concat();
+    let pair = |key: &str, kind: u32, value: &[u8]| [&text(key), &kind.to_le_bytes()[..], value].concat();
+    let array = |kind: u32, n: u64, items: &[u8]| [&kind.to_le_bytes()[..], &n.to_le_bytes(), items].concat();
+    let pairs = [
+        pair("general.architecture", 8, &text("llama")),
+        pair("general.alignment", 4, &16u32.to_le_bytes()),
+        pair("u8", 0, &[1]),
+        pair("f32", 6, &1f32.to_le_bytes()),
+        pair("yes", 7, &[1]),
+        pair("f64", 12, &[0; 8]),
+        pair("tokens", 9, &array(8, 2, &[text("a"), text("b")].concat())),
+        pair("nested", 9, &array(9, 1, &array(0, 3, &[1, 2, 3]))),
+    ];
+    let tensor = |name: &str, ne: &[u64], kind: u32, offset: u64| {
+        let dims: Vec<u8> = ne.iter().flat_map(|n| n.to_le_bytes()).collect();
+        let rank = (ne.len() as u32).to_le_bytes();
+        [&text(name), &rank[..], &dims, &kind.to_le_bytes(), &offset.to_le_bytes()].concat()
+    };
+    let tensors = [tensor("w", &[4, 2], 0, 0), tensor("q", &[32, 1], 2, 32), tensor("new", &[7], 999, 64)];
+    for (name, version, tensors, pairs) in [
+        ("v3", 3u32, &tensors[..], &pairs[..]),
+        ("v2", 2, &tensors[..1], &pairs[..2]),
+        ("empty", 3, &[], &[]),
+    ] {
+        let mut file = b"GGUF".to_vec();
+        file.extend(version.to_le_bytes());
+        file.extend((tensors.len() as u64).to_le_bytes());
+        file.extend((pairs.len() as u64).to_le_bytes());
+        file.extend(pairs.concat());
+        file.extend(tensors.concat());
+        save(root, "gguf_header", name, &[&[100, 0], &file[..]].concat())?;
+        file.resize(file.len().next_multiple_of(if pairs.len() > 1 { 16 } else { 32 }), 0);
+        file.extend([7; 80]);
+        save(root, "gguf_header", &format!("{name}-whole"), &[&[0, 0], &file[..]].concat())?;
+    }
     Ok(())
 }
 
@@ -244,6 +311,7 @@ fn headers(root: &Path) -> Result<()> {
     let model = small_model();
     save(root, "safetensors_header", "model", &model)?;
     save(root, "safetensors_header", "none", &safetensors("", &[]))?;
+    save(root, "safetensors_header", "pieces", &[3, 8, 7, 2, b'h', b'e', b'a', b'd', b'x'])?;
     save(root, "round_trip", "model", &[&[4][..], &model].concat())?;
     let one = safetensors("", &[("w", "U8", &[3], vec![1, 2, 3])]);
     save(root, "round_trip", "tiny", &[&[0][..], &one].concat())?;

@@ -2,12 +2,16 @@
 //!
 //! The ordinary tests compile this module too (`tests/tests/fuzz_regressions.rs`), so it depends on the mcodec crates and `tempfile` alone.
 
+pub mod archive;
 pub mod container;
 pub mod decode;
 pub mod forward;
 pub mod front_door;
+pub mod gguf_header;
 pub mod index;
 pub mod no_limits;
+pub mod npy;
+pub mod pickle;
 pub mod round_trip;
 pub mod safetensors_header;
 pub mod tables;
@@ -16,13 +20,17 @@ pub mod tables;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 8] = [
+pub const ALL: [(&str, Target); 12] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
     ("decode", decode::run),
     ("forward", forward::run),
     ("safetensors_header", safetensors_header::run),
+    ("gguf_header", gguf_header::run),
     ("round_trip", round_trip::run),
     ("no_limits", no_limits::run),
+    ("archive", archive::run),
+    ("pickle", pickle::run),
+    ("npy", npy::run),
 ];

@@ -1,15 +1,16 @@
-//! Entropy tables, rANS streams and coded fields. The first byte says which.
+//! Entropy tables, rANS streams, coded fields and coded blocks. The first byte says which.
 
 use mcodec_coding::rans::StreamDecoder;
-use mcodec_coding::{DecodeTable, Table, fields};
+use mcodec_coding::{DecodeTable, Table, blocks, fields};
 use std::sync::OnceLock;
 
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
     let Some((&how, rest)) = bytes.split_first() else { return };
-    match how % 3 {
+    match how % 4 {
         0 => table(rest),
         1 => stream(rest),
+        3 => block_payload(rest),
         _ => payload(rest),
     }
 }
@@ -66,6 +67,27 @@ fn payload(bytes: &[u8]) {
         if needs.is_empty() {
             fields::decode(payload, &(), &mut again).expect("without tables");
         }
+    }
+}
+
+/// Number of blocks, payload of coding 3 (whose first byte says the type).
+fn block_payload(bytes: &[u8]) {
+    let Some((&count, payload)) = bytes.split_first() else { return };
+    let kind = payload.first().copied().unwrap_or_default();
+    let len = usize::from(count % 16) * blocks::block_bytes(kind).unwrap_or(18);
+    let mut out = vec![0; len];
+    if blocks::decode(payload, &mut out).is_ok() {
+        let ledger = blocks::ledger(payload, &out).expect("a payload that decodes has a ledger");
+        assert_eq!(ledger.total(), payload.len() as u64);
+        let mut again = vec![0xFF; len];
+        blocks::decode(payload, &mut again).expect("the same payload");
+        assert!(out == again, "what is in the buffer before shows through");
+        let coded = mcodec_encode::blocks::encode_chunk(&out, kind, 1 + count / 32).expect("whole blocks");
+        match coded.split_first() {
+            Some((0, stored)) => again.copy_from_slice(stored),
+            _ => blocks::decode(&coded, &mut again).expect("what was encoded"),
+        }
+        assert!(out == again, "blocks come back differently");
     }
 }
 

@@ -130,6 +130,9 @@ pub fn write_models(dir: &Path) {
     mappable.mappable = true;
     encode(&fracast, "mapped.mcodec", &mappable);
     append(&moe, &fracast, None, &EncodeOptions::default()).expect("model is appended");
+    let gguf = input.join("every-type.gguf");
+    fs::write(&gguf, mcodec_tests::gguf::every_type(20, 1).to_bytes()).expect("input is written");
+    encode(&gguf, "gguf.mcodec", &EncodeOptions::default());
     let bytes = fs::read(&fracast).expect("model is read");
     let stream = streaming(&input, &bytes, &EncodeOptions::default());
     fs::rename(stream, dir.join("stream.mcodec")).expect("file is moved");

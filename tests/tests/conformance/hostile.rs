@@ -1,14 +1,14 @@
 //! Files that must be refused, in whole or where they are broken.
 
 use crate::hand::{
-    Draft, Shell, bytes_tensor, chunking, fields_tensor, file, inline_file, raw_tensor, root_file, row,
-    streaming_file, table,
+    Draft, Shell, bytes_tensor, chunking, fields_tensor, file, inline_file, model, raw_tensor, root_file,
+    row, streaming_file, table,
 };
 use crate::raw_page;
 use crate::sound::{chain, hash_bytes};
 use crate::vector::{Expect, Vector};
 use crate::versions::good;
-use mcodec_format::registry::{coding, entry, field};
+use mcodec_format::registry::{Dtype, coding, entry, field, file_layout};
 use mcodec_format::{Dependency, Layout, Page, Representation, Tag, TensorDescriptor, described_frame};
 
 pub fn all() -> Vec<Vector> {
@@ -19,6 +19,8 @@ pub fn all() -> Vec<Vector> {
     all.extend(chunk_tables());
     all.extend(chunks());
     all.extend(field_payloads());
+    all.extend(block_payloads());
+    all.extend(layouts());
     all.extend(rans_payloads());
     all.extend(shared_tables());
     all.extend(frames());
@@ -421,6 +423,74 @@ fn newer_payload(
     draft.add(fields_tensor(1, "x", len, payload.to_vec()));
     let expect = Expect { entries: faults.0, unknown: faults.1, ..Expect::default() };
     Vector::opens(name, about, draft.finished(&Shell::default()), expect)
+}
+
+/// A tensor of one block of Q4_0 with this payload.
+fn block_draft(payload: &[u8]) -> Draft {
+    let mut draft = good("m");
+    let dtype = Dtype::by_name("Q4_0");
+    let descriptor = TensorDescriptor {
+        dtype,
+        dtype_name: "Q4_0".into(),
+        shape: vec![32],
+        ..bytes_tensor(chunking(coding::BLOCKS, 18, 18))
+    };
+    draft.add((row(1, entry::TENSOR, "x", descriptor.to_fields()), vec![payload.to_vec()]));
+    draft
+}
+
+/// Payloads that break the rules of coding `blocks`.
+fn block_payloads() -> Vec<Vector> {
+    let expect = Expect { entries: &[("x", "block type 33")], unknown: &["block type"], ..Expect::default() };
+    let newer = block_draft(&[33, 1, 1, 0]).finished(&Shell::default());
+    let refused = |name, about, payload: &[u8], faults| refuses(name, about, block_draft(payload), faults);
+    vec![
+        Vector::opens("x_block_type", "blocks of a type that is not listed", newer, expect),
+        refused(
+            "x_block_length",
+            "blocks of a type that does not fit the length",
+            &[35, 1, 1, 0],
+            (&[("x", "multiple of the block")], &["multiple of the block"]),
+        ),
+        refused(
+            "x_block_classes",
+            "two classes of a component that has no key",
+            &[34, 2, 0, 1, 5, 1, 5],
+            (&[("x", "class count")], &["class count"]),
+        ),
+        refused(
+            "x_block_threshold",
+            "a threshold above 16 bits",
+            &[34, 1, 1, 5, 1, 1, 6, 2, 0x80, 0x80, 4, 1, 0, 1, 0],
+            (&[("x", "threshold")], &["threshold"]),
+        ),
+        refused(
+            "x_block_constant",
+            "a constant wider than its component",
+            &[34, 1, 1, 5, 1, 1, 6, 1, 1, 16],
+            (&[("x", "constant wider")], &["constant wider"]),
+        ),
+        refused(
+            "x_block_tail",
+            "bytes after the last component",
+            &[34, 1, 1, 5, 1, 1, 6, 1, 1, 15, 0],
+            (&[("x", "after the last component")], &["after the last component"]),
+        ),
+    ]
+}
+
+/// A file in pieces that lists a tensor twice: the file cannot be rebuilt, its tensors can.
+fn layouts() -> Vec<Vector> {
+    let mut draft = Draft::of(vec![model(0, "m")]);
+    let bytes = b"abcd".to_vec();
+    draft.add(raw_tensor(0, "w", &bytes));
+    hash_bytes(&mut draft, 0, &[("w", 4, &bytes)]);
+    draft.add(file(1, "twice.bin", file_layout::PIECES, &[2, 1, 1]));
+    vec![Vector::sound(
+        "x_pieces_twice",
+        "a file in pieces that has a tensor twice",
+        draft.finished(&Shell::default()),
+    )]
 }
 
 /// Payloads that break the rules of coding `fields`.

@@ -5,8 +5,8 @@ use crate::vector::Vector;
 use mcodec_coding::Table;
 use mcodec_coding::fields::{FieldCode, FieldSpec, encode as encode_fields};
 use mcodec_coding::labelled::{
-    BlockSpec, Class, Classes, ColumnLabels, Columns, ESCAPE, FloatFormat, SIGN_BIASES, SIGN_OCTAVES, SignCosts,
-    ZERO, encode,
+    BlockSpec, Class, Classes, ColumnLabels, Columns, ESCAPE, FloatFormat, SIGN_BIASES, SIGN_OCTAVES,
+    SignCosts, ZERO, encode,
 };
 use mcodec_format::registry::{Dtype, coding, entry};
 use mcodec_format::{Dependency, DependencyGroups, EntryRow, Fields, TensorDescriptor};
@@ -147,7 +147,14 @@ impl Labelling {
     }
 
     /// The chunk of elements `start..`, of these bytes.
-    fn chunk(&self, bytes: &[u8], start: usize, classes: (u32, &Classes), labels: Columns<'_>, lanes: u8) -> Vec<u8> {
+    fn chunk(
+        &self,
+        bytes: &[u8],
+        start: usize,
+        classes: (u32, &Classes),
+        labels: Columns<'_>,
+        lanes: u8,
+    ) -> Vec<u8> {
         let len = bytes.len() / classes.1.format().bytes();
         let rows = start / self.columns..(start + len).div_ceil(self.columns);
         let spec = BlockSpec {
@@ -213,7 +220,9 @@ fn lanes() -> Vector {
     let payloads: Vec<Vec<u8>> = bytes
         .chunks(chunk_len)
         .enumerate()
-        .map(|(at, chunk)| how.chunk(chunk, at * 39, (1, &classes), Columns::Shared(0, &how.labels), at as u8))
+        .map(|(at, chunk)| {
+            how.chunk(chunk, at * 39, (1, &classes), Columns::Shared(0, &how.labels), at as u8)
+        })
         .collect();
     assert_eq!(payloads.len(), 7, "one for each lane count");
     file.tensor(2, "w", descriptor("BF16", &[16, 17], chunk_len), &bytes, payloads, &[0, 1]);
@@ -250,7 +259,8 @@ fn other_forms() -> Vector {
     let chunk_len = 24;
     let parts: Vec<&[u8]> = bytes.chunks(chunk_len).collect();
     let shared = FieldCode::RansShared { dependency: 1, table: &table, lanes_log2: 0 };
-    let as_fields = encode_fields(parts[2], 8, &[FieldSpec { width: 8, code: shared }]).expect("fields are coded");
+    let as_fields =
+        encode_fields(parts[2], 8, &[FieldSpec { width: 8, code: shared }]).expect("fields are coded");
     let payloads = vec![
         how.chunk(parts[0], 0, (0, &classes), Columns::Unlabelled, 0),
         // 12 elements have 9 bytes of planes: 32 lanes would hold 124.

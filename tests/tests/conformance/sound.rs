@@ -5,9 +5,12 @@ use crate::hand::{
     record, row, shared_payload, table, table_of,
 };
 use crate::vector::{Expect, Vector};
+use mcodec_coding::blocks::{self, ComponentCode, PartCode};
 use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
-use mcodec_format::registry::{DTYPES, coding, entry, field, file_layout};
+use mcodec_format::registry::Dtype;
+use mcodec_format::registry::{BLOCKS, DTYPES, coding, entry, field, file_layout};
 use mcodec_format::{Dependency, EntryRow, Layout, Representation, TensorDescriptor, wire};
+use mcodec_tests::gguf::random_blocks;
 use mcodec_tests::inputs::Noise;
 
 pub fn all() -> Vec<Vector> {
@@ -25,6 +28,7 @@ pub fn all() -> Vec<Vector> {
         names(),
         records(),
         file_layouts(),
+        blocks_of_every_key(),
     ]
 }
 
@@ -55,8 +59,8 @@ fn dtypes() -> Vector {
         draft.add((row(id, entry::TENSOR, &name, descriptor.to_fields()), vec![bytes.to_vec()]));
         (name, descriptor, bytes.to_vec())
     };
-    for (id, dtype) in (0u32..).zip(DTYPES) {
-        let shape = vec![2, 2];
+    for (id, dtype) in (0u32..).zip(DTYPES.into_iter().chain(BLOCKS)) {
+        let shape = if dtype.block > 1 { vec![1, u64::from(dtype.block)] } else { vec![2, 2] };
         let bytes = noise.bytes(dtype.byte_len(&shape).expect("whole bytes") as usize);
         let chunking = chunking(coding::RAW, bytes.len(), bytes.len());
         let descriptor = TensorDescriptor {
@@ -74,7 +78,7 @@ fn dtypes() -> Vector {
         shape: vec![13],
         ..bytes_tensor(chunking(coding::RAW, 5, 5))
     };
-    hashed.push(add(&mut draft, 40, descriptor, &bytes));
+    hashed.push(add(&mut draft, 100, descriptor, &bytes));
     let list: Vec<_> =
         hashed.iter().map(|(n, d, b)| (n.as_str(), d.dtype_name.as_str(), &d.shape[..], &b[..])).collect();
     draft.hash(0, &list);
@@ -353,4 +357,62 @@ fn file_layouts() -> Vector {
         "files as bytes, with a verbatim and with a rendered safetensors header, and in pieces",
         draft.finished(&Shell::default()),
     )
+}
+
+/// Blocks whose components are cut at a key in two where they have one; parts of every mode.
+fn blocks_of_every_key() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "blocks")]);
+    let mut noise = Noise(21);
+    let mut hashed = Vec::new();
+    let names = ["Q4_1", "Q5_0", "Q2_K", "Q3_K", "Q4_K", "Q6_K", "IQ4_XS", "MXFP4"];
+    for (id, name) in (0u32..).zip(names) {
+        let dtype = Dtype::by_name(name).expect("a block type");
+        let bytes = random_blocks(dtype, 4, &mut noise);
+        let kind = dtype.id as u8;
+        let parts = blocks::component_count(kind).expect("a block type");
+        let codes: Vec<_> = (0..parts).map(|i| component_code(&bytes, kind, i)).collect();
+        let payload = blocks::encode(&bytes, kind, &codes).expect("payload is coded");
+        let shape = vec![2, 2 * u64::from(dtype.block)];
+        let descriptor = TensorDescriptor {
+            dtype: Some(dtype),
+            dtype_name: name.into(),
+            shape,
+            ..bytes_tensor(chunking(coding::BLOCKS, bytes.len(), bytes.len()))
+        };
+        draft.add((row(id, entry::TENSOR, name, descriptor.to_fields()), vec![payload]));
+        hashed.push((name, descriptor, bytes));
+    }
+    let stored = vec![7u8; 18];
+    let descriptor = bytes_tensor(chunking(coding::BLOCKS, 18, 18));
+    draft.add((row(20, entry::TENSOR, "stored", descriptor.to_fields()), vec![[&[0], &stored[..]].concat()]));
+    hashed.push(("stored", descriptor, stored));
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (*n, d.dtype_name.as_str(), &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound(
+        "blocks",
+        "coding `blocks`: every key, parts of every mode, a stored chunk",
+        draft.finished(&Shell::default()),
+    )
+}
+
+fn component_code(bytes: &[u8], kind: u8, index: usize) -> ComponentCode {
+    let found = blocks::component(bytes, kind, index).expect("a component");
+    let mut keys = found.keys.clone();
+    keys.sort_unstable();
+    let thresholds: Vec<u16> = keys.get(keys.len() / 2).copied().into_iter().collect();
+    let classes = found.classes(&thresholds);
+    let code = |(i, symbols): (usize, &Vec<u8>)| {
+        let same = symbols.iter().all(|s| Some(s) == symbols.first());
+        match (i + index) % 3 {
+            _ if same => PartCode::Constant(symbols.first().copied().unwrap_or_default()),
+            0 => PartCode::Packed,
+            1 => PartCode::ZstdFrame(
+                mcodec_coding::zstd_frame::compress(&blocks::pack(symbols, found.width), 3).expect("a frame"),
+            ),
+            _ => PartCode::Rans { table: Box::new(table_of(symbols)), lanes_log2: 1 },
+        }
+    };
+    let parts = classes.iter().enumerate().map(code).collect();
+    ComponentCode { thresholds, parts }
 }

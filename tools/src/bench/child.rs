@@ -1,6 +1,7 @@
 //! One peer, measured in this process.
 
 use super::codec::{Codec, Memcpy, Zstd};
+use super::in_memory::InMemory;
 use super::peers::{self, Kind};
 use super::report::{Line, Measured};
 use super::whole_file::WholeFile;
@@ -25,7 +26,13 @@ const CODED: &str = "coded.mcodec";
 
 /// Measures a peer and prints a line of JSON. That it fails is in the line. After the name of an mcodec peer, `:encode` and
 /// `:decode` ask for one phase.
-pub(super) fn run(name: &str, path: &Path, reps: u32, console: &Console) -> anyhow::Result<Outcome> {
+pub(super) fn run(
+    name: &str,
+    path: &Path,
+    reps: u32,
+    threads: usize,
+    console: &Console,
+) -> anyhow::Result<Outcome> {
     let (name, phase) = match name.split_once(':') {
         None => (name, Phase::Both),
         Some((name, "encode")) => (name, Phase::Encode),
@@ -35,7 +42,7 @@ pub(super) fn run(name: &str, path: &Path, reps: u32, console: &Console) -> anyh
     let Some(peer) = peers::find(name) else {
         return Err(usage(format!("there is no peer {name:?}")));
     };
-    let line = match measure_peer(peer.kind, path, phase, reps, console.cancel()) {
+    let line = match measure_peer((peer.kind, threads), path, phase, reps, console.cancel()) {
         Ok(line) => line,
         Err(e) => Line::Failed { reason: format!("{e:#}") },
     };
@@ -43,14 +50,24 @@ pub(super) fn run(name: &str, path: &Path, reps: u32, console: &Console) -> anyh
     Ok(Outcome::Done)
 }
 
-fn measure_peer(kind: Kind, path: &Path, phase: Phase, reps: u32, cancel: &Cancel) -> anyhow::Result<Line> {
+fn measure_peer(
+    (kind, threads): (Kind, usize),
+    path: &Path,
+    phase: Phase,
+    reps: u32,
+    cancel: &Cancel,
+) -> anyhow::Result<Line> {
     let measured = match kind {
         Kind::Mcodec(effort) => {
             let coded = (phase != Phase::Both).then(|| std::env::temp_dir().join(CODED));
-            let codec = WholeFile::open(path, effort, coded, cancel.flag())?;
+            let codec = WholeFile::open(path, effort, threads, coded, cancel.flag())?;
             measure_codec(codec, phase, reps, cancel)?
         }
         _ if phase != Phase::Both => anyhow::bail!("it keeps what it encodes in memory"),
+        Kind::McodecMemory(effort) => match InMemory::open(path, effort, threads, cancel.flag())? {
+            Some(codec) => measure_codec(codec, phase, reps, cancel)?,
+            None => return Ok(Line::NotApplicable { reason: "no safetensors file".into() }),
+        },
         Kind::Memcpy => measure_codec(Memcpy::open(path)?, phase, reps, cancel)?,
         Kind::Zstd(level) => measure_codec(Zstd::open(path, level)?, phase, reps, cancel)?,
         Kind::ShuffledZstd(level) => match Zstd::open_shuffled(path, level)? {
@@ -90,7 +107,9 @@ fn measure_codec(
         result.decode_peak_bytes = above(memory::peak());
         result.exact = codec.matches(&out)?;
         drop(out);
-
+        if !codec.has_new_memory() {
+            return Ok(result);
+        }
         let mut last = Vec::new();
         let decode_new = measure::time(reps, cancel, || {
             let mut out = vec![0; codec.input_bytes()];

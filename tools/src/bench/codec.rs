@@ -22,6 +22,11 @@ pub(super) trait Codec {
 
     /// Whether `out` is what was coded.
     fn matches(&self, out: &[u8]) -> anyhow::Result<bool>;
+
+    /// Whether memory that is allocated anew is new to the process, so that decoding into it is worth a figure of its own.
+    fn has_new_memory(&self) -> bool {
+        true
+    }
 }
 
 /// A copy, each way.

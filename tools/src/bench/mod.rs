@@ -6,7 +6,10 @@
 
 mod child;
 mod codec;
+mod in_memory;
 mod input;
+mod limit;
+mod machine;
 mod measure;
 mod memory;
 mod peers;
@@ -21,6 +24,7 @@ use crate::console::Console;
 use crate::outcome::{Outcome, usage};
 use anyhow::Context;
 use input::Shape;
+use limit::Limits;
 use peers::{Kind, Peer};
 use report::{FileReport, Line, Report, Row};
 use spawn::Workshop;
@@ -30,17 +34,18 @@ use std::path::Path;
 const CHILD_PREFIX: &str = "run:";
 
 /// Measures, and prints a table for each file, or JSON.
-pub(crate) fn run(args: &BenchModels, _: &Common, console: &Console) -> anyhow::Result<Outcome> {
+pub(crate) fn run(args: &BenchModels, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     if let ([file], [peer]) = (args.files.as_slice(), args.peers.as_slice())
         && let Some(name) = peer.strip_prefix(CHILD_PREFIX)
     {
-        return child::run(name, file, args.reps, console);
+        return child::run(name, file, args.reps, common.threads().max(1), console);
     }
+    let threads = threads(common);
     let peers = peers::select(&args.peers).map_err(usage)?;
     let workshop = Workshop::new(args.reps)?;
     let mut files = Vec::new();
     for file in &args.files {
-        files.push(measure_file(file, &peers, &workshop, console)?);
+        files.push(measure_file(file, (&peers, threads), &workshop, console)?);
     }
     let failed = files.iter().flat_map(|f| &f.rows).any(Row::is_our_failure);
     let report = Report::new(args.reps, files);
@@ -52,10 +57,19 @@ pub(crate) fn run(args: &BenchModels, _: &Common, console: &Console) -> anyhow::
     Ok(if failed { Outcome::Failed } else { Outcome::Done })
 }
 
-/// Measures every peer on one file.
+/// Threads of the additional rows; without a wish for them there are none.
+fn threads(common: &Common) -> usize {
+    match common.threads {
+        None => 1,
+        Some(0) => std::thread::available_parallelism().map_or(1, std::num::NonZero::get),
+        Some(threads) => threads.into(),
+    }
+}
+
+/// Measures every peer on one file: with one thread, and if more are wanted, where a peer has them, with as many again.
 fn measure_file(
     path: &Path,
-    peers: &[&'static Peer],
+    (peers, threads): (&[&'static Peer], usize),
     workshop: &Workshop,
     console: &Console,
 ) -> anyhow::Result<FileReport> {
@@ -64,13 +78,17 @@ fn measure_file(
     for (i, peer) in peers.iter().enumerate() {
         console.cancel().check()?;
         console.note(&format!("{}: {} ({} of {})", path.display(), peer.name, i + 1, peers.len()));
-        let line = match peer.kind {
-            Kind::Python => workshop.python_peer(peer, path, console)?,
-            _ => workshop.own_peer(peer, path, console)?,
-        };
-        rows.push(row(peer, line, &shape));
+        let more = (threads > 1 && peer.has_threads()).then_some(threads);
+        for threads in [Some(1), more].into_iter().flatten() {
+            let line = match peer.kind {
+                Kind::Python => workshop.python_peer(peer, threads, path, console)?,
+                _ => workshop.own_peer(peer, threads, path, console)?,
+            };
+            rows.push(Row { threads, ..row(peer, line, &shape) });
+        }
     }
-    Ok(FileReport::new(path, &shape, rows))
+    let limits = Limits::of(path).with_context(|| format!("reading {}", path.display()))?;
+    Ok(FileReport::new(path, &shape, limits, rows))
 }
 
 /// The row of a peer, if what it coded is what there was to code.

@@ -14,6 +14,8 @@ pub(super) struct Peer {
 pub(super) enum Kind {
     /// mcodec at this effort, from file to file.
     Mcodec(u8),
+    /// mcodec at this effort, from memory to memory.
+    McodecMemory(u8),
     /// A plain copy.
     Memcpy,
     /// zstd at this level.
@@ -29,10 +31,13 @@ const fn peer(name: &'static str, kind: Kind) -> Peer {
 }
 
 /// All of them.
-pub(super) const PEERS: [Peer; 17] = [
+pub(super) const PEERS: [Peer; 20] = [
     peer("mcodec-1", Kind::Mcodec(1)),
     peer("mcodec-5", Kind::Mcodec(5)),
     peer("mcodec-9", Kind::Mcodec(9)),
+    peer("mcodec-1-memory", Kind::McodecMemory(1)),
+    peer("mcodec-5-memory", Kind::McodecMemory(5)),
+    peer("mcodec-9-memory", Kind::McodecMemory(9)),
     peer("zstd-1", Kind::Zstd(1)),
     peer("zstd-3", Kind::Zstd(3)),
     peer("zstd-19", Kind::Zstd(19)),
@@ -48,6 +53,17 @@ pub(super) const PEERS: [Peer; 17] = [
     peer("lmz-mapped", Kind::Python),
     peer("memcpy", Kind::Memcpy),
 ];
+
+impl Peer {
+    /// Whether it can use several threads.
+    pub(super) fn has_threads(&self) -> bool {
+        match self.kind {
+            Kind::Mcodec(_) | Kind::McodecMemory(_) => true,
+            Kind::Python => ["zipnn", "blosc2", "lmz"].iter().any(|name| self.name.starts_with(name)),
+            Kind::Memcpy | Kind::Zstd(_) | Kind::ShuffledZstd(_) => false,
+        }
+    }
+}
 
 /// The peer of this name.
 pub(super) fn find(name: &str) -> Option<&'static Peer> {
@@ -78,7 +94,8 @@ mod tests {
     #[test]
     fn names_select_one_or_a_family() {
         assert_eq!(selected(&[]).len(), PEERS.len());
-        assert_eq!(selected(&["zstd", "mcodec-9"]), ["mcodec-9", "zstd-1", "zstd-3", "zstd-19"]);
+        let nine = ["mcodec-9", "mcodec-9-memory", "zstd-1", "zstd-3", "zstd-19"];
+        assert_eq!(selected(&["zstd", "mcodec-9"]), nine);
         assert_eq!(selected(&["pcodec"]), ["pcodec", "pcodec-12"]);
         assert!(select(&["zst".to_owned()]).unwrap_err().contains("mcodec-1, "));
     }

@@ -1,6 +1,8 @@
 //! What one peer reports, and what the run reports of all of them.
 
 use super::input::Shape;
+use super::limit::{self, Limits};
+use super::machine;
 use serde::{Deserialize, Serialize};
 use std::path::Path;
 
@@ -78,19 +80,22 @@ pub(super) struct Report {
     pub(super) reps: u32,
     /// How it was measured.
     pub(super) method: &'static str,
+    /// What the limits are.
+    pub(super) limit_method: &'static str,
     /// The files.
     pub(super) files: Vec<FileReport>,
 }
 
 /// How it is measured.
 pub(super) const METHOD: &str = "\
-Every row was verified bit-exact, in a process of its own, with one thread. bytes: all that the peer makes of the file; \
+Every row was verified bit-exact, in a process of its own, with one thread unless the row says -T. bytes: all that the peer makes of the file; \
 ratio: the file's bytes over those; pcodec, blosc2, ZipNN, OpenZL and shuffle+zstd code the tensors of the commonest dtype as \
 one array, and the rest of the file counts after zstd -19. MB/s: 10^6 uncompressed bytes a second, median of the calls in the \
 column reps (encode/decode) after a first one; calls over 4 s are timed once. mcodec reads a file and writes a file (its \
 checksums and index included), and decodes by opening that file and reading every tensor; lmz goes from file to file both \
-ways; the others work in memory. decode: into memory that was used before (mcodec, zstd, pcodec and blosc2 into one reused \
-buffer; ZipNN and OpenZL with an allocator that keeps what is freed). decode new: into memory that is allocated for each \
+ways; the others work in memory, the rows mcodec-N-memory among them (streaming form, through the library, its buffers reused). decode: into memory \
+that was used before (mcodec, zstd, pcodec and blosc2 into one reused buffer; mcodec-N-memory, ZipNN, OpenZL, pcodec and blosc2 with an allocator that \
+keeps what is freed, MALLOC_MMAP_MAX_=0). / memcpy: that speed over the one at which one thread copies the file in memory. decode new: into memory that is allocated for each \
 call, as a plain call does; lmz always writes a new file and is listed under decode only. peak: the most memory that encoding \
 or decoding added to a process which had loaded its libraries and, where it works in memory, the input; outputs in memory count; \
 mcodec encodes and decodes in two processes.";
@@ -106,6 +111,9 @@ pub(super) struct FileReport {
     pub(super) dtype: String,
     /// Bytes of the tensors of that dtype.
     pub(super) payload_bytes: u64,
+    /// What order-0 coding could reach.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) limits: Option<Limits>,
     /// The peers.
     pub(super) rows: Vec<Row>,
 }
@@ -129,6 +137,8 @@ pub(super) enum Status {
 pub(super) struct Row {
     /// Its name.
     pub(super) peer: &'static str,
+    /// Its threads.
+    pub(super) threads: usize,
     /// How it fared.
     pub(super) status: Status,
     /// Why there are no figures.
@@ -149,6 +159,9 @@ pub(super) struct Row {
     /// Decoding speed, into memory in use.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) decode_mb_s: Option<f64>,
+    /// That speed over that of a copy.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) decode_of_memcpy: Option<f64>,
     /// Decoding speed, into new memory.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) decode_new_mb_s: Option<f64>,
@@ -173,6 +186,7 @@ impl Row {
         let speed = |seconds: f64| (seconds > 0.0).then(|| m.input_bytes as f64 / 1e6 / seconds);
         Self {
             peer,
+            threads: 1,
             status: Status::Measured,
             reason: None,
             version: Some(m.version.clone()).filter(|v| !v.is_empty()),
@@ -180,6 +194,7 @@ impl Row {
             ratio: (output_bytes > 0).then(|| file_bytes as f64 / output_bytes as f64),
             encode_mb_s: speed(m.encode_seconds),
             decode_mb_s: speed(m.decode_seconds),
+            decode_of_memcpy: None,
             decode_new_mb_s: m.decode_new_seconds.and_then(speed),
             peak_mb: m.encode_peak_bytes.max(m.decode_peak_bytes).map(|n| n as f64 / 1e6),
             measured: Some(m),
@@ -194,6 +209,7 @@ impl Row {
     fn without(peer: &'static str, status: Status, reason: String) -> Self {
         Self {
             peer,
+            threads: 1,
             status,
             reason: Some(reason),
             version: None,
@@ -201,6 +217,7 @@ impl Row {
             ratio: None,
             encode_mb_s: None,
             decode_mb_s: None,
+            decode_of_memcpy: None,
             decode_new_mb_s: None,
             peak_mb: None,
             measured: None,
@@ -215,12 +232,17 @@ impl Row {
 
 impl FileReport {
     /// The report of a file.
-    pub(super) fn new(path: &Path, shape: &Shape, rows: Vec<Row>) -> Self {
+    pub(super) fn new(path: &Path, shape: &Shape, limits: Option<Limits>, mut rows: Vec<Row>) -> Self {
+        let memcpy = rows.iter().find(|row| row.peer == "memcpy").and_then(|row| row.decode_mb_s);
+        for row in &mut rows {
+            row.decode_of_memcpy = row.decode_mb_s.zip(memcpy).map(|(speed, copy)| speed / copy);
+        }
         Self {
             file: path.file_name().unwrap_or(path.as_os_str()).to_string_lossy().into_owned(),
             bytes: shape.file_bytes,
             dtype: shape.dtype.clone(),
             payload_bytes: shape.payload_bytes,
+            limits,
             rows,
         }
     }
@@ -229,12 +251,7 @@ impl FileReport {
 impl Report {
     /// The report of a run on this machine.
     pub(super) fn new(reps: u32, files: Vec<FileReport>) -> Self {
-        let cpu = std::fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
-        let model = cpu.lines().find_map(|l| l.strip_prefix("model name")?.split_once(": ").map(|(_, m)| m));
-        let cores = std::thread::available_parallelism().map_or(1, std::num::NonZero::get);
-        let system = (std::env::consts::OS, std::env::consts::ARCH);
-        let machine =
-            format!("{}, {cores} cores, {} {}", model.unwrap_or("unknown processor"), system.0, system.1);
-        Self { mcodec: env!("CARGO_PKG_VERSION"), machine, reps, method: METHOD, files }
+        let (machine, limit_method) = (machine::describe(), limit::METHOD);
+        Self { mcodec: env!("CARGO_PKG_VERSION"), machine, reps, method: METHOD, limit_method, files }
     }
 }

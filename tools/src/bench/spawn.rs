@@ -19,10 +19,12 @@ pub(super) const SCRIPT: &str = include_str!("../../peers/run_peer.py");
 /// How often a running peer is looked at.
 const POLL: Duration = Duration::from_millis(20);
 
-/// One thread, and an allocator that keeps what is freed: see the script.
-const PYTHON_ENVIRONMENT: [(&str, &str); 7] = [
-    ("MALLOC_MMAP_MAX_", "0"),
-    ("MALLOC_TRIM_THRESHOLD_", "1099511627776"),
+/// An allocator that keeps what is freed, for all that works in memory: see the script.
+const WARM_ENVIRONMENT: [(&str, &str); 2] =
+    [("MALLOC_MMAP_MAX_", "0"), ("MALLOC_TRIM_THRESHOLD_", "1099511627776")];
+
+/// No threads that were not asked for.
+const PYTHON_ENVIRONMENT: [(&str, &str); 5] = [
     ("OMP_NUM_THREADS", "1"),
     ("MKL_NUM_THREADS", "1"),
     ("OPENBLAS_NUM_THREADS", "1"),
@@ -48,36 +50,61 @@ impl Workshop {
     }
 
     /// Measures a peer that is in this binary.
-    pub(super) fn own_peer(&self, peer: &Peer, file: &Path, console: &Console) -> anyhow::Result<Line> {
+    pub(super) fn own_peer(
+        &self,
+        peer: &Peer,
+        threads: usize,
+        file: &Path,
+        console: &Console,
+    ) -> anyhow::Result<Line> {
         if !matches!(peer.kind, Kind::Mcodec(_)) {
-            return self.own_process(peer.name, file, console);
+            let warm = matches!(peer.kind, Kind::McodecMemory(_));
+            return self.own_process(peer.name, warm, threads, file, console);
         }
         // What the encoder leaves behind in the allocator is not the decoder's.
-        let encoded = self.own_process(&format!("{}:encode", peer.name), file, console)?;
+        let encoded = self.own_process(&format!("{}:encode", peer.name), false, threads, file, console)?;
         let Line::Measured(encoded) = encoded else { return Ok(encoded) };
-        Ok(match self.own_process(&format!("{}:decode", peer.name), file, console)? {
+        Ok(match self.own_process(&format!("{}:decode", peer.name), false, threads, file, console)? {
             Line::Measured(decoded) => Line::Measured(decoded.with_encoding(&encoded)),
             other => other,
         })
     }
 
-    fn own_process(&self, name: &str, file: &Path, console: &Console) -> anyhow::Result<Line> {
+    fn own_process(
+        &self,
+        name: &str,
+        warm: bool,
+        threads: usize,
+        file: &Path,
+        console: &Console,
+    ) -> anyhow::Result<Line> {
         let mut command = Command::new(std::env::current_exe().context("finding this program")?);
         let name = format!("{CHILD_PREFIX}{name}");
         command.args(["bench", "models", "--no-progress", "--peers", &name, "--reps"]);
-        command.arg(self.reps.to_string()).arg("--").arg(file);
+        command.arg(self.reps.to_string()).arg("--threads").arg(threads.to_string());
+        command.arg("--").arg(file);
+        if warm {
+            command.envs(WARM_ENVIRONMENT);
+        }
         self.measure(command, console)
     }
 
     /// Measures a peer that Python knows.
-    pub(super) fn python_peer(&self, peer: &Peer, file: &Path, console: &Console) -> anyhow::Result<Line> {
+    pub(super) fn python_peer(
+        &self,
+        peer: &Peer,
+        threads: usize,
+        file: &Path,
+        console: &Console,
+    ) -> anyhow::Result<Line> {
         let Some(python) = &self.python else {
             let reason = "tools/install-peers.sh installs the Python peers; MCODEC_PEERS names their folder";
             return Ok(Line::NotInstalled { reason: reason.into() });
         };
         let mut command = Command::new(python);
-        command.arg(&self.script).args(["--reps", &self.reps.to_string(), "--", peer.name]).arg(file);
-        command.envs(PYTHON_ENVIRONMENT);
+        command.arg(&self.script).args(["--reps", &self.reps.to_string()]);
+        command.args(["--threads", &threads.to_string(), "--", peer.name]).arg(file);
+        command.envs(WARM_ENVIRONMENT).envs(PYTHON_ENVIRONMENT);
         self.measure(command, console)
     }
 

@@ -5,8 +5,17 @@ use crate::console::printable;
 use std::collections::BTreeMap;
 use std::fmt::Write as _;
 
-const HEAD: [&str; 8] =
-    ["peer", "bytes", "ratio", "encode MB/s", "decode MB/s", "decode new MB/s", "peak MB", "reps"];
+const HEAD: [&str; 9] = [
+    "peer",
+    "bytes",
+    "ratio",
+    "encode MB/s",
+    "decode MB/s",
+    "/ memcpy",
+    "decode new MB/s",
+    "peak MB",
+    "reps",
+];
 
 /// A table for each file, then how it was measured.
 pub(super) fn render(report: &Report) -> String {
@@ -14,8 +23,13 @@ pub(super) fn render(report: &Report) -> String {
     for file in &report.files {
         // Writing to a string does not fail.
         _ = write!(text, "### {}\n\n{}\n", title(file), grid(&file.rows));
+        if let Some(limits) = &file.limits {
+            let ratio = |bytes: u64| file.bytes as f64 / bytes.max(1) as f64;
+            let (exponents, all) = (ratio(limits.exponent_bytes), ratio(limits.all_fields_bytes));
+            _ = writeln!(text, "Order-0 limit: {exponents:.4} (exponents), {all:.4} (all fields).\n");
+        }
     }
-    _ = writeln!(text, "{}\n", report.method);
+    _ = writeln!(text, "{}\n\n{}\n", report.method, report.limit_method);
     _ = writeln!(text, "Machine: {}. Versions: {}.", printable(&report.machine), versions(report));
     text
 }
@@ -40,7 +54,7 @@ fn versions(report: &Report) -> String {
 
 /// The rows with their head, in columns.
 fn grid(rows: &[Row]) -> String {
-    let cells: Vec<[String; 8]> = rows.iter().map(cells).collect();
+    let cells: Vec<[String; 9]> = rows.iter().map(cells).collect();
     let mut widths = HEAD.map(str::len);
     for row in &cells {
         for (width, cell) in widths.iter_mut().zip(row) {
@@ -63,7 +77,7 @@ fn grid(rows: &[Row]) -> String {
     text
 }
 
-fn push_line(text: &mut String, cells: &[String; 8], widths: &[usize; 8]) {
+fn push_line(text: &mut String, cells: &[String; 9], widths: &[usize; 9]) {
     for (i, (cell, width)) in cells.iter().zip(widths).enumerate() {
         _ = if i == 0 { write!(text, "| {cell:<width$} ") } else { write!(text, "| {cell:>width$} ") };
     }
@@ -71,7 +85,7 @@ fn push_line(text: &mut String, cells: &[String; 8], widths: &[usize; 8]) {
 }
 
 /// The cells of a row; of a peer without figures, why in place of the ratio.
-fn cells(row: &Row) -> [String; 8] {
+fn cells(row: &Row) -> [String; 9] {
     let number = |value: Option<f64>, digits: usize| match value {
         Some(value) => format!("{value:.digits$}"),
         None => "-".into(),
@@ -86,11 +100,12 @@ fn cells(row: &Row) -> [String; 8] {
     };
     let reps = row.measured.as_ref().map(|m| format!("{}/{}", m.encode_reps, m.decode_reps));
     [
-        row.peer.into(),
+        if row.threads > 1 { format!("{} -T{}", row.peer, row.threads) } else { row.peer.into() },
         row.output_bytes.map_or_else(|| "-".into(), |n| n.to_string()),
         printable(&why).replace('|', "/"),
         speed(row.encode_mb_s),
         speed(row.decode_mb_s),
+        number(row.decode_of_memcpy, 2),
         speed(row.decode_new_mb_s),
         speed(row.peak_mb),
         reps.unwrap_or_else(|| "-".into()),
@@ -99,6 +114,7 @@ fn cells(row: &Row) -> [String; 8] {
 
 #[cfg(test)]
 mod tests {
+    use super::super::limit::Limits;
     use super::super::report::{Line, METHOD, Measured};
     use super::*;
 
@@ -116,8 +132,12 @@ mod tests {
             decode_peak_bytes: Some(12_000_000),
             exact: true,
         };
+        let fast = Row {
+            decode_of_memcpy: Some(0.25),
+            ..Row::new("zstd-3", Line::Measured(measured), 2_500_000, 250_000)
+        };
         let rows = vec![
-            Row::new("zstd-3", Line::Measured(measured), 2_500_000, 250_000),
+            Row { threads: 2, ..fast },
             Row::new("zipnn", Line::NotInstalled { reason: "no Python".into() }, 2_500_000, 0),
             Row::new("lmz", Line::Failed { reason: "a|b\nc".into() }, 2_500_000, 0),
         ];
@@ -126,9 +146,17 @@ mod tests {
             bytes: 2_500_000,
             dtype: "F32".into(),
             payload_bytes: 2_000_000,
+            limits: Some(Limits { exponent_bytes: 2_000_000, all_fields_bytes: 1_250_000 }),
             rows,
         };
-        Report { mcodec: "0.1.0", machine: "test".into(), reps: 5, method: METHOD, files: vec![file] }
+        Report {
+            mcodec: "0.1.0",
+            machine: "test".into(),
+            reps: 5,
+            method: METHOD,
+            limit_method: "What it is.",
+            files: vec![file],
+        }
     }
 
     #[test]
@@ -137,11 +165,13 @@ mod tests {
         let expected = "\
 ### m.st: 2.50 MB, F32
 
-| peer   |   bytes |          ratio | encode MB/s | decode MB/s | decode new MB/s | peak MB | reps |
-| :----- | ------: | -------------: | ----------: | ----------: | --------------: | ------: | ---: |
-| zstd-3 | 1250000 |         2.0000 |         4.0 |        2000 |               - |      12 |  1/5 |
-| zipnn  |       - |  not installed |           - |           - |               - |       - |    - |
-| lmz    |       - | failed: a/b\\nc |           - |           - |               - |       - |    - |
+| peer       |   bytes |          ratio | encode MB/s | decode MB/s | / memcpy | decode new MB/s | peak MB | reps |
+| :--------- | ------: | -------------: | ----------: | ----------: | -------: | --------------: | ------: | ---: |
+| zstd-3 -T2 | 1250000 |         2.0000 |         4.0 |        2000 |     0.25 |               - |      12 |  1/5 |
+| zipnn      |       - |  not installed |           - |           - |        - |               - |       - |    - |
+| lmz        |       - | failed: a/b\\nc |           - |           - |        - |               - |       - |    - |
+
+Order-0 limit: 1.2500 (exponents), 2.0000 (all fields).
 
 ";
         assert!(text.starts_with(expected), "{text}");

@@ -14,7 +14,7 @@ use tempfile::TempDir;
 /// Bytes read at once where a file is only compared.
 const PIECE: usize = 1 << 20;
 
-/// mcodec at one effort on one file, in one thread.
+/// mcodec at one effort on one file.
 pub(super) struct WholeFile {
     input: PathBuf,
     input_bytes: usize,
@@ -29,12 +29,13 @@ impl WholeFile {
     pub(super) fn open(
         path: &Path,
         effort: u8,
+        threads: usize,
         coded: Option<PathBuf>,
         cancel: Arc<AtomicBool>,
     ) -> anyhow::Result<Self> {
         let mut options = EncodeOptions::default();
         options.effort = effort;
-        options.threads = 1;
+        options.threads = threads;
         options.cancel = Some(cancel);
         let mut input_bytes = 0;
         pieces(path, |piece| {
@@ -68,7 +69,8 @@ impl Codec for WholeFile {
     }
 
     fn decode(&mut self, out: &mut [u8]) -> anyhow::Result<()> {
-        let reader = Reader::open(File::open(&self.coded)?, ReadOptions::default().threads(1))?;
+        let reader =
+            Reader::open(File::open(&self.coded)?, ReadOptions::default().threads(self.options.threads))?;
         let asset = reader.asset(None)?;
         let files = source_files(&reader, &asset)?;
         let [file] = files.as_slice() else {
@@ -93,7 +95,11 @@ impl Codec for WholeFile {
 }
 
 /// Writes a source file to the start of `out`; returns how many bytes of `out` are left.
-fn read_source<S: ReadAt>(reader: &Reader<S>, file: &SourceFile, out: &mut [u8]) -> anyhow::Result<usize> {
+pub(super) fn read_source<S: ReadAt>(
+    reader: &Reader<S>,
+    file: &SourceFile,
+    out: &mut [u8],
+) -> anyhow::Result<usize> {
     let short = "the file decodes to more bytes than it had";
     let mut rest = out;
     for part in &file.parts {
@@ -131,7 +137,7 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        let mut codec = WholeFile::open(&path, 1, None, Arc::default()).unwrap();
+        let mut codec = WholeFile::open(&path, 1, 1, None, Arc::default()).unwrap();
         assert!(codec.encode().unwrap() > 0);
         let mut out = vec![1; codec.input_bytes()];
         codec.decode(&mut out).unwrap();

@@ -1,8 +1,8 @@
 //! `mcodec decode`.
 
-use crate::cli::{Common, Decode, Format};
+use crate::cli::{Common, Decode, Elements, Format};
 use crate::console::Console;
-use crate::entry_stream::{Meter, copy, copy_source};
+use crate::entry_stream::{Meter, copy, copy_picked, copy_source};
 use crate::export::folder::FolderOutput;
 use crate::export::{self, npy};
 use crate::forward::{self, Forwarded};
@@ -12,7 +12,7 @@ use crate::selection::{self, Picked};
 use crate::sink::{Sink, is_std};
 use anyhow::{Context, anyhow};
 use mcodec_decode::{DecodeError, Part, SourceFile, source_files};
-use mcodec_format::{Asset, registry};
+use mcodec_format::{Asset, Representation, registry};
 use serde::Serialize;
 use std::collections::HashSet;
 use std::io::Write;
@@ -35,8 +35,11 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     if args.format == Some(Format::Json) && args.record.is_none() {
         return Err(usage("--format json is for a record: name one with --record"));
     }
-    let whole =
-        args.tensors.is_empty() && args.rows.is_none() && args.format.is_none() && args.record.is_none();
+    let whole = args.tensors.is_empty()
+        && args.rows.is_none()
+        && args.format.is_none()
+        && args.elements.is_none()
+        && args.record.is_none();
     let reader = if !is_std(&args.input) {
         input::open(&args.input, common, console)?
     } else if whole && args.asset.is_none() {
@@ -105,9 +108,23 @@ impl Job<'_> {
             return Ok(report);
         }
         match &files[..] {
-            [file] if export::is_single(&asset.name, &file.name) && !self.wants_folder() => self.single(file),
+            [file] if export::is_single(&asset.name, &file.name) && !self.wants_folder() => {
+                let mut report = self.single(file)?;
+                report.notes.extend(self.other_form(file));
+                Ok(report)
+            }
             _ => self.folder(files),
         }
+    }
+
+    /// What to tell if the output's name is that of another form than the file has.
+    fn other_form(&self, file: &SourceFile) -> Option<String> {
+        let extension = |path: &Path| path.extension().map(|e| e.to_string_lossy().to_ascii_lowercase());
+        let asked = extension(self.output).filter(|e| matches!(e.as_str(), "safetensors" | "npy"))?;
+        if is_std(self.output) || extension(Path::new(&file.name)).as_ref() == Some(&asked) {
+            return None;
+        }
+        Some(format!("{} is {:?} as it was; --format {asked} converts", self.output.display(), file.name))
     }
 
     /// Whether something of the asset is in none of its files, as after a recovery with loss.
@@ -123,10 +140,21 @@ impl Job<'_> {
             });
             held.extend(ids);
         }
+        if files.is_empty() {
+            return Ok(true);
+        }
         let rows = self.reader.rows(&asset.name)?;
-        let mut tensors =
+        let tensors =
             rows.iter().filter(|r| r.get().kind == registry::entry::TENSOR && !selection::is_owned(r));
-        Ok(files.is_empty() || tensors.any(|row| !held.contains(&row.get().id)))
+        for row in tensors.filter(|row| !held.contains(&row.get().id)) {
+            // Another name for bytes that a file has is in it.
+            let entry = self.reader.resolve(row.clone())?;
+            match entry.tensor().map(|t| &t.representation) {
+                Some(Representation::Alias(of)) if held.contains(of) => {}
+                _ => return Ok(true),
+            }
+        }
+        Ok(false)
     }
 
     /// Every asset, each under its file's name or in a folder of its own.
@@ -220,15 +248,19 @@ impl Job<'_> {
         if asset.kind == registry::asset::BLOB && self.args.tensors.is_empty() && format == Format::Raw {
             return self.original(asset);
         }
-        let picked = selection::tensors(self.reader, asset, &self.args.tensors, self.args.rows)?;
+        let mut picked = selection::tensors(self.reader, asset, &self.args.tensors, self.args.rows)?;
+        if self.args.elements == Some(Elements::F32) {
+            picked = picked.into_iter().map(Picked::widened).collect::<anyhow::Result<_>>()?;
+        }
         let total = picked.iter().fold(0u64, |sum, p| sum.saturating_add(p.byte_len()));
         let mut meter = Meter::new(self.console, total);
         if format == Format::Safetensors {
             let metadata = export::safetensors::metadata_of(self.reader, asset)?;
+            let note = export::safetensors::foreign_dtypes(&picked);
             let mut sink = Sink::create(self.output, self.common.force)?;
             export::safetensors::write(self.reader, picked, &metadata, &mut sink, &mut meter)?;
             sink.commit()?;
-            return Ok(self.one(total, None));
+            return Ok(self.one(total, note));
         }
         let count = picked.len();
         let Ok([one]) = <[Picked; 1]>::try_from(picked) else {
@@ -238,7 +270,7 @@ impl Job<'_> {
         };
         let (head, note) = match (format, one.entry.tensor()) {
             (Format::Npy, Some(tensor)) => {
-                let form = npy::Form::of(tensor);
+                let form = if one.as_f32.is_some() { npy::Form::f32() } else { npy::Form::of(tensor) };
                 let head = npy::header(&form, &one.shape, one.byte_len());
                 (head, form.note.map(|note| format!("{:?}: {note}", one.entry.name())))
             }
@@ -246,7 +278,7 @@ impl Job<'_> {
         };
         let mut sink = Sink::create(self.output, self.common.force)?;
         sink.write_all(&head).context("writing the output")?;
-        copy(self.reader, &one.entry, one.range.clone(), &mut sink, &mut meter)?;
+        copy_picked(self.reader, &one, &mut sink, &mut meter)?;
         sink.commit()?;
         Ok(self.one(total + head.len() as u64, note))
     }

@@ -52,7 +52,9 @@ fn compare_sides(a: &Side, b: &Side, report: &mut PairReport, console: &Console)
         compare_all("record", a, b, report, console)?;
     }
     if a.metadata != b.metadata {
-        report.structure.push(differ("metadata", "", "text", a.metadata.clone(), b.metadata.clone()));
+        let (only_a, only_b) =
+            (lines_beside(&a.metadata, &b.metadata), lines_beside(&b.metadata, &a.metadata));
+        report.structure.push(differ("metadata", "", "text", only_a, only_b));
     }
     Ok(())
 }
@@ -200,4 +202,10 @@ fn apart(a: &Part, x: Number, b: &Part, y: Number, console: &Console) -> anyhow:
         true
     })?;
     Ok(apart)
+}
+
+/// The lines of `text` that `other` has not.
+fn lines_beside(text: &str, other: &str) -> String {
+    let known: std::collections::HashSet<&str> = other.lines().collect();
+    text.lines().filter(|line| !known.contains(line)).collect::<Vec<_>>().join("\n")
 }

@@ -3,14 +3,16 @@
 use crate::cli::Common;
 use crate::console::Console;
 use crate::export::safetensors::metadata_of;
+use crate::gguf::GgufHead;
 use crate::input::{self, FileReader, is_mcodec, shown};
 use crate::outcome::usage;
 use crate::selection;
 use crate::sink::is_std;
 use anyhow::Context;
 use mcodec_decode::{Entry, ReadAt};
+use mcodec_encode::import::gguf::{GgufLimits, GgufSource, GgufTensor, looks_like_gguf};
 use mcodec_encode::import::safetensors::looks_like_safetensors;
-use mcodec_encode::import::{ImportOptions, ModelSource, ShardFile};
+use mcodec_encode::import::{ImportOptions, ModelSource, ShardFile, looks_like_parts};
 use mcodec_format::{Asset, EntryDescriptor, registry};
 use std::collections::BTreeMap;
 use std::fs::File;
@@ -49,6 +51,7 @@ pub(crate) type Pair = (Option<Side>, Option<Side>);
 enum Opened {
     Container(Rc<FileReader>),
     Model(Box<ModelSource>),
+    Gguf(Box<GgufSource>),
     Other(File),
 }
 
@@ -98,6 +101,17 @@ fn open(path: &Path, common: &Common, console: &Console) -> anyhow::Result<Opene
     if looks_like_safetensors(&head, Some(meta.len())) || named {
         return model();
     }
+    if looks_like_gguf(&head)
+        && let Ok(source) = GgufSource::open(path, &GgufLimits::default())
+    {
+        return Ok(Opened::Gguf(Box::new(source)));
+    }
+    // What is not taken apart is compared as bytes, as it is encoded.
+    if looks_like_parts(&head)
+        && let Ok(found) = model()
+    {
+        return Ok(found);
+    }
     Ok(Opened::Other(file))
 }
 
@@ -139,6 +153,7 @@ fn side(
         Opened::Container(reader) => {
             let fits = match other {
                 Opened::Model(source) => source.name.clone(),
+                Opened::Gguf(source) => source.name.clone(),
                 _ => other_path.file_name().unwrap_or_default().to_string_lossy().into_owned(),
             };
             let asset = match asset {
@@ -148,6 +163,7 @@ fn side(
             asset_side(path, reader, &selection::asset(reader, asset)?)
         }
         Opened::Model(source) if !bytes || source.is_folder => source_side(path, source),
+        Opened::Gguf(source) if !bytes => gguf_side(path, source),
         _ => match bytes_of(path, this)? {
             Some(side) => Ok(side),
             None => Err(usage(format!("{} cannot be compared byte by byte", shown(path)))),
@@ -160,6 +176,7 @@ fn bytes_of(path: &Path, opened: &Opened) -> anyhow::Result<Option<Side>> {
     let file = match opened {
         Opened::Other(file) => file.try_clone()?,
         Opened::Model(source) if !source.is_folder => File::open(path)?,
+        Opened::Gguf(_) => File::open(path)?,
         _ => return Ok(None),
     };
     let len = file.size()?;
@@ -207,7 +224,10 @@ fn asset_side(path: &Path, reader: &Rc<FileReader>, asset: &Asset) -> anyhow::Re
         tensors: BTreeMap::new(),
         files: Some(BTreeMap::new()),
         records: Some(BTreeMap::new()),
-        metadata: metadata_of(reader, asset)?,
+        metadata: match GgufHead::of_asset(reader, asset) {
+            Some(head) => head.metadata_text(),
+            None => metadata_of(reader, asset)?,
+        },
     };
     for row in reader.rows(&asset.name)? {
         let (name, kind) = (row.get().name.clone(), row.get().kind);
@@ -252,6 +272,20 @@ fn source_side(path: &Path, source: &ModelSource) -> anyhow::Result<Side> {
     let first = metadata.next().unwrap_or_default();
     let metadata = if metadata.all(|m| m == first) { first } else { String::new() };
     Ok(Side { label: shown(path), is_model: true, tensors, files, records: None, metadata })
+}
+
+/// The tensors of a GGUF file, and what is none of them as its metadata.
+fn gguf_side(path: &Path, source: &GgufSource) -> anyhow::Result<Side> {
+    let file = Rc::new(source.open_file()?);
+    let part = |tensor: &GgufTensor| {
+        let part = Part::of_bytes(tensor.byte_len, read_of(&file, tensor.begin));
+        (tensor.name.clone(), Part { dtype: tensor.dtype_name(), shape: tensor.shape.clone(), ..part })
+    };
+    let tensors = source.header.tensors.iter().map(part).collect();
+    let mut head = vec![0; source.header.end as usize];
+    file.read_at(0, &mut head)?;
+    let metadata = GgufHead::of(head).map_or_else(String::new, |head| head.metadata_text());
+    Ok(Side { label: shown(path), is_model: true, tensors, files: None, records: None, metadata })
 }
 
 fn read_of(file: &Rc<ShardFile>, start: u64) -> ReadPart {

@@ -9,6 +9,8 @@ pub(crate) struct Form {
     descr: &'static str,
     /// Flat: dimensions that NumPy cannot express give way to a row of bytes.
     flat: bool,
+    /// Elements and bytes of a block: the last dimension becomes bytes.
+    block: Option<(u64, u64)>,
     /// What the user should know.
     pub(crate) note: Option<String>,
 }
@@ -18,10 +20,10 @@ impl Form {
     pub(crate) fn of(tensor: &TensorDescriptor) -> Self {
         let name = tensor.dtype_name.as_str();
         let dtype = tensor.dtype.map_or("", |d| d.name);
-        let native = |descr| Self { descr, flat: false, note: None };
+        let native = |descr| Self { descr, flat: false, block: None, note: None };
         let as_bits = |descr, what: &str| {
             let note = format!("{name} has no NumPy type: the array holds its bits as {what}");
-            Self { descr, flat: false, note: Some(note) }
+            Self { descr, flat: false, block: None, note: Some(note) }
         };
         match dtype {
             "F64" => native("<f8"),
@@ -40,18 +42,36 @@ impl Form {
             "C128" => native("<c16"),
             "BF16" => as_bits("<u2", "u16"),
             "F8_E4M3" | "F8_E5M2" | "F8_E4M3FNUZ" | "F8_E5M2FNUZ" | "F8_E8M0" => as_bits("|u1", "u8"),
+            _ if tensor.dtype.is_some_and(|d| d.block > 1) => {
+                let block =
+                    tensor.dtype.and_then(|d| Some((u64::from(d.block), u64::from(d.block_bytes()?))));
+                let note =
+                    format!("{name} comes in blocks: the array holds their bytes (--as f32 dequantises)");
+                Self { descr: "|u1", flat: false, block, note: Some(note) }
+            }
             _ => {
                 let note = format!("{name:?} has no NumPy type: the array holds its bytes, in a row of u8");
-                Self { descr: "|u1", flat: true, note: Some(note) }
+                Self { descr: "|u1", flat: true, block: None, note: Some(note) }
             }
         }
+    }
+}
+
+impl Form {
+    /// The form of elements that come out as f32.
+    pub(crate) fn f32() -> Self {
+        Self { descr: "<f4", flat: false, block: None, note: None }
     }
 }
 
 /// The bytes before the array's data, for a tensor of `shape` that takes `byte_len` bytes.
 pub(crate) fn header(form: &Form, shape: &[u64], byte_len: u64) -> Vec<u8> {
     let flat = [byte_len];
-    let shape = if form.flat { &flat[..] } else { shape };
+    let mut in_bytes = shape.to_vec();
+    if let (Some((elements, bytes)), Some(last)) = (form.block, in_bytes.last_mut()) {
+        *last = *last / elements * bytes;
+    }
+    let shape = if form.flat { &flat[..] } else { &in_bytes[..] };
     let mut tuple: String = shape.iter().map(|d| format!("{d}, ")).collect();
     // (), (5,) and (5, 6) are how Python writes them.
     tuple.truncate(tuple.trim_end_matches(if shape.len() == 1 { " " } else { ", " }).len());
@@ -108,6 +128,12 @@ mod tests {
         assert_eq!(text(&f32, &[0, 3], 0), "{'descr': '<f4', 'fortran_order': False, 'shape': (0, 3), }");
         let f4 = Form::of(&tensor(Dtype::by_name("F4"), "F4"));
         assert_eq!(text(&f4, &[4, 4], 8), "{'descr': '|u1', 'fortran_order': False, 'shape': (8,), }");
+        let q4 = Form::of(&tensor(Dtype::by_name("Q4_K"), "Q4_K"));
+        assert_eq!(
+            text(&q4, &[3, 512], 864),
+            "{'descr': '|u1', 'fortran_order': False, 'shape': (3, 288), }"
+        );
+        assert_eq!(Form::f32(), f32);
         let long = header(&f32, &[u64::MAX; 4000], 4);
         assert_eq!(&long[..8], b"\x93NUMPY\x02\0");
         assert_eq!(long.len() % 64, 0);

@@ -1,15 +1,53 @@
 //! Selected tensors as a safetensors file.
 
-use crate::entry_stream::{Meter, copy};
+use crate::entry_stream::{Meter, copy_picked};
 use crate::selection::{Picked, layout_id};
 use anyhow::Context;
 use mcodec_decode::layout::Layout;
 use mcodec_decode::safetensors::{HeaderTensor, canonical_order, render_header};
 use mcodec_decode::{ReadAt, Reader};
+use mcodec_format::registry::Dtype;
 use mcodec_format::{Asset, registry};
 use serde::Deserialize;
 use serde_json::value::RawValue;
 use std::io::Write;
+
+/// The element types of safetensors 0.8.
+const DTYPES: [&str; 22] = [
+    "BOOL",
+    "U8",
+    "I8",
+    "U16",
+    "I16",
+    "U32",
+    "I32",
+    "U64",
+    "I64",
+    "F16",
+    "BF16",
+    "F32",
+    "F64",
+    "C64",
+    "F8_E4M3",
+    "F8_E5M2",
+    "F8_E4M3FNUZ",
+    "F8_E5M2FNUZ",
+    "F8_E8M0",
+    "F6_E2M3",
+    "F6_E3M2",
+    "F4",
+];
+
+/// What to tell of tensors whose dtypes other readers do not know.
+pub(crate) fn foreign_dtypes(picked: &[Picked]) -> Option<String> {
+    let dtypes = picked.iter().filter_map(|p| Some((p.entry.tensor()?.dtype_name.as_str(), p.entry.name())));
+    let mut foreign = dtypes.filter(|(dtype, _)| !DTYPES.contains(dtype));
+    let (dtype, name) = foreign.next()?;
+    let count = 1 + foreign.count();
+    Some(format!(
+        "{count} tensors have a dtype that is not of safetensors, like {dtype:?} of {name:?}: other readers may refuse the file"
+    ))
+}
 
 /// Writes the tensors, widest elements first so that all are aligned, with this metadata (JSON text, or empty).
 pub(crate) fn write<S: ReadAt>(
@@ -19,15 +57,18 @@ pub(crate) fn write<S: ReadAt>(
     out: &mut dyn Write,
     meter: &mut Meter<'_>,
 ) -> anyhow::Result<()> {
-    let width = |p: &Picked| p.entry.tensor().and_then(|t| t.dtype).map_or(0, |d| d.bits);
+    let width = |p: &Picked| match p.as_f32 {
+        Some(_) => 32,
+        None => p.entry.tensor().and_then(|t| t.dtype).map_or(0, Dtype::width),
+    };
     picked.sort_by(|a, b| canonical_order((width(a), a.entry.name()), (width(b), b.entry.name())));
     let heads = picked.iter().filter_map(|p| {
-        let dtype = &p.entry.tensor()?.dtype_name;
+        let dtype = if p.as_f32.is_some() { "F32" } else { &p.entry.tensor()?.dtype_name };
         Some(HeaderTensor { name: p.entry.name(), dtype, shape: &p.shape, byte_len: p.byte_len() })
     });
     let header = render_header(metadata, heads, 8)?;
     out.write_all(&header).context("writing the output")?;
-    picked.iter().try_for_each(|p| copy(reader, &p.entry, p.range.clone(), out, meter))
+    picked.iter().try_for_each(|p| copy_picked(reader, p, out, meter))
 }
 
 /// The metadata that all safetensors files of the asset's source agree on, as JSON text; empty if there is none.

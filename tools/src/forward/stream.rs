@@ -294,7 +294,7 @@ impl Stream {
             }
         }
         let tensors = self.tensors(&ids)?;
-        let width = |t: &TensorDescriptor| t.dtype.map_or(0, |d| d.bits);
+        let width = |t: &TensorDescriptor| t.dtype.map_or(0, registry::Dtype::width);
         let mut list: Vec<(u32, &str, &TensorDescriptor)> =
             ids.iter().zip(tensors).map(|(&id, (name, t))| (id, name, t)).collect();
         list.sort_by(|a, b| canonical_order((width(a.2), a.1), (width(b.2), b.1)));

@@ -2,7 +2,7 @@
 
 use super::inventory::{Inventory, Item, extent};
 use crate::interrupt::Cancel;
-use mcodec_coding::{fields, labelled};
+use mcodec_coding::{blocks, fields, labelled};
 use mcodec_decode::{ReadAt, Reader};
 use mcodec_format::{EntryDescriptor, FrameHead, PREAMBLE_LEN, RootBody, Tag, registry};
 use serde::Serialize;
@@ -131,7 +131,8 @@ fn inside<S: ReadAt>(
                 continue;
             }
             let range = chunking.chunk_range(span.place.chunk);
-            let of_fields = || fields::ledger(&payload, (range.end - range.start) as usize).ok();
+            let decoded_len = (range.end - range.start) as usize;
+            let of_parts = || inside_chunk(chunking.coding, &payload, decoded_len);
             let of_labelled = || reader.labelled_ledger(entry.as_ref()?, span.place.chunk).ok()?;
             let is_labelled = chunking.coding == registry::coding::LABELLED;
             let known = match payload.first() {
@@ -140,8 +141,10 @@ fn inside<S: ReadAt>(
                     coding.stored += len - 1;
                     true
                 }
-                Some(&labelled::FORM) if is_labelled => of_labelled().map(|f| coding.add_labelled(&f)).is_some(),
-                _ => of_fields().map(|f| coding.add_fields(&f)).is_some(),
+                Some(&labelled::FORM) if is_labelled => {
+                    of_labelled().map(|f| coding.add_labelled(&f)).is_some()
+                }
+                _ => of_parts().map(|f| coding.add_fields(&f)).is_some(),
             };
             coding.unread += if known { 0 } else { len };
         }
@@ -165,6 +168,16 @@ impl Coding {
         self.packed += found.packed;
         self.entropy_coded += found.entropy_coded;
     }
+}
+
+/// The parts of a chunk's payload. Classes of blocks are known only from the content.
+fn inside_chunk(coding: u64, payload: &[u8], decoded_len: usize) -> Option<fields::Ledger> {
+    if coding != registry::coding::BLOCKS {
+        return fields::ledger(payload, decoded_len).ok();
+    }
+    let mut chunk = vec![0; decoded_len];
+    blocks::decode(payload, &mut chunk).ok()?;
+    blocks::ledger(payload, &chunk).ok()
 }
 
 /// Counts what is around the chunks: index, padding, and what no index names.

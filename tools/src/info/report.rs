@@ -2,8 +2,10 @@
 
 use super::inventory::{Inventory, Item, layout_name};
 use super::ledger::{Ledger, ledger};
-use crate::console::Console;
+use crate::console::{Console, printable};
+use crate::gguf::GgufHead;
 use mcodec_decode::{ReadAt, Reader, check_asset, check_record, hex};
+use mcodec_encode::import::gguf::Value;
 use mcodec_format::{Asset, EntryDescriptor, Page, Representation, SlotState, TensorDescriptor, registry};
 use serde::Serialize;
 
@@ -68,12 +70,36 @@ pub(crate) struct AssetInfo {
     pub(super) coded_bytes: u64,
     /// `bytes / coded_bytes`; null if nothing is coded.
     pub(super) ratio: Option<f64>,
+    /// What the header of a GGUF file says besides its tensors; null if the asset was not made from one.
+    pub(super) gguf: Option<GgufInfo>,
     /// Tensors in natural order, those of records included.
     pub(super) tensors: Vec<TensorInfo>,
     /// Files.
     pub(super) files: Vec<FileInfo>,
     /// Records.
     pub(super) records: Vec<RecordInfo>,
+}
+
+/// The header of a GGUF file.
+#[derive(Debug, Serialize)]
+pub(crate) struct GgufInfo {
+    /// Format version.
+    pub(super) version: u32,
+    /// `general.architecture`.
+    pub(super) architecture: Option<String>,
+    /// `tokenizer.ggml.model`.
+    pub(super) tokenizer: Option<String>,
+    /// Keys and values in the order of the file.
+    pub(super) metadata: Vec<GgufPair>,
+}
+
+/// A metadata pair.
+#[derive(Debug, Serialize)]
+pub(crate) struct GgufPair {
+    /// The key.
+    pub(super) key: String,
+    /// The value on one line, long ones shortened, control characters escaped.
+    pub(super) value: String,
 }
 
 /// A tensor.
@@ -226,10 +252,32 @@ fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventor
         bytes,
         coded_bytes,
         ratio: ratio(bytes, coded_bytes),
+        gguf: of_kind(registry::entry::FILE).find_map(|item| gguf_info(reader, item)),
         records: of_kind(registry::entry::RECORD).map(|item| record_info(reader, item)).collect(),
         tensors,
         files,
     }
+}
+
+/// What a GGUF file says that is kept in pieces: its header is its first literal.
+fn gguf_info<S: ReadAt>(reader: &Reader<S>, item: &Item) -> Option<GgufInfo> {
+    let header = GgufHead::of_entry(reader, &reader.resolve(item.row.clone()).ok()?)?.header;
+    let text = |key: &str| {
+        header.metadata.iter().find(|(k, _)| k == key).and_then(|(_, value)| match value {
+            Value::Text { text, .. } => Some(printable(text)),
+            _ => None,
+        })
+    };
+    Some(GgufInfo {
+        version: header.version,
+        architecture: text("general.architecture"),
+        tokenizer: text("tokenizer.ggml.model"),
+        metadata: header
+            .metadata
+            .iter()
+            .map(|(key, value)| GgufPair { key: printable(key), value: value.to_string() })
+            .collect(),
+    })
 }
 
 fn tensor_info(item: &Item) -> TensorInfo {

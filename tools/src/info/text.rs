@@ -1,6 +1,6 @@
 //! The report for people.
 
-use super::report::{AssetInfo, Report, TensorInfo};
+use super::report::{AssetInfo, GgufInfo, GgufPair, Report, TensorInfo};
 use crate::console::{bytes, percent, printable};
 use std::fmt::Write;
 
@@ -49,6 +49,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
     if asset.tensor_count > 0 {
         writeln!(out, "  {} tensors, {} parameters", asset.tensor_count, asset.parameters)?;
     }
+    if let Some(gguf) = &asset.gguf {
+        write_gguf(out, gguf, all)?;
+    }
     let shown = if all { asset.tensors.len() } else { asset.tensors.len().min(FEW) };
     let names: Vec<String> = asset.tensors[..shown].iter().map(|t| printable(&t.name)).collect();
     let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).min(60);
@@ -68,6 +71,21 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
         let schema = record.schema.as_deref().unwrap_or_default();
         let (name, len) = (&record.name, bytes(record.bytes));
         writeln!(out, "  record {name:?}: schema {schema:?}{required}{bound}, {len}")?;
+    }
+    Ok(())
+}
+
+/// Values on lines of their own; long ones are cut unless all is wanted.
+fn write_gguf(out: &mut String, gguf: &GgufInfo, all: bool) -> std::fmt::Result {
+    const LONG: usize = 100;
+    let or = |text: &Option<String>| text.clone().unwrap_or_else(|| "none".into());
+    let (architecture, tokenizer) = (or(&gguf.architecture), or(&gguf.tokenizer));
+    writeln!(out, "  GGUF version {}, architecture {architecture}, tokenizer {tokenizer}", gguf.version)?;
+    for GgufPair { key, value } in &gguf.metadata {
+        match value.char_indices().nth(LONG) {
+            Some((cut, _)) if !all => writeln!(out, "    {key} = {}...", &value[..cut])?,
+            _ => writeln!(out, "    {key} = {value}")?,
+        }
     }
     Ok(())
 }

@@ -5,16 +5,14 @@
 use core::arch::x86_64::*;
 
 use super::classes::{CLASSES, SIGN_BIASES, SIGN_PRECISION, SYMBOLS, ZERO};
-use super::decode::{GROUP, MINUS, STEP_WORDS, Symbols};
 use super::payload::MAX_LANES;
+use super::symbols::{MINUS, STEP_WORDS, Symbols};
 use crate::error::Result;
 
 /// Elements of a step.
 const STEP: usize = MAX_LANES;
 /// Lanes of a register.
 const LANES: usize = 8;
-/// A table's first slot is a number of 16 bits.
-pub(super) const MAX_TABLES: usize = 16;
 
 /// For each set of lanes, which of the next words each lane of the set takes.
 static WORD_OF_LANE: [[u8; LANES]; 256] = {
@@ -38,7 +36,7 @@ type SignTable = [u32; SIGN_BIASES * SYMBOLS];
 impl Symbols<'_> {
     /// Decodes as many whole steps as there are words for, for certain; returns the elements done.
     ///
-    /// There are 64 lanes, at most 16 tables, at most 4096 elements, and as many classes; biases are as many, or none.
+    /// There are 64 lanes, and exponents of at most 8 bits; classes are as many as elements, biases as many, or none.
     #[target_feature(enable = "avx2,bmi2,popcnt")]
     pub(super) fn decode_avx2(
         &mut self,
@@ -48,81 +46,97 @@ impl Symbols<'_> {
         highs: &mut [u16],
     ) -> Result<usize> {
         match self.precision {
-            10 => self.gather::<10>(slots, classes, biases, highs),
-            11 => self.gather::<11>(slots, classes, biases, highs),
-            _ => self.gather::<12>(slots, classes, biases, highs),
+            10 => self.steps_avx2::<10>(slots, classes, biases, highs),
+            11 => self.steps_avx2::<11>(slots, classes, biases, highs),
+            _ => self.steps_avx2::<12>(slots, classes, biases, highs),
         }
     }
 
     #[target_feature(enable = "avx2,bmi2,popcnt")]
-    fn gather<const PRECISION: u32>(
+    fn steps_avx2<const PRECISION: u32>(
         &mut self,
         slots: &[u32],
         classes: &[u8],
         biases: &[i8],
         highs: &mut [u16],
     ) -> Result<usize> {
-        // Offset in the low half, first slot in the high half.
-        let mut of_class = [0u32; CLASSES];
-        for (class, place) in of_class.iter_mut().enumerate() {
-            let first = u32::from(self.tables[class]) << PRECISION;
-            assert!(first as usize + (1 << PRECISION) <= slots.len(), "a class's table is there");
-            *place = u32::from(self.offsets[class]) | first << 16;
-        }
-        let mut places = [0u32; GROUP];
-        for (place, &class) in places.iter_mut().zip(classes) {
-            *place = of_class[usize::from(class) % CLASSES];
-        }
+        let whole = |table: &u8| (usize::from(*table) + 1) << PRECISION <= slots.len();
+        assert!(self.tables.iter().all(whole), "the tables of all classes are there");
         let signs: Option<SignTable> = (!biases.is_empty()).then(|| self.sign_table());
+        let octaves =
+            ByteLookup::new(&core::array::from_fn(|class| (self.offsets[class] >> self.classes.top()) as u8));
+        let tables = ByteLookup::new(&self.tables);
+        let is_single = self.classes.tables().len() == 1;
+        let precision = _mm_cvtsi32_si128(PRECISION as i32);
+        let top = _mm_cvtsi32_si128(self.classes.top() as i32);
         let slot_mask = _mm256_set1_epi32((1 << PRECISION) - 1);
-        let high_mask = _mm256_set1_epi32(self.high_mask.into());
+        let high_mask = _mm256_set1_epi16(self.high_mask as i16);
         let mut x = [_mm256_setzero_si256(); 8];
         for (x, states) in x.iter_mut().zip(self.states.as_chunks::<LANES>().0) {
             *x = load(states);
         }
         let mut done = 0;
-        for (places, highs) in places.as_chunks::<STEP>().0.iter().zip(highs.as_chunks_mut::<STEP>().0) {
+        for (classes, highs) in classes.as_chunks::<STEP>().0.iter().zip(highs.as_chunks_mut::<STEP>().0) {
             let Some(window) = self.words.first_chunk::<STEP_WORDS>() else { break };
             let mut used = 0;
-            let mut found = [_mm256_setzero_si256(); 8];
-            let mut values = [_mm256_setzero_si256(); 8];
-            let mut greatest = _mm256_setzero_si256();
-            for (i, places) in places.as_chunks::<LANES>().0.iter().enumerate() {
-                let place = load(places);
-                let at = _mm256_add_epi32(_mm256_and_si256(x[i], slot_mask), _mm256_srli_epi32::<16>(place));
-                let ix = store(at);
-                // SAFETY: the first slot of each class's table has 2^PRECISION slots from it on, as asserted above.
-                let g = |i: usize| unsafe { *slots.get_unchecked(ix[i] as usize) as i32 };
-                let slot = _mm256_setr_epi32(g(0), g(1), g(2), g(3), g(4), g(5), g(6), g(7));
-                let symbol = _mm256_and_si256(slot, _mm256_set1_epi32(63));
+            // In phases over all lanes, so that what waits for the phase before has something to overlap with.
+            let mut at = [[0u32; LANES]; 8];
+            if is_single {
+                for i in 0..8 {
+                    at[i] = store(_mm256_and_si256(x[i], slot_mask));
+                }
+            } else {
+                for (half, classes) in classes.as_chunks::<32>().0.iter().enumerate() {
+                    let table = tables.at(load_bytes(classes));
+                    let quarters = [_mm256_castsi256_si128(table), _mm256_extracti128_si256::<1>(table)];
+                    for i in 0..4 {
+                        let bytes = quarters[i / 2];
+                        let bytes = if i % 2 == 0 { bytes } else { _mm_srli_si128::<8>(bytes) };
+                        let first = _mm256_sll_epi32(_mm256_cvtepu8_epi32(bytes), precision);
+                        let slot = _mm256_and_si256(x[4 * half + i], slot_mask);
+                        at[4 * half + i] = store(_mm256_or_si256(slot, first));
+                    }
+                }
+            }
+            let found = look_up(slots, &at);
+            let mut symbols = [_mm256_setzero_si256(); 8];
+            for i in 0..8 {
+                let slot = load(&found[i]);
+                symbols[i] = _mm256_and_si256(slot, _mm256_set1_epi32(63));
                 let freq = _mm256_and_si256(_mm256_srli_epi32::<6>(slot), _mm256_set1_epi32(0x1FFF));
                 let product = _mm256_mullo_epi32(freq, down::<PRECISION>(x[i]));
-                let next = _mm256_add_epi32(product, _mm256_srli_epi32::<19>(slot));
-                x[i] = refill(next, _mm256_set1_epi32(-1), window, &mut used);
-                let offset = _mm256_and_si256(place, _mm256_set1_epi32(0xFFFF));
-                values[i] = _mm256_and_si256(_mm256_add_epi32(symbol, offset), high_mask);
-                found[i] = symbol;
-                greatest = _mm256_max_epi32(greatest, symbol);
+                x[i] = _mm256_add_epi32(product, _mm256_srli_epi32::<19>(slot));
             }
-            for (i, highs) in highs.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-                let both = _mm256_packus_epi32(values[2 * i], values[2 * i + 1]);
-                // SAFETY: 32 bytes are written to an array of 16 words.
-                unsafe {
-                    _mm256_storeu_si256(highs.as_mut_ptr().cast(), _mm256_permute4x64_epi64::<0xD8>(both));
-                }
+            for x in &mut x {
+                *x = refill(*x, _mm256_set1_epi32(-1), window, &mut used);
             }
-            let special = _mm256_cmpgt_epi32(greatest, _mm256_set1_epi32(i32::from(ZERO) - 1));
-            if _mm256_movemask_epi8(special) != 0 {
-                let mut symbols = [0u8; STEP];
-                for (symbols, found) in symbols.as_chunks_mut::<LANES>().0.iter_mut().zip(&found) {
-                    *symbols = store(*found).map(|symbol| symbol as u8);
-                }
-                self.patch(&symbols, highs)?;
+            let mut special = 0;
+            let octave = classes.as_chunks::<32>().0;
+            let octave = [octaves.at(load_bytes(&octave[0])), octaves.at(load_bytes(&octave[1]))];
+            for i in 0..4 {
+                let both = _mm256_packus_epi32(symbols[2 * i], symbols[2 * i + 1]);
+                let symbol = _mm256_permute4x64_epi64::<0xD8>(both);
+                let is_special = _mm256_cmpgt_epi16(symbol, _mm256_set1_epi16(i16::from(ZERO) - 1));
+                special |= _mm256_movemask_epi8(is_special);
+                let octave = octave[i / 2];
+                let bytes = if i % 2 == 0 {
+                    _mm256_castsi256_si128(octave)
+                } else {
+                    _mm256_extracti128_si256::<1>(octave)
+                };
+                let offset = _mm256_sll_epi16(_mm256_cvtepu8_epi16(bytes), top);
+                let high = _mm256_and_si256(_mm256_add_epi16(symbol, offset), high_mask);
+                // SAFETY: 32 bytes are written to an array of 64 words, 16 words at a time.
+                unsafe { _mm256_storeu_si256(highs.as_mut_ptr().add(16 * i).cast(), high) };
+            }
+            if special != 0 {
+                let found: [u8; STEP] = core::array::from_fn(|i| (found[i / LANES][i % LANES] & 63) as u8);
+                self.patch(&found, highs)?;
             }
             if let (Some(signs), Some(biases)) =
                 (&signs, biases[biases.len().min(done)..].first_chunk::<STEP>())
             {
-                let minus = decode_signs(&mut x, signs, biases, &found, window, &mut used);
+                let minus = decode_signs(&mut x, signs, biases, &symbols, window, &mut used);
                 for (high, minus) in highs.iter_mut().zip(minus.as_flattened()) {
                     *high |= *minus as u16 & MINUS;
                 }
@@ -133,7 +147,6 @@ impl Symbols<'_> {
         for (x, states) in x.into_iter().zip(self.states.as_chunks_mut::<LANES>().0) {
             *states = store(x);
         }
-        // Elements beyond the classes given were padding.
         Ok(done)
     }
 
@@ -143,6 +156,60 @@ impl Symbols<'_> {
             u32::from(self.commoner[i / SYMBOLS][octave])
         })
     }
+}
+
+/// The slots at `at`, one by one: the machine's own gather is slower where it is made of as many loads.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn look_up(slots: &[u32], at: &[[u32; LANES]; 8]) -> [[u32; LANES]; 8] {
+    let mut found = [[0; LANES]; 8];
+    for (found, at) in found.as_flattened_mut().iter_mut().zip(at.as_flattened()) {
+        // Volatile, so that they are not put together to vectors again by way of the slowest instructions.
+        // SAFETY: the index was stored just now; the first slot of each table has 2^PRECISION slots from it on, as asserted
+        // before the steps; and `found` is a reference.
+        unsafe {
+            let at = core::ptr::read_volatile(at) as usize;
+            core::ptr::write_volatile(found, *slots.get_unchecked(at));
+        }
+    }
+    found
+}
+
+/// A table of 64 bytes that is looked up 32 at a time.
+struct ByteLookup([__m256i; 4]);
+
+impl ByteLookup {
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn new(table: &[u8; CLASSES]) -> Self {
+        let mut quarters = [_mm256_setzero_si256(); 4];
+        for (quarter, bytes) in quarters.iter_mut().zip(table.as_chunks::<16>().0) {
+            // SAFETY: 16 bytes are read from an array of 16.
+            *quarter = _mm256_broadcastsi128_si256(unsafe { _mm_loadu_si128(bytes.as_ptr().cast()) });
+        }
+        Self(quarters)
+    }
+
+    /// The bytes at `index`, each below 64.
+    #[inline]
+    #[target_feature(enable = "avx2")]
+    fn at(&self, index: __m256i) -> __m256i {
+        let mut found = _mm256_setzero_si256();
+        for (number, quarter) in self.0.iter().enumerate() {
+            // Indices of another quarter get their highest bit set, which gives zero.
+            let index = _mm256_xor_si256(index, _mm256_set1_epi8(16 * number as i8));
+            let index = _mm256_adds_epu8(index, _mm256_set1_epi8(0x70));
+            found = _mm256_or_si256(found, _mm256_shuffle_epi8(*quarter, index));
+        }
+        found
+    }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn load_bytes(bytes: &[u8; 32]) -> __m256i {
+    // SAFETY: 32 bytes are read from an array of 32.
+    unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
 }
 
 #[inline]

@@ -3,8 +3,8 @@
 
 use core::arch::x86_64::*;
 
-use super::decode::MINUS;
 use super::merge::{Planes, Run};
+use super::symbols::MINUS;
 
 /// Bytes of a plane that must be there to read a half register of it.
 const HALF: usize = 16;

@@ -8,8 +8,8 @@
 
 use super::avx512_instructions::*;
 use super::classes::{CLASSES, SIGN_BIASES, SIGN_OCTAVES, SIGN_PRECISION, SYMBOLS, ZERO};
-use super::decode::{MINUS, STEP_WORDS, Symbols};
 use super::payload::MAX_LANES;
+use super::symbols::{MINUS, STEP_WORDS, Symbols};
 use super::vector::ByteTables;
 use crate::error::Result;
 
@@ -243,25 +243,25 @@ impl Symbols<'_> {
         highs: &mut [u16],
     ) -> Result<usize> {
         match (tables.own.len(), self.precision) {
-            (1, 10) => self.steps::<1, 10>(tables, classes, biases, highs),
-            (1, 11) => self.steps::<1, 11>(tables, classes, biases, highs),
-            (1, _) => self.steps::<1, 12>(tables, classes, biases, highs),
-            (2, 10) => self.steps::<2, 10>(tables, classes, biases, highs),
-            (2, 11) => self.steps::<2, 11>(tables, classes, biases, highs),
-            (2, _) => self.steps::<2, 12>(tables, classes, biases, highs),
-            (4, 10) => self.steps::<4, 10>(tables, classes, biases, highs),
-            (4, 11) => self.steps::<4, 11>(tables, classes, biases, highs),
-            (4, _) => self.steps::<4, 12>(tables, classes, biases, highs),
-            (8, 10) => self.steps::<8, 10>(tables, classes, biases, highs),
-            (8, 11) => self.steps::<8, 11>(tables, classes, biases, highs),
-            (8, _) => self.steps::<8, 12>(tables, classes, biases, highs),
+            (1, 10) => self.steps_avx512::<1, 10>(tables, classes, biases, highs),
+            (1, 11) => self.steps_avx512::<1, 11>(tables, classes, biases, highs),
+            (1, _) => self.steps_avx512::<1, 12>(tables, classes, biases, highs),
+            (2, 10) => self.steps_avx512::<2, 10>(tables, classes, biases, highs),
+            (2, 11) => self.steps_avx512::<2, 11>(tables, classes, biases, highs),
+            (2, _) => self.steps_avx512::<2, 12>(tables, classes, biases, highs),
+            (4, 10) => self.steps_avx512::<4, 10>(tables, classes, biases, highs),
+            (4, 11) => self.steps_avx512::<4, 11>(tables, classes, biases, highs),
+            (4, _) => self.steps_avx512::<4, 12>(tables, classes, biases, highs),
+            (8, 10) => self.steps_avx512::<8, 10>(tables, classes, biases, highs),
+            (8, 11) => self.steps_avx512::<8, 11>(tables, classes, biases, highs),
+            (8, _) => self.steps_avx512::<8, 12>(tables, classes, biases, highs),
             _ => Ok(0),
         }
     }
 
     #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt"))]
     #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
-    fn steps<const TABLES: usize, const PRECISION: u32>(
+    fn steps_avx512<const TABLES: usize, const PRECISION: u32>(
         &mut self,
         tables: &ByteTables,
         classes: &[u8],

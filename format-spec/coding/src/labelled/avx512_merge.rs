@@ -3,8 +3,8 @@
 
 use super::avx2_merge::Signs;
 use super::avx512_instructions::*;
-use super::decode::MINUS;
 use super::merge::{Planes, Run};
+use super::symbols::MINUS;
 
 /// Bytes of a plane that must be there to read a vector of it.
 const VECTOR: usize = 64;

@@ -10,8 +10,10 @@ use crate::error::{CodingError, Result, corrupt, invalid};
 use crate::table::Table;
 use crate::varint::take_u8;
 
-/// The most classes, and tables, there may be.
+/// The most classes there may be.
 pub const CLASSES: usize = 64;
+/// The most tables there may be.
+pub const TABLES: usize = 16;
 /// Symbols of a table: [`ZERO`], [`ESCAPE`], and those before them, which count from the class's shift.
 pub const SYMBOLS: usize = 64;
 /// The symbol of magnitudes whose exponent and top mantissa bits are all zero.
@@ -101,10 +103,10 @@ impl Classes {
         signs: Option<SignCosts>,
     ) -> Result<Self> {
         let precision = tables.first().map_or(0, Table::precision);
-        let counts = (1..=CLASSES).contains(&classes.len()) && (1..=CLASSES).contains(&tables.len());
+        let counts = (1..=CLASSES).contains(&classes.len()) && (1..=TABLES).contains(&tables.len());
         if !counts || top > MAX_TOP || !PRECISIONS.contains(&precision) {
             return Err(invalid(
-                "there are 1 to 64 classes and tables of precision 10 to 12, with up to 3 mantissa bits",
+                "there are 1 to 64 classes and 1 to 16 tables of precision 10 to 12, with up to 3 mantissa bits",
             ));
         }
         if tables.iter().any(|t| {
@@ -146,8 +148,12 @@ impl Classes {
         if !PRECISIONS.contains(&precision) {
             return Err(CodingError::Unsupported { what: "precision of classes", id: precision.into() });
         }
-        let in_range = |n: u8| (1..=CLASSES).contains(&usize::from(n));
-        if top > MAX_TOP || !in_range(count) || !in_range(table_count) || flags & !HAS_SIGNS != 0 {
+        let in_range = |n: u8, most| (1..=most).contains(&usize::from(n));
+        if top > MAX_TOP
+            || !in_range(count, CLASSES)
+            || !in_range(table_count, TABLES)
+            || flags & !HAS_SIGNS != 0
+        {
             return Err(corrupt("head of classes"));
         }
         let count = usize::from(count);
@@ -359,7 +365,7 @@ mod tests {
     #[test]
     fn heads_out_of_range_are_refused() {
         let bytes = some(false).to_bytes();
-        for (at, value) in [(0, 4), (1, 4), (2, 9), (2, 13), (3, 0), (3, 65), (4, 0), (4, 65), (5, 2)] {
+        for (at, value) in [(0, 4), (1, 4), (2, 9), (2, 13), (3, 0), (3, 65), (4, 0), (4, 17), (5, 2)] {
             let mut bytes = bytes.clone();
             bytes[at] = value;
             assert!(Classes::parse(&bytes).is_err(), "byte {at} = {value}");

@@ -1,9 +1,10 @@
 //! Putting elements together: exponent and top mantissa, low mantissa bits, signs.
 
-use super::decode::MINUS;
 use super::payload::Block;
+use super::symbols::MINUS;
 use super::vector::Level;
 use crate::error::{Result, corrupt};
+use crate::planes::{self, Unit};
 
 /// Signs read at a time.
 const SIGNS: usize = 56;
@@ -139,7 +140,14 @@ impl Run<'_> {
         out: &mut [u8],
         level: Level,
     ) {
-        let done = self.merge_vectors::<SIZE>(planes, highs, out, level);
+        let mut done = self.merge_vectors::<SIZE>(planes, highs, out, level);
+        if level == Level::Scalar {
+            done = match SIZE {
+                2 => self.merge_units::<u16, SIZE>(planes, highs, out),
+                4 => self.merge_units::<u32, SIZE>(planes, highs, out),
+                _ => self.merge_units::<u64, SIZE>(planes, highs, out),
+            };
+        }
         let (sign_place, high_place) = (8 * SIZE as u32 - 1, self.low_bits + self.zeros);
         let elements = out.as_chunks_mut::<SIZE>().0;
         for (group, (highs, elements)) in
@@ -164,6 +172,45 @@ impl Run<'_> {
             }
             planes.sign_at += raw;
         }
+    }
+
+    /// Writes all elements in passes over the run, if its planes begin at whole bytes and lie before what the states hold, and
+    /// no sign is coded; returns the elements done.
+    fn merge_units<U: Unit, const SIZE: usize>(
+        &self,
+        planes: &mut Planes<'_>,
+        highs: &[u16],
+        out: &mut [u8],
+    ) -> usize {
+        const BLOCK: usize = 1024;
+        let (low, signs) = planes.vector_windows();
+        let bits = highs.len() * self.low_bits as usize;
+        let stored = bits.div_ceil(8) <= low.len() && highs.len().div_ceil(8) <= signs.len();
+        if !stored
+            || self.low_bits == 0
+            || !self.biases.is_empty()
+            || planes.low_at % 8 != 0
+            || planes.sign_at % 8 != 0
+        {
+            return 0;
+        }
+        let mut units = [U::default(); BLOCK];
+        let high_place = self.low_bits + self.zeros;
+        for (index, (highs, out)) in highs.chunks(BLOCK).zip(out.chunks_mut(BLOCK * SIZE)).enumerate() {
+            let units = &mut units[..highs.len()];
+            for (unit, &high) in units.iter_mut().zip(highs) {
+                *unit = U::place(high.into(), high_place);
+            }
+            let low = &low[index * BLOCK / 8 * self.low_bits as usize..];
+            planes::merge_packed(low, self.low_bits as u8, self.zeros, units);
+            planes::merge_packed(&signs[index * BLOCK / 8..], 1, 8 * SIZE as u32 - 1, units);
+            for (bytes, unit) in out.chunks_exact_mut(SIZE).zip(units) {
+                unit.store(bytes);
+            }
+        }
+        planes.low_at += bits;
+        planes.sign_at += highs.len();
+        highs.len()
     }
 
     /// Writes what vector instructions can; returns the elements done.

@@ -24,9 +24,11 @@ mod emulated;
 mod encode;
 mod float_format;
 mod labels;
+mod labels_of_elements;
 mod lists;
 mod merge;
 mod payload;
+mod symbols;
 mod vector;
 
 #[cfg(all(target_arch = "x86_64", not(test)))]
@@ -34,7 +36,9 @@ use core::arch::x86_64 as avx512_instructions;
 #[cfg(all(target_arch = "x86_64", test))]
 use emulated as avx512_instructions;
 
-pub use classes::{CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, ZERO};
+pub use classes::{
+    CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, TABLES, ZERO,
+};
 pub use decode::{decode, decode_at};
 pub use encode::{BlockSpec, Columns, encode};
 pub use float_format::FloatFormat;

@@ -1,0 +1,286 @@
+//! The rANS stream of a labelled block: high parts, and the signs of biased columns.
+
+use super::classes::{CLASSES, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SIGN_PRECISION, SYMBOLS, ZERO};
+use super::payload::{Block, MAX_LANES, STATE_BITS, STATE_START};
+use super::vector::{Level, MAX_VECTOR_TABLES};
+use crate::bits::BitSource;
+use crate::error::{Result, corrupt, truncated};
+
+/// Words that a step of all lanes uses at most: one for each magnitude and one for each sign.
+pub(super) const STEP_WORDS: usize = 2 * MAX_LANES;
+
+/// Set in a high part where the sign was decoded and is minus.
+pub(super) const MINUS: u16 = 1 << 15;
+
+/// Where the elements of a class find their symbols, and what symbol 0 stands for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub(super) struct Place {
+    /// High part of symbol 0.
+    pub(super) offset: u16,
+    /// First slot of the table: there are at most 16 tables of 2^12.
+    pub(super) first_slot: u16,
+}
+
+/// Decodes the rANS stream of a block.
+pub(super) struct Symbols<'b> {
+    pub(super) classes: &'b Classes,
+    level: Level,
+    pub(super) precision: u32,
+    pub(super) tables: [u8; CLASSES],
+    pub(super) offsets: [u16; CLASSES],
+    pub(super) high_mask: u16,
+    high_bits: u32,
+    pub(super) places: [Place; CLASSES],
+    pub(super) sign_octaves: [u8; SYMBOLS],
+    pub(super) commoner: [[u8; SIGN_OCTAVES]; SIGN_BIASES],
+    pub(super) states: [u32; MAX_LANES],
+    lanes: usize,
+    pub(super) words: &'b [[u8; 2]],
+    escapes: BitSource<'b>,
+    escapes_left: usize,
+    is_absorbed: bool,
+}
+
+impl<'b> Symbols<'b> {
+    pub(super) fn new(block: &Block<'b>, level: Level) -> Self {
+        let classes = block.classes;
+        let (tables, offsets) = (classes.table_numbers(), classes.offsets());
+        let place = |class: usize| Place {
+            offset: offsets[class],
+            first_slot: u16::from(tables[class]) << classes.precision(),
+        };
+        Self {
+            classes,
+            level,
+            precision: classes.precision(),
+            tables,
+            offsets,
+            places: core::array::from_fn(place),
+            high_mask: (1 << classes.high_bits()) - 1,
+            high_bits: classes.high_bits(),
+            sign_octaves: classes.sign_octaves(),
+            commoner: classes.signs().map_or([[64; SIGN_OCTAVES]; SIGN_BIASES], |signs| signs.commoner),
+            states: block.states,
+            lanes: block.lanes,
+            words: block.words,
+            escapes: BitSource::new(block.escapes),
+            escapes_left: block.escape_count,
+            is_absorbed: block.is_absorbed,
+        }
+    }
+
+    /// Decodes the high parts of the next elements (at most 4096), with [`MINUS`] where a coded sign is minus. All calls but the last ask
+    /// for a multiple of the lanes.
+    pub(super) fn decode(&mut self, classes: &[u8], biases: &[i8], highs: &mut [u16]) -> Result<()> {
+        let done = self.decode_vectors(classes, biases, highs)?;
+        let (classes, biases) = (&classes[done..], biases.get(done..).unwrap_or_default());
+        match self.precision {
+            _ if done == highs.len() => Ok(()),
+            10 => self.steps::<10>(classes, biases, &mut highs[done..]),
+            11 => self.steps::<11>(classes, biases, &mut highs[done..]),
+            _ => self.steps::<12>(classes, biases, &mut highs[done..]),
+        }
+    }
+
+    /// Decodes what vector instructions can; returns the elements done.
+    #[cfg(target_arch = "x86_64")]
+    #[allow(unsafe_code)]
+    fn decode_vectors(&mut self, classes: &[u8], biases: &[i8], highs: &mut [u16]) -> Result<usize> {
+        let of = self.classes;
+        if self.lanes != MAX_LANES {
+            return Ok(0);
+        }
+        if self.level >= Level::Avx512 && of.tables().len() <= MAX_VECTOR_TABLES {
+            // SAFETY: the level says that the machine has these instructions.
+            return unsafe { self.decode_avx512(of.byte_tables(), classes, biases, highs) };
+        }
+        if self.level >= Level::Avx2 && of.format().exponent_bits() <= 8 {
+            // SAFETY: as above.
+            return unsafe { self.decode_avx2(of.slots(), classes, biases, highs) };
+        }
+        Ok(0)
+    }
+
+    #[cfg(not(target_arch = "x86_64"))]
+    fn decode_vectors(&mut self, _: &[u8], _: &[i8], _: &mut [u16]) -> Result<usize> {
+        Ok(0)
+    }
+
+    /// Decodes step by step: an element of each lane.
+    fn steps<const PRECISION: u32>(
+        &mut self,
+        classes: &[u8],
+        biases: &[i8],
+        highs: &mut [u16],
+    ) -> Result<()> {
+        let decoder = Lanes::<PRECISION> {
+            slots: self.classes.slots(),
+            places: self.places,
+            high_mask: self.high_mask,
+        };
+        let mut padded = [[0; 2]; STEP_WORDS];
+        let groups = classes.chunks(self.lanes).zip(highs.chunks_mut(self.lanes));
+        for (step, (classes, highs)) in groups.enumerate() {
+            let window = match self.words.first_chunk() {
+                Some(window) => window,
+                None => {
+                    padded.fill([0; 2]);
+                    padded[..self.words.len()].copy_from_slice(self.words);
+                    &padded
+                }
+            };
+            let mut symbols = [0u8; MAX_LANES];
+            let mut used = 0;
+            let mut greatest = 0;
+            if classes.len() == MAX_LANES {
+                // Constant counts let the compiler unroll the inner loop.
+                let lanes = self.states.as_chunks_mut::<8>().0.iter_mut().zip(symbols.as_chunks_mut::<8>().0);
+                let elements = classes.as_chunks::<8>().0.iter().zip(highs.as_chunks_mut::<8>().0);
+                for ((states, symbols), (classes, highs)) in lanes.zip(elements) {
+                    let most = decoder.decode(states, symbols, classes, highs, window, &mut used);
+                    greatest = greatest.max(most);
+                }
+            } else {
+                greatest = decoder.decode(&mut self.states, &mut symbols, classes, highs, window, &mut used);
+            }
+            if greatest >= ZERO {
+                self.patch(&symbols, highs)?;
+            }
+            let biases = biases.get(step * self.lanes..).unwrap_or_default();
+            if biases.iter().take(highs.len()).any(|bias| *bias != 0) {
+                self.signs(&symbols, biases, highs, window, &mut used);
+            }
+            self.words = self.words.get(used..).ok_or(truncated("rANS words"))?;
+        }
+        Ok(())
+    }
+
+    /// Decodes the signs of a step's elements in biased columns.
+    fn signs(
+        &mut self,
+        symbols: &[u8; MAX_LANES],
+        biases: &[i8],
+        highs: &mut [u16],
+        window: &[[u8; 2]; STEP_WORDS],
+        used: &mut usize,
+    ) {
+        let lanes = self.states.iter_mut().zip(symbols);
+        for ((state, symbol), (high, &bias)) in lanes.zip(highs.iter_mut().zip(biases)) {
+            if bias == 0 {
+                continue;
+            }
+            let degree = usize::from(bias.unsigned_abs() - 1) % SIGN_BIASES;
+            let octave = usize::from(self.sign_octaves[usize::from(*symbol) % SYMBOLS]) % SIGN_OCTAVES;
+            let commoner = u32::from(self.commoner[degree][octave]);
+            let slot = *state & ((1 << SIGN_PRECISION) - 1);
+            let rarer = slot >= commoner;
+            let (freq, rank) =
+                if rarer { ((1 << SIGN_PRECISION) - commoner, slot - commoner) } else { (commoner, slot) };
+            *state = refill(freq * (*state >> SIGN_PRECISION) + rank, window, used);
+            if rarer != (bias < 0) {
+                *high |= MINUS;
+            }
+        }
+    }
+
+    /// Sets what zeros and escapes stand for.
+    pub(super) fn patch(&mut self, symbols: &[u8; MAX_LANES], highs: &mut [u16]) -> Result<()> {
+        for (high, &symbol) in highs.iter_mut().zip(symbols) {
+            match symbol {
+                ZERO => *high = 0,
+                ESCAPE => {
+                    self.escapes_left =
+                        self.escapes_left.checked_sub(1).ok_or(corrupt("more escapes than stated"))?;
+                    *high = self.escapes.take(self.high_bits)? as u16;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// Ends the stream; the plane bytes that the states hold.
+    pub(super) fn finish(self) -> Result<Vec<u8>> {
+        if !self.words.is_empty() {
+            return Err(corrupt("rANS stream has words left over"));
+        }
+        if self.escapes_left > 0 {
+            return Err(corrupt("fewer escapes than stated"));
+        }
+        self.escapes.finish()?;
+        let states = &self.states[..self.lanes];
+        if !self.is_absorbed {
+            let ended = states.iter().all(|&state| state == STATE_START);
+            return if ended {
+                Ok(Vec::new())
+            } else {
+                Err(corrupt("rANS stream does not end in its first state"))
+            };
+        }
+        let bytes = STATE_BITS * self.lanes / 8;
+        let mut held = Vec::with_capacity(bytes + 1);
+        let (mut waiting, mut bits) = (0u64, 0);
+        for &state in states {
+            if state >> STATE_BITS == 0 {
+                return Err(corrupt("rANS stream does not end in a state that holds plane bits"));
+            }
+            waiting |= u64::from(state & !(1 << STATE_BITS)) << bits;
+            bits += STATE_BITS;
+            while bits >= 8 {
+                held.push(waiting as u8);
+                waiting >>= 8;
+                bits -= 8;
+            }
+        }
+        if waiting != 0 {
+            return Err(corrupt("states not filled with zero bits"));
+        }
+        Ok(held)
+    }
+}
+
+/// Decodes one symbol of each of some lanes.
+struct Lanes<'t, const PRECISION: u32> {
+    slots: &'t [u32],
+    places: [Place; CLASSES],
+    high_mask: u16,
+}
+
+impl<const PRECISION: u32> Lanes<'_, PRECISION> {
+    /// Decodes as many elements as there are classes; returns the greatest symbol.
+    #[inline(always)]
+    fn decode(
+        &self,
+        states: &mut [u32],
+        symbols: &mut [u8],
+        classes: &[u8],
+        highs: &mut [u16],
+        window: &[[u8; 2]; STEP_WORDS],
+        used: &mut usize,
+    ) -> u8 {
+        let mut greatest = 0;
+        let lanes = states.iter_mut().zip(symbols);
+        for ((state, symbol), (high, &class)) in lanes.zip(highs.iter_mut().zip(classes)) {
+            let x = *state;
+            let place = self.places[usize::from(class) % CLASSES];
+            let at = usize::from(place.first_slot) + (x as usize & ((1 << PRECISION) - 1));
+            let slot = self.slots.get(at).copied().unwrap_or_default();
+            let found = (slot & 63) as u8;
+            let next = ((slot >> 6) & 0x1FFF).wrapping_mul(x >> PRECISION).wrapping_add(slot >> 19);
+            *state = refill(next, window, used);
+            *symbol = found;
+            *high = place.offset.wrapping_add(found.into()) & self.high_mask;
+            greatest = greatest.max(found);
+        }
+        greatest
+    }
+}
+
+/// Brings a state back above 2^16 with the next word of the window, if it fell below.
+#[inline(always)]
+fn refill(x: u32, window: &[[u8; 2]; STEP_WORDS], used: &mut usize) -> u32 {
+    let low = x < STATE_START;
+    let refilled = x << 16 | u32::from(u16::from_le_bytes(window[*used % STEP_WORDS]));
+    *used += usize::from(low);
+    if low { refilled } else { x }
+}
