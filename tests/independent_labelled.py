@@ -104,7 +104,7 @@ class Head:
         need(flags < 16 and flags & 3 != 3, "flags of labelled floats")
         need(1 <= self.columns <= MAX_COLUMNS and self.first < self.columns, "columns of labelled floats")
         self.zeros, self.absorbed = bool(flags & 4), bool(flags & 8)
-        self.form = ("plain", "shared", "inline")[flags & 3]
+        self.form = ("none", "shared", "inline")[flags & 3]
         self.labels = cursor.varint() if flags & 1 else None
 
 
@@ -139,7 +139,8 @@ class Payload:
         need((self.states >= 1 << 16).all(), "rANS state")
         self.read_planes(cursor)
         need(self.escape_count <= self.n, "more escapes than elements")
-        self.escapes = unpack(cursor.take(packed_length(self.escape_count, classes.high_bits)), classes.high_bits, self.escape_count)
+        self.escapes = cursor.take(packed_length(self.escape_count, classes.high_bits))
+        self.packed_length = len(self.planes) + len(self.escapes)
         need((cursor.end - cursor.at) % 2 == 0, "half a rANS word")
         self.words = np.frombuffer(cursor.rest(), "<u2").astype(np.int64)
 
@@ -159,7 +160,7 @@ class Payload:
         high[symbols == ZERO] = 0
         escaped = np.flatnonzero(symbols == ESCAPE)
         need(len(escaped) == self.escape_count, "number of escapes")
-        high[escaped] = self.escapes.astype(np.int64)
+        high[escaped] = unpack(self.escapes, classes.high_bits, self.escape_count).astype(np.int64)
         bits = fill_is_zero(self.planes[:self.low_length], int(self.low_width.sum()))
         start, low = np.cumsum(self.low_width) - self.low_width, np.zeros(self.n, np.uint64)
         for bit in range(int(self.low_width.max())):
@@ -219,10 +220,21 @@ def fill_is_zero(data, n):
     return bits[:n]
 
 
-def labelled_twin(payload):
-    """What the twin says of a payload."""
+def labelled_twin(payload, context):
+    """What the twin says of a payload: its head and, if it can be parsed, what its bytes are for.
+
+    `context()` gives the decoded length and the content of dependencies.
+    """
     head = Head(Cursor(payload))
-    return {"classes": head.classes, "labels": head.form, "columns": head.columns, "first_column": head.first, "row_zeros": head.zeros, "absorbed": head.absorbed}
+    twin = {"classes": head.classes, "labels": head.form, "columns": head.columns, "first_column": head.first,
+            "row_zeros": head.zeros, "absorbed": head.absorbed}
+    try:
+        parsed = Payload(payload, *context())
+    except Refused:
+        return twin  # decoding says why
+    states, packed, words = 4 * parsed.lanes, parsed.packed_length, 2 * len(parsed.words)
+    twin["bytes"] = {"labels": len(payload) - states - packed - words, "states": states, "packed": packed, "entropy_coded": words}
+    return twin
 
 
 def decode_labelled(payload, length, dependency_bytes):

@@ -362,19 +362,30 @@ class Contents:
         step = step or max(total, 1)
         need(len(chunks) == -(-total // step), "number of chunks")
 
-        out = []
-        for c in chunks:
-            group = dependencies_of(entry, descriptor, c["ordinal"])
+        return b"".join(self.decode_chunk(entry, coding, c) for c in chunks)
 
-            def dependency_bytes(i, kind):
-                need(i < len(group), "dependency index")
-                target = self.target(entry, group[i])
-                need(target["kind"] == kind, "dependency of another kind")
-                return self.content(target)
+    def decode_chunk(self, entry, coding, c):
+        length, dependency_bytes = self.of_chunk(entry, c)
+        return decode_chunk(self.payload(entry, c), length, coding, dependency_bytes)
 
-            payload = self.payload(entry, c)
-            out.append(decode_chunk(payload, min(step, total - c["ordinal"] * step), coding, dependency_bytes))
-        return b"".join(out)
+    def dependency_bytes(self, entry, descriptor, chunk):
+        """Gives the content of the dependency that a chunk names by its index, which must be of a kind."""
+        group = dependencies_of(entry, descriptor, chunk)
+
+        def content_of(i, kind):
+            need(i < len(group), "dependency index")
+            target = self.target(entry, group[i])
+            need(target["kind"] == kind, "dependency of another kind")
+            return self.content(target)
+
+        return content_of
+
+    def of_chunk(self, entry, chunk):
+        """The decoded length of a chunk, and the content of what it names."""
+        descriptor = self.describe(entry)
+        total, ordinal = content_length(entry, descriptor), chunk["ordinal"]
+        step = descriptor["chunk_length"] or max(total, 1)
+        return min(step, total - ordinal * step), self.dependency_bytes(entry, descriptor, ordinal)
 
     def alias(self, entry, descriptor):
         representation = descriptor["representation"]
@@ -513,7 +524,7 @@ class Twin:
                 try:
                     payload = self.data[chunk["offset"]:chunk["offset"] + chunk["length"]]
                     if coding == b"\2" and payload[:1] == b"\1":
-                        chunk["labelled"] = labelled_twin(payload)
+                        chunk["labelled"] = labelled_twin(payload, lambda: self.contents.of_chunk(entry, chunk))
                     else:
                         chunk["fields"] = field_modes(Cursor(payload))
                 except Refused:

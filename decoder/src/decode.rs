@@ -83,6 +83,28 @@ pub fn decode_chunk(
     Ok(())
 }
 
+/// What the bytes of chunk `chunk` of `entry` are for; `None` if it is not coded under labels.
+pub(crate) fn labelled_ledger(
+    entry: &Entry,
+    chunk: u64,
+    fetched: &Fetched<'_>,
+    cache: &SharedCache,
+) -> Result<Option<labelled::LabelledLedger>> {
+    let range = entry.chunking().chunk_range(chunk);
+    let spans = chunk_spans(entry, &range)?;
+    let Some(span) = spans.first().filter(|_| entry.chunking().coding == registry::coding::LABELLED) else {
+        return Ok(None);
+    };
+    let bytes = payload(span, entry.kind_name(), entry.name(), fetched)?;
+    if bytes.first() != Some(&labelled::FORM) {
+        return Ok(None);
+    }
+    let shared = cache.of(entry, entry.dependencies_of(chunk), fetched)?;
+    let found = labelled::ledger(bytes, &SharedOf(&shared), (range.end - range.start) as usize);
+    let coding = |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
+    found.map(Some).map_err(coding)
+}
+
 /// Decodes bytes `range` of the content of `entry` into `out`, of that length, from the bytes fetched for its plan.
 /// Chunks are decoded in parallel on the current rayon pool if `parallel` is set.
 ///

@@ -1,6 +1,6 @@
 //! A file opened for random access: the sans-IO parts, driven over any [`ReadAt`].
 
-use crate::decode::{Fetched, decode_range};
+use crate::decode::{Fetched, decode_range, labelled_ledger};
 use crate::entry::Entry;
 use crate::index::{Index, Lookup, NeedLeaf, RowRef};
 use crate::open::{Opener, Step, Warning};
@@ -8,6 +8,7 @@ use crate::plan::{Plan, Planner};
 use crate::shared::SharedCache;
 use crate::source::{ReadAt, fetch, slice};
 use crate::{DecodeError, Result};
+use mcodec_coding::labelled::LabelledLedger;
 use mcodec_format::{Asset, EntryRow, FormatError, Limits, Page, registry};
 use std::ops::Range;
 use std::sync::Arc;
@@ -367,8 +368,17 @@ impl<S: ReadAt> Reader<S> {
     }
 
     fn read_window(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+        let fetched = self.fetch_for(entry, range.clone())?;
+        match &self.pool {
+            None => decode_range(entry, range, &fetched, &self.shared, out, false),
+            Some(pool) => pool.install(|| decode_range(entry, range, &fetched, &self.shared, out, true)),
+        }
+    }
+
+    /// The bytes of the file that bytes `range` of the content of `entry` need.
+    fn fetch_for(&self, entry: &Entry, range: Range<u64>) -> Result<Fetched<'_>> {
         let mut planner = Planner::new(self.options.merge_gap);
-        planner.add(entry, range.clone())?;
+        planner.add(entry, range)?;
         let plan = planner.finish();
         if let Some((hash, _)) = plan.external.first() {
             let hash = hash.iter().map(|b| format!("{b:02x}")).collect();
@@ -383,10 +393,17 @@ impl<S: ReadAt> Reader<S> {
                 None => fetched.add(read.start, fetch(&self.source, read)?),
             }
         }
-        match &self.pool {
-            None => decode_range(entry, range, &fetched, &self.shared, out, false),
-            Some(pool) => pool.install(|| decode_range(entry, range, &fetched, &self.shared, out, true)),
-        }
+        Ok(fetched)
+    }
+
+    /// What the bytes of chunk `chunk` of `entry` are for, if it is coded under labels; nothing is decoded.
+    ///
+    /// # Errors
+    /// If something cannot be read or is damaged.
+    pub fn labelled_ledger(&self, entry: &Entry, chunk: u64) -> Result<Option<LabelledLedger>> {
+        let part = self.part(entry, chunk)?;
+        let fetched = self.fetch_for(&part, part.chunking().chunk_range(chunk))?;
+        labelled_ledger(&part, chunk, &fetched, &self.shared)
     }
 
     /// Reads bytes `range` of the content of `entry` into new memory.

@@ -37,8 +37,8 @@ pub enum CodingError {
         /// The limit.
         limit: u64,
     },
-    /// A shared table was named that the caller does not have.
-    #[error("no table for dependency {dependency}")]
+    /// A shared object was named that the caller does not have, or not of that kind.
+    #[error("no table, classes or labels for dependency {dependency}")]
     MissingTable {
         /// The dependency index in the field's head.
         dependency: u32,

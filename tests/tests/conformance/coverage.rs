@@ -59,6 +59,12 @@ pub fn missing(twins: &[Value]) -> Vec<String> {
     for other in ["generation 1", "generation 2", "inline", "leaves", "parts", "check of 4", "check of 8"] {
         want("Forms", other);
     }
+    for other in ["none", "shared", "inline", "row zeros", "bits in states", "no bits in states"] {
+        want("Labelled", other);
+    }
+    for lanes in [1, 2, 4, 8, 16, 32, 64] {
+        want("Labelled", &format!("{lanes} lanes"));
+    }
     wanted.retain(|w| !have.contains(w));
     wanted
 }
@@ -118,10 +124,24 @@ fn collect_entry(entry: &Value, add: &mut impl FnMut(&str, &Value)) {
         for chunk in list(&part["chunks"]) {
             add("Row layouts", &part["layout"]);
             add("Forms", &Value::from(format!("check of {}", chunk["check_bytes"])));
+            if !chunk["labelled"].is_null() {
+                collect_labelled(&chunk["labelled"], add);
+            }
             let Some((unit, fields)) = list(&chunk["fields"]).split_first() else { continue };
             add("Codings", &"fields".into());
             add("Units", unit);
             fields.iter().for_each(|f| add("Field modes", &f[1]));
         }
     }
+}
+
+fn collect_labelled(chunk: &Value, add: &mut impl FnMut(&str, &Value)) {
+    add("Labelled", &chunk["labels"]);
+    if chunk["row_zeros"] == true {
+        add("Labelled", &"row zeros".into());
+    }
+    let held = if chunk["absorbed"] == true { "bits in states" } else { "no bits in states" };
+    add("Labelled", &held.into());
+    let lanes = chunk["bytes"]["states"].as_u64().unwrap_or(0) / 4;
+    add("Labelled", &Value::from(format!("{lanes} lanes")));
 }

@@ -611,7 +611,7 @@ fn shared_tables() -> Vec<Vector> {
             "x_no_table",
             "a shared table that is no dependency",
             no_table,
-            (&[("x", "no table for dependency 0")], &["no table"]),
+            (&[("x", "no table, classes or labels for dependency 0")], &["no table"]),
         ),
         refuses(
             "x_table_tail",

@@ -2,6 +2,7 @@
 
 use crate::walk;
 use mcodec_coding::CodingError;
+use mcodec_coding::labelled::{FORM, LabelledLedger};
 use mcodec_decode::{DecodeError, ReadOptions, Reader, check_asset, check_record, hex, source_files, verify};
 use mcodec_format::registry::{
     self, asset_field, coding, entry, field, file_layout, name_of, representation,
@@ -174,6 +175,8 @@ fn entry_twin(
         let schema = String::from_utf8_lossy(row.fields.get(field::SCHEMA).unwrap_or_default()).into_owned();
         unknown.extend((!registry::SCHEMAS.contains(&&*schema)).then(|| format!("schema {schema} {place}")));
     }
+    let entry = reader.entry(&asset.name, row.kind, &row.name).ok();
+    let ledger = |chunk| reader.labelled_ledger(entry.as_ref()?, chunk).ok()?;
     let mut twin = json!({
         "asset": asset.ordinal,
         "id": row.id,
@@ -182,7 +185,7 @@ fn entry_twin(
         "name": row.name,
         "descriptor": descriptor(&row.fields),
         "dependencies": row.dependencies.iter().map(dependency).collect::<Vec<_>>(),
-        "parts": rows.iter().map(|(_, r)| part(bytes, asset.ordinal, r)).collect::<Vec<_>>(),
+        "parts": rows.iter().map(|(_, r)| part(bytes, asset.ordinal, r, &ledger)).collect::<Vec<_>>(),
     });
     match content(reader, asset, row) {
         Ok(content) => {
@@ -204,16 +207,20 @@ fn content(reader: &Source, asset: &Asset, row: &EntryRow) -> Result<Vec<u8>, De
     reader.read_all(&entry)
 }
 
-fn part(bytes: &[u8], ordinal: u32, row: &EntryRow) -> Value {
+fn part(
+    bytes: &[u8],
+    ordinal: u32,
+    row: &EntryRow,
+    ledger: &impl Fn(u64) -> Option<LabelledLedger>,
+) -> Value {
     let layout = match row.layout {
         Layout::Indexed => "indexed",
         Layout::Gathered => "gathered",
         Layout::Described => "described",
     };
-    let is_coded = row
-        .fields
-        .varint("coding", field::CODING)
-        .is_ok_and(|c| c.unwrap_or(coding::FIELDS) == coding::FIELDS)
+    let coding = row.fields.varint("coding", field::CODING).map(|c| c.unwrap_or(coding::FIELDS));
+    let is_labelled = coding == Ok(coding::LABELLED);
+    let is_coded = (is_labelled || coding == Ok(coding::FIELDS))
         && !entry::is_shared_object(row.kind)
         && name_of(&entry::ALL, row.kind).is_some();
     let chunk = |span: mcodec_format::ChunkSpan| {
@@ -225,7 +232,20 @@ fn part(bytes: &[u8], ordinal: u32, row: &EntryRow) -> Value {
             "check_bytes": span.check.end - span.check.start,
         });
         let payload = bytes.get(span.payload.start as usize..span.payload.end as usize);
-        if let Some(modes) = payload.filter(|_| is_coded).and_then(|p| field_heads(p).ok()) {
+        let payload = payload.filter(|_| is_coded);
+        if let Some(payload) = payload.filter(|p| is_labelled && p.first() == Some(&FORM)) {
+            if let Some(head) = labelled_head(payload) {
+                twin["labelled"] = head;
+                if let Some(found) = ledger(span.place.chunk) {
+                    twin["labelled"]["bytes"] = json!({
+                        "labels": found.labels,
+                        "states": found.states,
+                        "packed": found.packed,
+                        "entropy_coded": found.entropy_coded,
+                    });
+                }
+            }
+        } else if let Some(modes) = payload.and_then(|p| field_heads(p).ok()) {
             twin["fields"] = modes;
         }
         twin
@@ -259,6 +279,26 @@ fn field_heads(payload: &[u8]) -> Result<Value, CodingError> {
         }
     }
     Ok(all.into())
+}
+
+/// What a labelled payload begins with, as far as it can be told.
+fn labelled_head(payload: &[u8]) -> Option<Value> {
+    let (&[_, flags], rest) = payload.split_first_chunk()?;
+    let (rest, classes) = wire::varint(rest).ok()?;
+    let (rest, columns) = wire::varint(rest).ok()?;
+    let (_, first_column) = wire::varint(rest).ok()?;
+    let is_sound = flags < 16 && (1..=1 << 40).contains(&columns) && first_column < columns;
+    let labels = *["none", "shared", "inline"].get(usize::from(flags & 3))?;
+    is_sound.then(|| {
+        json!({
+            "classes": classes,
+            "columns": columns,
+            "first_column": first_column,
+            "labels": labels,
+            "row_zeros": flags & 4 != 0,
+            "absorbed": flags & 8 != 0,
+        })
+    })
 }
 
 /// The fields of a descriptor by name, whether or not this version supports what they say.
@@ -303,6 +343,13 @@ fn field_value(f: &Field) -> Option<Value> {
         field::CODING => named(&coding::ALL),
         field::FILE_LAYOUT => named(&file_layout::ALL),
         field::DTYPE_NAME | field::SCHEMA => std::str::from_utf8(&f.value).ok().map(Value::from),
+        field::DEPENDENCY_GROUPS => {
+            let (rest, chunks) = wire::varint(&f.value).ok()?;
+            match wire::varint(rest).ok()? {
+                ([], dependencies) if chunks > 0 && dependencies > 0 => Some(json!([chunks, dependencies])),
+                _ => None,
+            }
+        }
         field::BOUND_HASH => Some(json!(hex(&f.value))),
         _ => number().map(Value::from),
     }

@@ -37,7 +37,7 @@ pub fn all() -> Vec<Vector> {
     ]
 }
 
-const GOOD: &[u8] = b"good";
+pub const GOOD: &[u8] = b"good";
 
 /// A model with one readable tensor.
 pub fn good(name: &str) -> Draft {

@@ -2,7 +2,7 @@
 
 use super::inventory::{Inventory, Item, extent};
 use crate::interrupt::Cancel;
-use mcodec_coding::{CodingError, blocks, fields};
+use mcodec_coding::{blocks, fields, labelled};
 use mcodec_decode::{ReadAt, Reader};
 use mcodec_format::{EntryDescriptor, FrameHead, PREAMBLE_LEN, RootBody, Tag, registry};
 use serde::Serialize;
@@ -41,15 +41,17 @@ pub(crate) struct Container {
     pub(super) trailing: u64,
 }
 
-/// Bytes of coded tensors. Without a look into the chunks, all but the shared tables are `unread`.
+/// Bytes of coded tensors. Without a look into the chunks, all but what they share is `unread`.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Coding {
-    /// Heads of chunks and fields.
+    /// Heads of chunks and fields, and labels within chunks.
     pub(super) heads: u64,
     /// Tables within chunks.
     pub(super) own_tables: u64,
-    /// Tables that several entries share.
+    /// Tables that several entries share, with what says how they are used.
     pub(super) shared_tables: u64,
+    /// Column labels that several chunks share.
+    pub(super) shared_labels: u64,
     /// Lane states of rANS streams.
     pub(super) states: u64,
     /// Words of rANS streams.
@@ -88,7 +90,8 @@ pub(super) fn ledger<S: ReadAt>(
         match item.kind() {
             registry::entry::FILE => ledger.domain.files += item.coded,
             registry::entry::RECORD => ledger.domain.records += item.coded,
-            registry::entry::TABLE => ledger.coding.shared_tables += item.coded,
+            registry::entry::TABLE | registry::entry::CLASSES => ledger.coding.shared_tables += item.coded,
+            registry::entry::COLUMN_LABELS => ledger.coding.shared_labels += item.coded,
             registry::entry::TENSOR if item.is_owned() => ledger.domain.records += item.coded,
             registry::entry::TENSOR if deep => inside(reader, item, &mut ledger.coding, cancel)?,
             registry::entry::TENSOR => ledger.coding.unread += item.coded,
@@ -107,6 +110,7 @@ fn inside<S: ReadAt>(
     coding: &mut Coding,
     cancel: &Cancel,
 ) -> anyhow::Result<()> {
+    let entry = reader.resolve(item.row.clone()).ok();
     let chunking = item.descriptor.as_ref().ok().and_then(EntryDescriptor::chunking);
     let mut payload = Vec::new();
     for part in &item.parts {
@@ -128,34 +132,52 @@ fn inside<S: ReadAt>(
             }
             let range = chunking.chunk_range(span.place.chunk);
             let decoded_len = (range.end - range.start) as usize;
-            match (payload.first(), inside_chunk(chunking.coding, &payload, decoded_len)) {
-                (Some(0), _) => {
+            let of_parts = || inside_chunk(chunking.coding, &payload, decoded_len);
+            let of_labelled = || reader.labelled_ledger(entry.as_ref()?, span.place.chunk).ok()?;
+            let is_labelled = chunking.coding == registry::coding::LABELLED;
+            let known = match payload.first() {
+                Some(0) => {
                     coding.heads += 1;
                     coding.stored += len - 1;
+                    true
                 }
-                (_, Ok(found)) => {
-                    coding.heads += found.heads;
-                    coding.own_tables += found.tables;
-                    coding.states += found.states;
-                    coding.entropy_coded += found.entropy_coded;
-                    coding.packed += found.packed;
-                    coding.zstd += found.zstd;
+                Some(&labelled::FORM) if is_labelled => {
+                    of_labelled().map(|f| coding.add_labelled(&f)).is_some()
                 }
-                _ => coding.unread += len,
-            }
+                _ => of_parts().map(|f| coding.add_fields(&f)).is_some(),
+            };
+            coding.unread += if known { 0 } else { len };
         }
     }
     Ok(())
 }
 
+impl Coding {
+    fn add_fields(&mut self, found: &fields::Ledger) {
+        self.heads += found.heads;
+        self.own_tables += found.tables;
+        self.states += found.states;
+        self.entropy_coded += found.entropy_coded;
+        self.packed += found.packed;
+        self.zstd += found.zstd;
+    }
+
+    fn add_labelled(&mut self, found: &labelled::LabelledLedger) {
+        self.heads += found.labels;
+        self.states += found.states;
+        self.packed += found.packed;
+        self.entropy_coded += found.entropy_coded;
+    }
+}
+
 /// The parts of a chunk's payload. Classes of blocks are known only from the content.
-fn inside_chunk(coding: u64, payload: &[u8], decoded_len: usize) -> Result<fields::Ledger, CodingError> {
+fn inside_chunk(coding: u64, payload: &[u8], decoded_len: usize) -> Option<fields::Ledger> {
     if coding != registry::coding::BLOCKS {
-        return fields::ledger(payload, decoded_len);
+        return fields::ledger(payload, decoded_len).ok();
     }
     let mut chunk = vec![0; decoded_len];
-    blocks::decode(payload, &mut chunk)?;
-    blocks::ledger(payload, &chunk)
+    blocks::decode(payload, &mut chunk).ok()?;
+    blocks::ledger(payload, &chunk).ok()
 }
 
 /// Counts what is around the chunks: index, padding, and what no index names.
@@ -227,6 +249,7 @@ impl Ledger {
                     ("heads", d.heads),
                     ("own tables", d.own_tables),
                     ("shared tables", d.shared_tables),
+                    ("shared labels", d.shared_labels),
                     ("rANS states", d.states),
                     ("entropy-coded", d.entropy_coded),
                     ("packed bits", d.packed),
