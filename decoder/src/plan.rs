@@ -3,7 +3,7 @@
 use crate::entry::{Entry, row_of};
 use crate::{DecodeError, Result};
 use mcodec_format::{ChunkPlace, ChunkSpan, Dependency, FormatError};
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
 
 /// What to read for a set of requests: each byte once.
@@ -17,18 +17,23 @@ pub struct Plan {
     pub external: Vec<([u8; 32], String)>,
 }
 
+/// A shared object this near to what it is for is read along with it: bytes read for nothing cost less than a round trip.
+const SHARED_GAP: u64 = 16 << 10;
+
 /// Collects requests and makes a [`Plan`].
 #[derive(Debug, Clone, Default)]
 pub struct Planner {
     merge_gap: u64,
     plan: Plan,
+    /// Chunks of dependencies.
+    shared: BTreeSet<ChunkPlace>,
 }
 
 impl Planner {
     /// A planner that joins ranges which lie at most `merge_gap` bytes apart: bytes read for nothing, against a round trip.
     #[must_use]
     pub fn new(merge_gap: u64) -> Self {
-        Self { merge_gap, plan: Plan::default() }
+        Self { merge_gap, ..Self::default() }
     }
 
     /// Adds bytes `range` of the content of `entry`, and everything it depends on.
@@ -77,6 +82,7 @@ impl Planner {
                     });
                 };
                 for span in target.get().spans(target.asset().ordinal) {
+                    self.shared.insert(span.place);
                     self.plan.chunks.insert(span.place, span);
                 }
                 let all = 0..target.get().dependencies.len();
@@ -89,20 +95,24 @@ impl Planner {
     /// The plan: ranges merged, each byte once.
     #[must_use]
     pub fn finish(mut self) -> Plan {
-        let mut wanted: Vec<Range<u64>> = Vec::with_capacity(self.plan.chunks.len());
+        let mut wanted: Vec<(Range<u64>, bool)> = Vec::with_capacity(self.plan.chunks.len());
         for span in self.plan.chunks.values() {
-            wanted.push(span.frame.clone());
+            let is_shared = self.shared.contains(&span.place);
+            wanted.push((span.frame.clone(), is_shared));
             if span.check.start >= span.frame.end {
-                wanted.push(span.check.clone());
+                wanted.push((span.check.clone(), is_shared));
             }
         }
         // A gathered chunk of no bytes has an empty place.
-        wanted.retain(|r| !r.is_empty());
-        wanted.sort_unstable_by_key(|r| (r.start, r.end));
+        wanted.retain(|(r, _)| !r.is_empty());
+        wanted.sort_unstable_by_key(|(r, _)| (r.start, r.end));
         let mut reads: Vec<Range<u64>> = Vec::new();
-        for range in wanted {
+        let mut after_shared = false;
+        for (range, is_shared) in wanted {
+            let gap = if is_shared || after_shared { self.merge_gap.max(SHARED_GAP) } else { self.merge_gap };
+            after_shared = is_shared;
             match reads.last_mut() {
-                Some(last) if range.start <= last.end.saturating_add(self.merge_gap) => {
+                Some(last) if range.start <= last.end.saturating_add(gap) => {
                     last.end = last.end.max(range.end);
                 }
                 _ => reads.push(range),

@@ -59,6 +59,8 @@ impl ReadOptions {
 pub struct Reader<S> {
     source: S,
     index: Index,
+    /// The first bytes of the file, as far as opening it read them.
+    head: Vec<u8>,
     shared: SharedCache,
     pool: Option<rayon::ThreadPool>,
     options: ReadOptions,
@@ -75,17 +77,24 @@ impl<S: ReadAt> Reader<S> {
     pub fn open(source: S, options: ReadOptions) -> Result<Self> {
         let len = source.size().map_err(|source| DecodeError::Io { offset: 0, len: 0, source })?;
         let mut opener = Opener::new(len, options.limits);
+        let mut head = Vec::new();
         let index = loop {
             match opener.step()? {
                 Step::Done(index) => break *index,
-                Step::Read(range) => opener.supply(range.start, fetch(&source, &range)?),
+                Step::Read(range) => {
+                    let bytes = fetch(&source, &range)?;
+                    if range.start == 0 {
+                        head.clone_from(&bytes);
+                    }
+                    opener.supply(range.start, bytes);
+                }
             }
         };
         let pool = match options.threads {
             1 => None,
             n => rayon::ThreadPoolBuilder::new().num_threads(n).build().ok(),
         };
-        Ok(Self { source, index, shared: SharedCache::default(), pool, options })
+        Ok(Self { source, index, head, shared: SharedCache::default(), pool, options })
     }
 
     /// The index.
@@ -388,7 +397,7 @@ impl<S: ReadAt> Reader<S> {
         let total = plan.reads.iter().fold(0u64, |sum, r| sum.saturating_add(r.end - r.start));
         Limits::check("coded bytes of one read", total, self.limits().memory)?;
         for read in &plan.reads {
-            match self.source.as_slice().and_then(|all| slice(all, read)) {
+            match self.source.as_slice().or(Some(&self.head)).and_then(|all| slice(all, read)) {
                 Some(bytes) => fetched.add(read.start, bytes),
                 None => fetched.add(read.start, fetch(&self.source, read)?),
             }

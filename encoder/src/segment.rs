@@ -120,7 +120,7 @@ impl<'w, 'i> Segment<'w, 'i> {
         let ids = self.write_shared(&tables, &sets, &coded)?;
         let mut open = None;
         for (piece, coded) in pieces.drain(..).zip(coded) {
-            self.write_piece(&piece, coded, &ids)?;
+            self.write_piece(&piece, coded, &sets, &ids)?;
             if piece.last {
                 hashes[piece.item] = *piece.hasher.finalize().as_bytes();
             } else {
@@ -163,19 +163,19 @@ impl<'w, 'i> Segment<'w, 'i> {
         (members, formats.iter().map(|format| format.and_then(|_| next.next())).collect())
     }
 
-    /// Stores the tables and classes that some chunk uses; returns their entry ids, tables first.
+    /// Stores the tables that are used, and the classes that several pieces use; returns their entry ids.
     fn write_shared(
         &mut self,
         tables: &[SharedTable],
         sets: &[ClassSet],
         coded: &[Coded],
     ) -> Result<SharedIds> {
-        let used = |needs: Needs| coded.iter().any(|c| c.needs.contains(&needs));
+        let uses = |needs: Needs| coded.iter().filter(|c| c.needs.contains(&needs)).count();
         let mut ids = SharedIds { tables: vec![None; tables.len()], sets: vec![None; sets.len()] };
-        for (at, table) in tables.iter().enumerate().filter(|(at, _)| used(Needs::Table(*at))) {
+        for (at, table) in tables.iter().enumerate().filter(|(at, _)| uses(Needs::Table(*at)) > 0) {
             ids.tables[at] = Some(self.write_object(registry::entry::TABLE, &table.table.to_bytes())?);
         }
-        for (at, set) in sets.iter().enumerate().filter(|(at, _)| used(Needs::Classes(*at))) {
+        for (at, set) in sets.iter().enumerate().filter(|(at, _)| uses(Needs::Classes(*at)) > 1) {
             ids.sets[at] = Some(self.write_object(registry::entry::CLASSES, &set.classes.to_bytes())?);
         }
         Ok(ids)
@@ -201,12 +201,16 @@ impl<'w, 'i> Segment<'w, 'i> {
         Ok(id)
     }
 
-    fn write_piece(&mut self, piece: &Piece, coded: Coded, ids: &SharedIds) -> Result<()> {
+    fn write_piece(&mut self, piece: &Piece, coded: Coded, sets: &[ClassSet], ids: &SharedIds) -> Result<()> {
         let id = self.first_id + piece.item as u32;
         let mut used = Vec::with_capacity(coded.needs.len());
         for needs in coded.needs {
             let object = match needs {
                 Needs::Table(at) => ids.tables[at],
+                // Beside the chunks, if only they need them: one read then has both.
+                Needs::Classes(at) if ids.sets[at].is_none() => {
+                    Some(self.write_object(registry::entry::CLASSES, &sets[at].classes.to_bytes())?)
+                }
                 Needs::Classes(at) => ids.sets[at],
                 Needs::Labels(labels) => {
                     Some(self.write_object(registry::entry::COLUMN_LABELS, &labels.to_bytes())?)

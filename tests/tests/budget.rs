@@ -85,12 +85,15 @@ fn one_row_of_a_large_tensor_fetches_one_or_two_chunks() {
     reader.source().take();
     for row in [0, 123, 399] {
         let range = entry.row_bytes(row..row + 1).unwrap();
-        assert_eq!(reader.plan(&entry, range.clone()).unwrap().chunks.len(), 1);
+        // One data chunk, and the classes and column labels of its part of the tensor.
+        let chunks = reader.plan(&entry, range.clone()).unwrap().chunks;
+        assert_eq!(chunks.keys().filter(|place| place.entry == entry.id()).count(), 1);
+        assert!(chunks.len() <= 3, "{}", chunks.len());
         assert!(
             reader.read(&entry, range.clone()).unwrap() == bytes[range.start as usize..range.end as usize]
         );
         let reads = reader.source().take();
-        assert!(reads.len() == 1 && bytes_of(&reads) < 2 * 262_144 + 4096, "{reads:?}");
+        assert!(reads.len() <= 2 && bytes_of(&reads) < 2 * 262_144 + 4096, "{reads:?}");
     }
 }
 
