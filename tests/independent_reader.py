@@ -591,7 +591,7 @@ class Twin:
         """[(name, bytes)] of the files that the asset was made from."""
         out = []
         if source is not None:
-            tensors = sorted(self.tensors(asset), key=lambda t: (-DTYPES[t[1]["dtype"]][1], t[0].encode()))
+            tensors = sorted(self.tensors(asset), key=lambda t: (-DTYPES.get(t[1]["dtype"], ("", 0))[1], t[0].encode()))
             out.append((asset["name"] + ".safetensors", rendered_header(tensors, "", 8) + b"".join(t[2] for t in tensors)))
 
         def tensor_of(ident):

@@ -3,7 +3,7 @@
 use crate::writer::{ContainerWriter, NewEntry};
 use crate::{EncodeError, Result};
 use mcodec_decode::{DecodeError, ReadAt};
-use mcodec_format::{ChunkSpan, EntryRow, FormatError, Layout, registry};
+use mcodec_format::{ChunkSpan, Dependency, EntryRow, FormatError, Layout, registry};
 use std::io;
 use std::path::Path;
 
@@ -84,8 +84,8 @@ pub(crate) fn read_chunk<S: ReadAt>(source: &S, path: &Path, span: &ChunkSpan) -
     Ok(payload)
 }
 
-/// The rows of one asset as entries: each entry's parts together, in the order of a finished file: files and tables where they come
-/// first in need, else natural order.
+/// The rows of one asset as entries: each entry's parts together, in the order of a finished file: files, then all else in natural
+/// order, what an entry depends on before the first that does.
 pub(crate) fn entries_of(rows: &[EntryRow]) -> Vec<EntryParts<'_>> {
     let mut all: Vec<EntryParts<'_>> = Vec::new();
     let mut place = std::collections::HashMap::new();
@@ -105,13 +105,28 @@ pub(crate) fn entries_of(rows: &[EntryRow]) -> Vec<EntryParts<'_>> {
     }
     all.sort_by(|a, b| {
         let (a, b) = (a.rows[0], b.rows[0]);
-        let rank = |r: &EntryRow| match r.kind {
-            registry::entry::FILE => 0,
-            kind if registry::entry::is_shared_object(kind) => 1,
-            _ => 2,
-        };
         let names = || mcodec_format::natural_order::natural_cmp(a.name.as_bytes(), b.name.as_bytes());
-        rank(a).cmp(&rank(b)).then_with(names).then(a.id.cmp(&b.id))
+        let is_file = |r: &EntryRow| r.kind == registry::entry::FILE;
+        is_file(b).cmp(&is_file(a)).then_with(names).then(a.id.cmp(&b.id))
     });
-    all
+    dependencies_first(all)
+}
+
+/// Shared objects just before the first entry that depends on them; those that nothing depends on last.
+fn dependencies_first(all: Vec<EntryParts<'_>>) -> Vec<EntryParts<'_>> {
+    let (objects, others): (Vec<_>, Vec<_>) =
+        all.into_iter().partition(|e| registry::entry::is_shared_object(e.rows[0].kind));
+    let mut waiting: std::collections::BTreeMap<u32, EntryParts<'_>> =
+        objects.into_iter().map(|object| (object.rows[0].id, object)).collect();
+    let mut ordered = Vec::with_capacity(waiting.len() + others.len());
+    for entry in others {
+        for dependency in &entry.rows[0].dependencies {
+            if let Dependency::Entry(id) = dependency {
+                ordered.extend(waiting.remove(id));
+            }
+        }
+        ordered.push(entry);
+    }
+    ordered.extend(waiting.into_values());
+    ordered
 }

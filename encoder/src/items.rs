@@ -11,8 +11,6 @@ use mcodec_format::{
     registry::{self, Dtype},
 };
 
-/// Bytes of content that are in memory at once.
-const SEGMENT: u64 = 32 << 20;
 /// Floats from which a tensor is coded under labels; fewer do not repay the heads.
 const LEAST_LABELLED: u64 = 64;
 /// Dependencies of a part of a tensor that is longer than a segment: its classes and its column labels.
@@ -79,7 +77,7 @@ impl Item<'_> {
     /// Chunks of one piece, if the content is longer than a segment: each piece has dependencies of its own.
     pub(crate) fn group_chunks(&self, options: &EncodeOptions) -> Option<u64> {
         let chunk_len = self.chunk_len(options.chunk_len);
-        let chunks = (SEGMENT / chunk_len).max(1);
+        let chunks = (options.segment_len / chunk_len).max(1);
         (self.byte_len > chunks * chunk_len).then_some(chunks)
     }
 
@@ -195,7 +193,7 @@ pub(crate) fn encode_items(
         let mut start = 0u64;
         let stored = if item.alias_of.is_some() { 0 } else { item.byte_len };
         // An item is not cut but into groups of its own, so that all its chunks may share what they depend on.
-        if held > 0 && held + stored > SEGMENT {
+        if held > 0 && held + stored > options.segment_len {
             open = pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
             done += held;
             held = 0;
@@ -211,7 +209,7 @@ pub(crate) fn encode_items(
             let hasher = open.take().unwrap_or_default();
             pieces.push(Piece { item: at, start, bytes, hasher, last });
             start = end;
-            if held >= SEGMENT || !last {
+            if held >= options.segment_len || !last {
                 open = pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
                 done += held;
                 held = 0;

@@ -23,6 +23,9 @@ pub struct EncodeOptions {
     pub mappable: bool,
     /// Bytes that a chunk decodes to at most, unless one element is wider: the unit of random access. 64 bytes to 16 MiB.
     pub chunk_len: u64,
+    /// Bytes of tensors that are in memory and share tables at once; less than the default for tests alone. The encoded bytes depend on it.
+    #[doc(hidden)]
+    pub segment_len: u64,
     /// How models are read.
     pub import: ImportOptions,
     /// Bounds for reading mcodec files.
@@ -40,6 +43,7 @@ impl Default for EncodeOptions {
             threads: 0,
             mappable: false,
             chunk_len: 256 << 10,
+            segment_len: 32 << 20,
             import: ImportOptions::default(),
             limits: Limits::default(),
             progress: None,

@@ -56,10 +56,12 @@ struct Coded {
     alone: Option<Vec<u8>>,
 }
 
-/// Entry ids of a segment's shared objects that are used.
-struct SharedIds {
-    tables: Vec<Option<u32>>,
-    sets: Vec<Option<u32>>,
+/// A segment's shared objects, with the entry ids of those that are written.
+struct Shared<'s> {
+    tables: &'s [SharedTable],
+    sets: &'s [ClassSet],
+    table_ids: Vec<Option<u32>>,
+    set_ids: Vec<Option<u32>>,
 }
 
 /// A labelled piece's part in the segment.
@@ -120,10 +122,11 @@ impl<'w, 'i> Segment<'w, 'i> {
             })
             .collect::<Result<_>>()?;
         drop_unprofitable(&sets, &mut coded);
-        let ids = self.write_shared(&tables, &sets, &coded)?;
+        let (table_ids, set_ids) = (vec![None; tables.len()], vec![None; sets.len()]);
+        let mut shared = Shared { tables: &tables, sets: &sets, table_ids, set_ids };
         let mut open = None;
         for (piece, coded) in pieces.drain(..).zip(coded) {
-            self.write_piece(&piece, coded, &sets, &ids)?;
+            self.write_piece(&piece, coded, &mut shared)?;
             if piece.last {
                 hashes[piece.item] = *piece.hasher.finalize().as_bytes();
             } else {
@@ -166,24 +169,6 @@ impl<'w, 'i> Segment<'w, 'i> {
         (members, formats.iter().map(|format| format.and_then(|_| next.next())).collect())
     }
 
-    /// Stores the tables that are used, and the classes that several pieces use; returns their entry ids.
-    fn write_shared(
-        &mut self,
-        tables: &[SharedTable],
-        sets: &[ClassSet],
-        coded: &[Coded],
-    ) -> Result<SharedIds> {
-        let uses = |needs: Needs| coded.iter().filter(|c| c.needs.contains(&needs)).count();
-        let mut ids = SharedIds { tables: vec![None; tables.len()], sets: vec![None; sets.len()] };
-        for (at, table) in tables.iter().enumerate().filter(|(at, _)| uses(Needs::Table(*at)) > 0) {
-            ids.tables[at] = Some(self.write_object(registry::entry::TABLE, &table.table.to_bytes())?);
-        }
-        for (at, set) in sets.iter().enumerate().filter(|(at, _)| uses(Needs::Classes(*at)) > 1) {
-            ids.sets[at] = Some(self.write_object(registry::entry::CLASSES, &set.classes.to_bytes())?);
-        }
-        Ok(ids)
-    }
-
     /// Stores a shared object; returns its entry id.
     fn write_object(&mut self, kind: u64, content: &[u8]) -> Result<u32> {
         let id = *self.next_shared;
@@ -204,22 +189,32 @@ impl<'w, 'i> Segment<'w, 'i> {
         Ok(id)
     }
 
-    fn write_piece(&mut self, piece: &Piece, coded: Coded, sets: &[ClassSet], ids: &SharedIds) -> Result<()> {
+    /// Stores a shared object, if it is not stored yet; returns its entry id.
+    fn write_shared(&mut self, needs: Needs, shared: &mut Shared<'_>) -> Result<u32> {
+        let (kind, known, content) = match needs {
+            Needs::Table(at) => {
+                let content = shared.tables[at].table.to_bytes();
+                (registry::entry::TABLE, &mut shared.table_ids[at], content)
+            }
+            Needs::Classes(at) => {
+                let content = shared.sets[at].classes.to_bytes();
+                (registry::entry::CLASSES, &mut shared.set_ids[at], content)
+            }
+            Needs::Labels(labels) => {
+                return self.write_object(registry::entry::COLUMN_LABELS, &labels.to_bytes());
+            }
+        };
+        let id = if let Some(id) = *known { id } else { self.write_object(kind, &content)? };
+        *known = Some(id);
+        Ok(id)
+    }
+
+    /// Shared objects lie before the first chunk that needs them: one read then often has both.
+    fn write_piece(&mut self, piece: &Piece, coded: Coded, shared: &mut Shared<'_>) -> Result<()> {
         let id = self.first_id + piece.item as u32;
         let mut used = Vec::with_capacity(coded.needs.len());
         for needs in coded.needs {
-            let object = match needs {
-                Needs::Table(at) => ids.tables[at],
-                // Beside the chunks, if only they need them: one read then has both.
-                Needs::Classes(at) if ids.sets[at].is_none() => {
-                    Some(self.write_object(registry::entry::CLASSES, &sets[at].classes.to_bytes())?)
-                }
-                Needs::Classes(at) => ids.sets[at],
-                Needs::Labels(labels) => {
-                    Some(self.write_object(registry::entry::COLUMN_LABELS, &labels.to_bytes())?)
-                }
-            };
-            used.extend(object.map(Dependency::Entry));
+            used.push(Dependency::Entry(self.write_shared(needs, shared)?));
         }
         if !used.is_empty() {
             let row = self.writer.draft().row_of(self.asset, id);

@@ -96,8 +96,7 @@ impl Lengths {
         // Offsets may lie below zero, modulo the exponent: those of the lowest classes then count as 0.
         let offset = |class: &Class| class.octaves << BIN_BITS;
         let half = mask / 2 + 1;
-        let lowest =
-            classes.classes().iter().map(offset).filter(|&o| o < half + half / 2).min().unwrap_or(0);
+        let lowest = classes.classes().iter().map(offset).filter(|&o| o < half + half / 2).min().unwrap_or(0);
         let none = [f32::INFINITY; BINS];
         let mut by_class = vec![none; REACH as usize];
         for class in classes.classes() {

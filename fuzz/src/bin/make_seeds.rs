@@ -259,12 +259,62 @@ fn tables(root: &Path) -> Result<()> {
         let payload = encode(input, unit, specs)?;
         save(root, "tables", name, &[&[2, 0, 1], &payload[..]].concat())?;
     }
+    labelled_payloads(root)?;
     for kind in mcodec_coding::blocks::types() {
         let len = 6 * mcodec_coding::blocks::block_bytes(kind).unwrap_or_default();
         let payload = mcodec_encode::blocks::encode_chunk(&[0x11, 0x31].repeat(len)[..len], kind, 9)?;
         save(root, "tables", &format!("blocks-{kind}"), &[&[3, 6], &payload[..]].concat())?;
     }
     Ok(())
+}
+
+/// Labelled payloads under the classes and labels of `targets::labelled`, and such objects.
+fn labelled_payloads(root: &Path) -> Result<()> {
+    use mcodec_coding::labelled::{BlockSpec, Columns, FloatFormat, encode};
+    use mcodec_fuzz::targets::labelled::{classes, labels};
+    let (few, many) = (labels(7), labels(64));
+    for (id, name, format, tables) in [
+        (0, "bf16", FloatFormat::Bf16, 4),
+        (1, "f16", FloatFormat::F16, 1),
+        (2, "f32", FloatFormat::F32, 8),
+        (3, "f64", FloatFormat::F64, 16),
+    ] {
+        let under = classes(format, tables);
+        save(root, "tables", &format!("classes-{name}"), &[&[6], &under.to_bytes()[..]].concat())?;
+        for (how, columns, column_labels, lanes_log2, n) in [
+            ("plain", 50, Columns::Unlabelled, 2, 100u16),
+            ("inline", 7, Columns::Inline(&few), 0, 60),
+            ("shared", 64, Columns::Shared(6, &many), 6, 300),
+        ] {
+            let mut bytes = weights(usize::from(n) * format.bytes());
+            // The highest byte of each element: sign and exponent, near those of the classes.
+            bytes
+                .iter_mut()
+                .skip(format.bytes() - 1)
+                .step_by(format.bytes())
+                .for_each(|b| *b = *b & 0x83 | 0x3C);
+            let rows = usize::from(n).div_ceil(columns);
+            let spec = |classes_dependency| BlockSpec {
+                classes_dependency,
+                classes: &under,
+                columns,
+                first_column: 0,
+                column_labels,
+                row_classes: &[3, 9, 4, 5, 5, 6, 7, 8, 9][..rows],
+                row_zeros: &[],
+                lanes_log2,
+            };
+            let fixed = [&[4][..], &n.to_le_bytes(), &encode(&bytes, &spec(id))?].concat();
+            save(root, "tables", &format!("labelled-{name}-{how}"), &fixed)?;
+            if how == "shared" {
+                let own = under.to_bytes();
+                let len = (own.len() as u16).to_le_bytes();
+                let brought = [&[5][..], &len, &own, &n.to_le_bytes(), &encode(&bytes, &spec(7))?].concat();
+                save(root, "tables", &format!("labelled-{name}-classes"), &brought)?;
+            }
+        }
+    }
+    save(root, "tables", "labels", &[&[6], &many.to_bytes()[..]].concat())
 }
 
 /// GGUF files: metadata of many kinds, tensors of a known, a block and an unknown type.

@@ -119,7 +119,7 @@ fn mutate_asset(page: &mut Page, dice: &mut Dice) {
 fn mutate_row(row: &mut EntryRow, dice: &mut Dice) {
     match dice.below(14) {
         0 => row.asset = dice.index(4),
-        1 => row.kind = if dice.one_in(2) { 1 + u64::from(dice.below(4)) } else { dice.number(row.kind) },
+        1 => row.kind = if dice.one_in(2) { 1 + u64::from(dice.below(6)) } else { dice.number(row.kind) },
         2 => row.copy = !row.copy,
         3 => row.critical = !row.critical,
         4 => row.id = dice.number(row.id.into()) as u32,
@@ -166,7 +166,8 @@ fn mutate_fields(fields: &mut Fields, dice: &mut Dice) {
     let id = if dice.one_in(8) { dice.below(40).into() } else { field::IDS[dice.index(field::IDS.len())] };
     let old = fields.varint("fuzz", id).ok().flatten().unwrap_or(1);
     put_varint(&mut value, dice.number(old));
-    if id == field::SHAPE && dice.one_in(2) {
+    let is_list = id == field::SHAPE || id == field::DEPENDENCY_GROUPS;
+    if is_list && dice.one_in(2) {
         let last = dice.number(2);
         put_varint(&mut value, last);
     }

@@ -9,6 +9,7 @@ pub mod forward;
 pub mod front_door;
 pub mod gguf_header;
 pub mod index;
+pub mod labelled;
 pub mod no_limits;
 pub mod npy;
 pub mod pickle;

@@ -1,5 +1,6 @@
-//! Entropy tables, rANS streams, coded fields and coded blocks. The first byte says which.
+//! Entropy tables, rANS streams, coded fields, coded blocks and labelled floats. The first byte says which.
 
+use super::labelled;
 use mcodec_coding::rans::StreamDecoder;
 use mcodec_coding::{DecodeTable, Table, blocks, fields};
 use std::sync::OnceLock;
@@ -7,10 +8,13 @@ use std::sync::OnceLock;
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
     let Some((&how, rest)) = bytes.split_first() else { return };
-    match how % 4 {
+    match how % 7 {
         0 => table(rest),
         1 => stream(rest),
         3 => block_payload(rest),
+        4 => labelled::payload(rest),
+        5 => labelled::payload_under(rest),
+        6 => labelled::objects(rest),
         _ => payload(rest),
     }
 }
