@@ -90,7 +90,7 @@ pub fn classes(format: FloatFormat, top: u8, precision: u8, with_signs: bool) ->
     };
     let map = (0..12).map(|k| Class { table: (k % 2) as u8, octaves: first_octaves(format) + k }).collect();
     let commoner = core::array::from_fn(|bias| core::array::from_fn(|d| 60 + (bias * 4 + d) as u8));
-    debug_assert!(60 + 4 * (SIGN_BIASES - 1) + SIGN_OCTAVES - 1 < 128);
+    const { assert!(60 + 4 * (SIGN_BIASES - 1) + SIGN_OCTAVES - 1 < 128) };
     let signs = with_signs.then_some(SignCosts { first_octave: 3, commoner });
     Classes::new(format, top, map, vec![table(0), table(1)], signs).expect("classes are sound")
 }
