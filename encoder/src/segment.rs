@@ -52,6 +52,8 @@ enum Needs {
 struct Coded {
     payloads: Vec<Vec<u8>>,
     needs: Vec<Needs>,
+    /// The same without shared objects, of small labelled pieces.
+    alone: Option<Vec<u8>>,
 }
 
 /// A segment's shared objects, with the entry ids of those that are written.
@@ -110,7 +112,7 @@ impl<'w, 'i> Segment<'w, 'i> {
             .map_err(EncodeError::coding("labels"))?;
         drop(members);
         let (items, options) = (self.items, self.options);
-        let coded: Vec<Coded> = pieces
+        let mut coded: Vec<Coded> = pieces
             .par_iter()
             .zip(&labelled)
             .map(|(piece, labelled)| {
@@ -119,6 +121,7 @@ impl<'w, 'i> Segment<'w, 'i> {
                 coded.map_err(EncodeError::coding(&item.name))
             })
             .collect::<Result<_>>()?;
+        drop_unprofitable(&sets, &mut coded);
         let (table_ids, set_ids) = (vec![None; tables.len()], vec![None; sets.len()]);
         let mut shared = Shared { tables: &tables, sets: &sets, table_ids, set_ids };
         let mut open = None;
@@ -252,13 +255,13 @@ fn encode_piece(
     let (bytes, effort, element) = (&piece.bytes, options.effort, item.element());
     if options.mappable && item.kind() == registry::entry::TENSOR {
         let payloads = bytes.chunks(chunk_len).map(<[u8]>::to_vec).collect();
-        return Ok(Coded { payloads, needs: Vec::new() });
+        return Ok(Coded { payloads, needs: Vec::new(), alone: None });
     }
     if let Some(kind) = item.block_type() {
         let chunks = bytes.par_chunks(chunk_len);
         let payloads =
             chunks.map(|chunk| crate::blocks::encode_chunk(chunk, kind, effort)).collect::<Result<_, _>>()?;
-        return Ok(Coded { payloads, needs: Vec::new() });
+        return Ok(Coded { payloads, needs: Vec::new(), alone: None });
     }
     if let Some(labelled) = labelled {
         let grouped = item.group_chunks(options).is_some();
@@ -272,18 +275,21 @@ fn encode_piece(
             (0u32..).zip(used.iter().filter_map(|&i| tables.get(i as usize))).collect();
         let code = if used.is_empty() { code } else { encode_chunk(bytes, element, effort, &few)? };
         let needs = used.iter().map(|&i| Needs::Table(i as usize)).collect();
-        return Ok(Coded { payloads: vec![payload_of(code)], needs });
+        return Ok(Coded { payloads: vec![payload_of(code)], needs, alone: None });
     }
     let payloads = bytes
         .par_chunks(chunk_len)
         .map(|chunk| encode_chunk(chunk, element, effort, &[]).map(payload_of))
         .collect::<Result<_, _>>()?;
-    Ok(Coded { payloads, needs: Vec::new() })
+    Ok(Coded { payloads, needs: Vec::new(), alone: None })
 }
 
 fn labelled_of<'s>(member: &Member, sets: &'s [ClassSet], set: usize) -> Result<Labelled<'s>, CodingError> {
     Ok(Labelled { coder: Coder::new(member, &sets[set])?, set })
 }
+
+/// A coded chunk, whether it is under labels, and if it is small its form without.
+type LabelledChunk = (Vec<u8>, bool, Option<Vec<u8>>);
 
 /// Codes the chunks of a labelled piece, each under labels or as fields, whichever is shorter. Column labels are stored beside the
 /// chunks if there are several, and always in a group.
@@ -302,7 +308,7 @@ fn encode_labelled(
     };
     let dependency = labels.as_ref().map(|_| 1);
     let size = usize::from(element.unit_bits() / 8);
-    let chunks: Vec<(Vec<u8>, bool)> = bytes
+    let mut chunks: Vec<LabelledChunk> = bytes
         .par_chunks(chunk_len)
         .enumerate()
         .map(|(at, chunk)| {
@@ -311,20 +317,49 @@ fn encode_labelled(
             let doubtful = chunk.len() <= ALSO_FIELDS || effort >= 7 || has_low_structure(chunk, element);
             let as_fields = if doubtful { encode_fields(chunk, element, effort, &[])? } else { Vec::new() };
             let labelled = !doubtful || under_labels.len() <= as_fields.len();
-            let best = if labelled { under_labels } else { as_fields };
-            if best.len() <= chunk.len() {
-                return Ok((best, labelled));
+            let is_small = chunk.len() <= ALSO_FIELDS && chunk.len() == bytes.len();
+            let stored = || payload_of(ChunkCode { payload: chunk.to_vec(), raw: true });
+            let or_stored = |code: Vec<u8>| if code.len() <= chunk.len() { code } else { stored() };
+            if labelled && under_labels.len() <= chunk.len() {
+                return Ok((under_labels, true, is_small.then(|| or_stored(as_fields))));
             }
-            Ok((payload_of(ChunkCode { payload: chunk.to_vec(), raw: true }), false))
+            Ok((if doubtful { or_stored(as_fields) } else { stored() }, false, None))
         })
         .collect::<Result<_, CodingError>>()?;
     let mut needs = Vec::new();
-    if grouped || chunks.iter().any(|(_, labelled)| *labelled) {
+    if grouped || chunks.iter().any(|(_, labelled, _)| *labelled) {
         needs.push(Needs::Classes(labelled.set));
         needs.extend(labels.map(Needs::Labels));
     }
     debug_assert!(!grouped || needs.len() as u64 == GROUP_DEPENDENCIES);
-    Ok(Coded { payloads: chunks.into_iter().map(|(payload, _)| payload).collect(), needs })
+    let alone =
+        chunks.first_mut().and_then(|(_, _, alone)| alone.take()).filter(|_| chunks.len() == 1 && !grouped);
+    Ok(Coded { payloads: chunks.into_iter().map(|(payload, ..)| payload).collect(), needs, alone })
+}
+
+/// About what an entry of classes takes beside its bytes.
+const ENTRY_BYTES: usize = 48;
+
+/// Takes classes away that do not save what they take themselves.
+fn drop_unprofitable(sets: &[ClassSet], coded: &mut [Coded]) {
+    for (number, set) in sets.iter().enumerate() {
+        let needs = Needs::Classes(number);
+        let mut saved = 0;
+        let mut can_do_without = true;
+        for piece in coded.iter().filter(|c| c.needs.contains(&needs)) {
+            let own: usize = piece.payloads.iter().map(Vec::len).sum();
+            match &piece.alone {
+                Some(alone) => saved += alone.len().saturating_sub(own),
+                None => can_do_without = false,
+            }
+        }
+        if can_do_without && saved < set.classes.to_bytes().len() + ENTRY_BYTES {
+            for piece in coded.iter_mut().filter(|c| c.needs.contains(&needs)) {
+                piece.payloads = piece.alone.take().into_iter().collect();
+                piece.needs.clear();
+            }
+        }
+    }
 }
 
 /// Whether the lowest bits of floats look like more than noise, which only other codings can use.

@@ -127,7 +127,7 @@ fn a_million_chunks_open_to_any_tensor_in_three_reads() {
         let plan = reader.plan(&entry, 0..64).unwrap();
         assert_eq!(reader.read(&entry, 0..64).unwrap(), tensors[wanted].bytes[..64]);
         let data = reader.source().take();
-        // None, where the first read had it.
+        // The first tensor of all may have come with the first read.
         assert!(data.len() <= 1 && plan.reads.len() == 1, "{data:?}");
         assert!(index <= 256 << 10, "{index} bytes of index");
     }

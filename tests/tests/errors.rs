@@ -39,7 +39,12 @@ impl ReadAt for Failing {
 #[test]
 fn a_read_error_at_any_call_is_passed_on() {
     let dir = tempfile::tempdir().unwrap();
-    let bytes = std::fs::read(finished(dir.path(), "m.safetensors", &model(), None, &options(1))).unwrap();
+    // More than the first read brings.
+    let mut noise = Noise(8);
+    let tensors: Vec<_> =
+        (0..8).map(|i| tensor(&format!("t{i}"), "U8", &[9000], noise.bytes(9000))).collect();
+    let model = safetensors(None, &tensors);
+    let bytes = std::fs::read(finished(dir.path(), "m.safetensors", &model, None, &options(1))).unwrap();
     for fails_at in 0.. {
         let source = Failing { bytes: bytes.clone(), calls: AtomicUsize::new(0), fails_at };
         let outcome = Reader::open(source, ReadOptions::default()).and_then(|reader| {

@@ -308,11 +308,8 @@ pub(crate) struct BenchModels {
 /// Vector instructions that mcodec may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Simd {
-    /// None: portable code
     Scalar,
-    /// AVX2
     Avx2,
-    /// AVX-512
     Avx512,
 }
 

@@ -38,7 +38,7 @@ pub(crate) struct Settings {
 impl Settings {
     pub(crate) fn of(effort: u8) -> Self {
         let (tables, precision, sample, refinements) = match effort {
-            0..=2 => (1, 12, 1 << 18, 1),
+            0..=2 => (1, 12, 1 << 18, 2),
             3..=4 => (4, 11, 1 << 17, 0),
             5..=6 => (4, 12, 1 << 18, 1),
             7 => (8, 12, 1 << 20, 1),
@@ -47,7 +47,8 @@ impl Settings {
         };
         // A coded sign takes a decoder nearly as long as a symbol: up to the default effort it must be worth it.
         let least_sign_gain = match effort {
-            0..=4 => 0.002,
+            0..=2 => 0.0005,
+            3..=4 => 0.002,
             5..=6 => 0.0005,
             _ => 0.0,
         };
