@@ -19,6 +19,10 @@ fn main() -> Result<()> {
     let scratch = tempfile::tempdir()?;
     let mut files = encoded(scratch.path())?;
     files.push(("shared-table", shared_table()?));
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    for name in ["labelled_forms", "labelled_signs", "dependency_groups"] {
+        files.push((name, fs::read(vectors.join(name).with_extension("mcodec"))?));
+    }
     files.push(("leaves", with_leaves(3, 4, 1)));
     files.push(("leaves-appended", with_leaves(3, 4, 2)));
     for target in ["container", "decode", "no_limits"] {
