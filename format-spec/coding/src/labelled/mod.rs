@@ -43,7 +43,7 @@ pub use decode::{decode, decode_at};
 pub use encode::{BlockSpec, Columns, encode};
 pub use float_format::FloatFormat;
 pub use labels::ColumnLabels;
-pub use payload::{LABELLED as FORM, LabelledLedger, ledger};
+pub use payload::{LABELLED as FORM, LabelledLedger, dependencies, ledger};
 pub use vector::Level;
 
 /// What chunks share, by dependency index.

@@ -275,6 +275,19 @@ fn take_dependency(rest: &mut &[u8]) -> Result<u32> {
     u32::try_from(take(rest)?).map_err(|_| corrupt("dependency index above 32 bits"))
 }
 
+/// The dependency indices that a labelled payload names, in ascending order, each once.
+///
+/// # Errors
+/// As [`super::decode`], for what the head says.
+pub fn dependencies(payload: &[u8]) -> Result<Vec<u32>> {
+    let head = Head::take(&mut &payload[..])?;
+    let mut all = vec![head.classes];
+    all.extend(head.labels.flatten());
+    all.sort_unstable();
+    all.dedup();
+    Ok(all)
+}
+
 /// The bytes of a labelled payload by what they are for. The parts sum to the payload's length.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LabelledLedger {
