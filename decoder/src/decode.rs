@@ -50,7 +50,7 @@ pub(crate) fn payload<'a>(
 }
 
 /// A group of an entry's dependencies, and what they stand for.
-type Group = (Range<usize>, Vec<Option<Arc<SharedObject>>>);
+pub(crate) type Group = (Range<usize>, Vec<Option<Arc<SharedObject>>>);
 
 /// Decodes one chunk's payload into `out`, which has the chunk's decoded length.
 ///
@@ -105,6 +105,28 @@ pub(crate) fn labelled_ledger(
     found.map(Some).map_err(coding)
 }
 
+/// The groups of dependencies that chunks are in: chunks of one group share the objects they depend on.
+pub(crate) fn groups_of(
+    entry: &Entry,
+    spans: &[ChunkSpan],
+    fetched: &Fetched<'_>,
+    cache: &SharedCache,
+) -> Result<Vec<Group>> {
+    let mut shared: Vec<Group> = Vec::new();
+    for span in spans {
+        let group = entry.dependencies_of(span.place.chunk);
+        if shared.last().is_none_or(|(last, _)| *last != group) {
+            shared.push((group.clone(), cache.of(entry, group, fetched)?));
+        }
+    }
+    Ok(shared)
+}
+
+/// What the chunks of group `group` share.
+pub(crate) fn shared_of<'g>(groups: &'g [Group], group: &Range<usize>) -> &'g [Option<Arc<SharedObject>>] {
+    groups.iter().find(|(of, _)| of == group).map_or(&[][..], |(_, shared)| shared)
+}
+
 /// Decodes bytes `range` of the content of `entry` into `out`, of that length, from the bytes fetched for its plan.
 /// Chunks are decoded in parallel on the current rayon pool if `parallel` is set.
 ///
@@ -127,14 +149,7 @@ pub fn decode_range(
         return Ok(());
     }
     let spans = chunk_spans(entry, &range)?;
-    // Chunks of one group share the objects they depend on.
-    let mut shared: Vec<Group> = Vec::new();
-    for span in &spans {
-        let group = entry.dependencies_of(span.place.chunk);
-        if shared.last().is_none_or(|(last, _)| *last != group) {
-            shared.push((group.clone(), cache.of(entry, group, fetched)?));
-        }
-    }
+    let shared = groups_of(entry, &spans, fetched, cache)?;
     let mut jobs = Vec::with_capacity(spans.len());
     let mut rest = out;
     for span in spans {
@@ -148,8 +163,7 @@ pub fn decode_range(
         let bytes = payload(&span, entry.kind_name(), entry.name(), fetched)?;
         let coding =
             |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
-        let group = entry.dependencies_of(span.place.chunk);
-        let shared = shared.iter().find(|(of, _)| *of == group).map_or(&[][..], |(_, shared)| shared);
+        let shared = shared_of(&shared, &entry.dependencies_of(span.place.chunk));
         if chunk == wanted {
             return decode_chunk(entry.chunking().coding, bytes, shared, out).map_err(coding);
         }

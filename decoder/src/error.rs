@@ -66,6 +66,10 @@ pub enum DecodeError {
         /// The content hash, in hex.
         hash: String,
     },
+    /// The GPU does not do it.
+    #[cfg(feature = "gpu")]
+    #[error(transparent)]
+    Gpu(#[from] mcodec_gpu::GpuError),
 }
 
 impl DecodeError {

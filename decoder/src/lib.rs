@@ -20,6 +20,8 @@ mod dequantise;
 mod entry;
 mod error;
 mod forward;
+#[cfg(feature = "gpu")]
+pub mod gpu;
 mod index;
 pub mod layout;
 #[cfg(feature = "mmap")]

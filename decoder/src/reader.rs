@@ -64,6 +64,8 @@ pub struct Reader<S> {
     shared: SharedCache,
     pool: Option<rayon::ThreadPool>,
     options: ReadOptions,
+    #[cfg(feature = "gpu")]
+    pub(crate) gpu: Option<Arc<mcodec_gpu::Gpu>>,
 }
 
 /// Coded bytes held at once while an entry is read.
@@ -94,7 +96,16 @@ impl<S: ReadAt> Reader<S> {
             1 => None,
             n => rayon::ThreadPoolBuilder::new().num_threads(n).build().ok(),
         };
-        Ok(Self { source, index, head, shared: SharedCache::default(), pool, options })
+        Ok(Self {
+            source,
+            index,
+            head,
+            shared: SharedCache::default(),
+            pool,
+            options,
+            #[cfg(feature = "gpu")]
+            gpu: None,
+        })
     }
 
     /// The index.
@@ -310,7 +321,7 @@ impl<S: ReadAt> Reader<S> {
     }
 
     /// Cuts a range of an entry's content at the ends of the entry's parts.
-    fn parts(&self, entry: &Entry, range: Range<u64>) -> Result<Vec<(Entry, Range<u64>)>> {
+    pub(crate) fn parts(&self, entry: &Entry, range: Range<u64>) -> Result<Vec<(Entry, Range<u64>)>> {
         let chunk_len = entry.chunking().chunk_len;
         let mut all = Vec::new();
         let mut at = range.start;
@@ -377,15 +388,32 @@ impl<S: ReadAt> Reader<S> {
     }
 
     fn read_window(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = &self.gpu
+            && entry.chunking().coding == registry::coding::LABELLED
+        {
+            return self.read_window_on(gpu, entry, range, out);
+        }
         let fetched = self.fetch_for(entry, range.clone())?;
+        self.in_pool(|parallel| decode_range(entry, range, &fetched, &self.shared, out, parallel))
+    }
+
+    /// Calls `job` in the pool of decoding threads, if there is one; says whether there is.
+    pub(crate) fn in_pool<T: Send>(&self, job: impl FnOnce(bool) -> T + Send) -> T {
         match &self.pool {
-            None => decode_range(entry, range, &fetched, &self.shared, out, false),
-            Some(pool) => pool.install(|| decode_range(entry, range, &fetched, &self.shared, out, true)),
+            None => job(false),
+            Some(pool) => pool.install(|| job(true)),
         }
     }
 
+    /// What entries share, parsed once.
+    #[cfg(feature = "gpu")]
+    pub(crate) fn shared_cache(&self) -> &SharedCache {
+        &self.shared
+    }
+
     /// The bytes of the file that bytes `range` of the content of `entry` need.
-    fn fetch_for(&self, entry: &Entry, range: Range<u64>) -> Result<Fetched<'_>> {
+    pub(crate) fn fetch_for(&self, entry: &Entry, range: Range<u64>) -> Result<Fetched<'_>> {
         let mut planner = Planner::new(self.options.merge_gap);
         planner.add(entry, range)?;
         let plan = planner.finish();

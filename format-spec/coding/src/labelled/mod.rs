@@ -27,6 +27,7 @@ mod labels;
 mod labels_of_elements;
 mod lists;
 mod merge;
+mod parts;
 mod payload;
 mod symbols;
 mod vector;
@@ -43,6 +44,7 @@ pub use decode::{decode, decode_at};
 pub use encode::{BlockSpec, Columns, encode};
 pub use float_format::FloatFormat;
 pub use labels::ColumnLabels;
+pub use parts::{Bucket, Parts};
 pub use payload::{LABELLED as FORM, LabelledLedger, dependencies, ledger};
 pub use vector::Level;
 

@@ -1,0 +1,527 @@
+//! Decoding on a GPU: compressed chunks go up, and their content stays in a storage buffer.
+//!
+//! Chunks of labelled floats in 64 lanes are decoded by `mcodec-gpu`. All others, and what the GPU cannot bind, are decoded here and
+//! uploaded, so that any content can be read this way. What the GPU finds damaged is decoded here again: errors are those of the CPU.
+//!
+//! ```no_run
+//! use mcodec_decode::{ReadOptions, Reader, gpu::{Gpu, Options}};
+//! let reader = Reader::open(std::fs::File::open("model.mcodec")?, ReadOptions::default())?;
+//! let gpu = Gpu::open(&Options::default())?;
+//! let weight = reader.tensor(&reader.asset(None)?.name, "lm_head.weight")?;
+//! let content = reader.read_to_gpu(&[(&weight, 0..weight.byte_len())], &gpu)?.remove(0);
+//! println!("{} bytes at {} of a storage buffer", content.len(), content.offset());
+//! # Ok::<(), Box<dyn std::error::Error>>(())
+//! ```
+
+use crate::decode::{decode_chunk, groups_of, payload, shared_of};
+use crate::entry::Entry;
+use crate::plan::chunk_spans;
+use crate::reader::Reader;
+use crate::shared::{SharedObject, SharedOf};
+use crate::source::ReadAt;
+use crate::{DecodeError, Result};
+use mcodec_coding::CodingError;
+use mcodec_coding::labelled::{self, Classes, ColumnLabels, Parts};
+use mcodec_format::{ChunkPlace, Limits, registry};
+use mcodec_gpu::labelled as kernel;
+use rayon::prelude::*;
+use std::collections::{HashMap, HashSet};
+use std::ops::Range;
+use std::sync::Arc;
+
+pub use mcodec_gpu::{AdapterInfo, DeviceBuffer, Gpu, GpuError, Options};
+
+/// Where contents begin in a buffer that several share: what every device can bind at.
+const ALIGNMENT: u64 = 256;
+/// Decoded bytes that are on their way at once, unless one chunk is larger.
+const WINDOW: u64 = 512 << 20;
+
+/// A chunk to decode on a device.
+#[derive(Debug, Clone, Copy)]
+pub struct DeviceChunk<'a> {
+    /// Its coding, as [`decode_chunk`] takes it.
+    pub coding: u64,
+    /// Its payload, whose checksum was verified.
+    pub payload: &'a [u8],
+    /// What its dependencies stand for.
+    pub shared: &'a [Option<Arc<SharedObject>>],
+    /// Its decoded bytes.
+    pub len: usize,
+    /// Where they go in the output.
+    pub out_at: u64,
+}
+
+/// Who decoded how much, in decoded bytes.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub struct Shares {
+    /// Decoded on the GPU.
+    pub gpu: u64,
+    /// Decoded on the CPU, and uploaded.
+    pub cpu: u64,
+}
+
+/// What is wrong with which chunk.
+#[derive(Debug, thiserror::Error)]
+#[non_exhaustive]
+pub enum ChunkError {
+    /// A chunk cannot be decoded.
+    #[error("chunk {index} cannot be decoded: {source}")]
+    Coding {
+        /// Which of the chunks that were given.
+        index: usize,
+        /// What its coding says, as [`decode_chunk`] does.
+        source: CodingError,
+    },
+    /// The device fails.
+    #[error(transparent)]
+    Device(#[from] GpuError),
+}
+
+/// Decodes chunks into `out`, each at its place, which must be inside. Chunks may be of any entries, so that many are decoded at once;
+/// what the GPU leaves to the CPU is decoded in parallel on the current rayon pool if `parallel` is set.
+///
+/// After this returns, the content is whole and all work that is submitted to the device later sees it.
+///
+/// # Errors
+/// The first chunk that cannot be decoded, of those that are tried; what the device says. The content of `out` is then unspecified.
+pub fn decode_chunks(
+    gpu: &Gpu,
+    chunks: &[DeviceChunk<'_>],
+    out: &DeviceBuffer,
+    parallel: bool,
+) -> Result<Shares, ChunkError> {
+    let end = |chunk: &DeviceChunk<'_>| chunk.out_at.checked_add(chunk.len as u64);
+    if chunks.iter().any(|chunk| end(chunk).is_none_or(|end| end > out.len())) {
+        return Err(GpuError::Input("a chunk outside of the output").into());
+    }
+    // The device writes whole words: where chunks share one, all of it is left to the CPU.
+    let mut ends: Vec<(u64, u64)> = chunks.iter().map(|c| (c.out_at, c.out_at + c.len as u64)).collect();
+    ends.sort_unstable();
+    let apart = ends.iter().all(|(at, _)| at.is_multiple_of(4))
+        && ends.windows(2).all(|pair| pair[0].1.next_multiple_of(4) <= pair[1].0);
+    if !apart {
+        return together(gpu, chunks, out, parallel);
+    }
+    let shared: Vec<SharedOf<'_>> = chunks.iter().map(|chunk| SharedOf(chunk.shared)).collect();
+    let mut sorted = Sorted::default();
+    for (index, (chunk, shared)) in chunks.iter().zip(&shared).enumerate() {
+        sorted.add(index, chunk, shared).map_err(|source| ChunkError::Coding { index, source })?;
+    }
+    let input = sorted.input(chunks);
+    let prepared = kernel::prepare(gpu, &input, out)?;
+    prepared.run()?;
+    // The CPU does its share while the GPU works.
+    let mut shares = Shares::default();
+    decode_here(gpu, chunks, &sorted.left, out, parallel, &mut shares)?;
+    let mut again = Vec::new();
+    for (status, (index, _)) in prepared.statuses()?.into_iter().zip(&sorted.taken) {
+        match status {
+            kernel::Status::Whole => shares.gpu += chunks[*index].len as u64,
+            _ => again.push(*index),
+        }
+    }
+    decode_here(gpu, chunks, &again, out, parallel, &mut shares)?;
+    Ok(shares)
+}
+
+/// Decodes some of the chunks on the CPU, and uploads them.
+fn decode_here(
+    gpu: &Gpu,
+    chunks: &[DeviceChunk<'_>],
+    which: &[usize],
+    out: &DeviceBuffer,
+    parallel: bool,
+    shares: &mut Shares,
+) -> Result<(), ChunkError> {
+    let one = |&index: &usize| {
+        let chunk = &chunks[index];
+        let mut bytes = vec![0; chunk.len];
+        decode_chunk(chunk.coding, chunk.payload, chunk.shared, &mut bytes)
+            .map_err(|source| ChunkError::Coding { index, source })?;
+        gpu.upload(out, chunk.out_at, &bytes)?;
+        Ok::<u64, ChunkError>(chunk.len as u64)
+    };
+    shares.cpu += if parallel {
+        which.par_iter().map(one).try_reduce(|| 0, |a, b| Ok(a + b))?
+    } else {
+        which.iter().map(one).try_fold(0, |sum, n| n.map(|n| sum + n))?
+    };
+    Ok(())
+}
+
+/// Decodes all chunks on the CPU, and uploads what they span in one piece. Bytes between chunks become zero.
+fn together(
+    gpu: &Gpu,
+    chunks: &[DeviceChunk<'_>],
+    out: &DeviceBuffer,
+    parallel: bool,
+) -> Result<Shares, ChunkError> {
+    let start = chunks.iter().map(|c| c.out_at).min().unwrap_or(0) / 4 * 4;
+    let end = chunks.iter().map(|c| c.out_at + c.len as u64).max().unwrap_or(start);
+    let mut all = vec![0u8; (end - start) as usize];
+    let mut order: Vec<usize> = (0..chunks.len()).collect();
+    order.sort_unstable_by_key(|&i| chunks[i].out_at);
+    let mut jobs = Vec::with_capacity(chunks.len());
+    let (mut rest, mut at) = (&mut all[..], start);
+    for index in order {
+        let chunk = &chunks[index];
+        let gap = chunk.out_at.checked_sub(at).ok_or(GpuError::Input("chunks that overlap"))?;
+        let (bytes, tail) = rest[gap as usize..].split_at_mut(chunk.len);
+        (rest, at) = (tail, chunk.out_at + chunk.len as u64);
+        jobs.push((index, bytes));
+    }
+    let one = |(index, bytes): (usize, &mut [u8])| {
+        let chunk = &chunks[index];
+        decode_chunk(chunk.coding, chunk.payload, chunk.shared, bytes)
+            .map_err(|source| ChunkError::Coding { index, source })
+    };
+    if parallel { jobs.into_par_iter().try_for_each(one) } else { jobs.into_iter().try_for_each(one) }?;
+    gpu.upload(out, start, &all)?;
+    Ok(Shares { gpu: 0, cpu: chunks.iter().map(|c| c.len as u64).sum() })
+}
+
+/// Chunks, by who decodes them.
+#[derive(Default)]
+struct Sorted<'a> {
+    /// For the GPU.
+    taken: Vec<(usize, Parts<'a>)>,
+    /// For the CPU.
+    left: Vec<usize>,
+}
+
+impl<'a> Sorted<'a> {
+    fn add(
+        &mut self,
+        index: usize,
+        chunk: &DeviceChunk<'a>,
+        shared: &'a SharedOf<'a>,
+    ) -> Result<(), CodingError> {
+        let is_labelled =
+            chunk.coding == registry::coding::LABELLED && chunk.payload.first() == Some(&labelled::FORM);
+        if !is_labelled {
+            self.left.push(index);
+            return Ok(());
+        }
+        let parts = Parts::parse(chunk.payload, shared, chunk.len)?;
+        if parts.states().len() == kernel::LANES && is_filled(&parts) && fits(&parts, chunk) {
+            self.taken.push((index, parts));
+        } else {
+            self.left.push(index);
+        }
+        Ok(())
+    }
+
+    /// What the kernel takes, classes and labels that chunks share once.
+    fn input(&self, chunks: &[DeviceChunk<'_>]) -> kernel::Input<'_> {
+        let mut input = kernel::Input::default();
+        let (mut classes_at, mut labels_at) = (HashMap::new(), HashMap::new());
+        for (index, parts) in &self.taken {
+            let of = parts.classes();
+            let classes = *classes_at.entry(std::ptr::from_ref(of)).or_insert_with(|| {
+                input.classes.push(classes_of(of));
+                input.classes.len() - 1
+            });
+            let labels = parts.column_labels().map(|of| {
+                *labels_at.entry(std::ptr::from_ref(of)).or_insert_with(|| {
+                    input.labels.push(labels_of(of));
+                    input.labels.len() - 1
+                })
+            });
+            input.chunks.push(chunk_of(parts, classes, labels, chunks[*index].out_at));
+        }
+        input
+    }
+}
+
+/// Whether the last byte of the escapes is filled with zero bits. If it is not, the CPU says so.
+fn is_filled(parts: &Parts<'_>) -> bool {
+    let used = (parts.escape_count() as u64 * u64::from(parts.classes().high_bits())) % 8;
+    used == 0 || parts.escapes().last().is_none_or(|last| last >> used == 0)
+}
+
+/// Whether the kernel's numbers hold the chunk's rows and columns, and what it needs of memory for them is little beside the chunk.
+fn fits(parts: &Parts<'_>, chunk: &DeviceChunk<'_>) -> bool {
+    const MOST: usize = 1 << 26;
+    let elements = parts.elements();
+    let ends = parts.first_column().saturating_add(elements);
+    let is_shared = |labels| {
+        let of = |object: &Option<Arc<SharedObject>>| match object.as_deref() {
+            Some(SharedObject::ColumnLabels(of)) => std::ptr::eq(of, labels),
+            _ => false,
+        };
+        chunk.shared.iter().any(of)
+    };
+    elements <= MOST
+        && (parts.columns() <= MOST || ends <= parts.columns())
+        && parts.rows().len() <= elements / 8 + 16
+        && parts.column_labels().is_none_or(|labels| labels.columns() <= elements + 128 || is_shared(labels))
+}
+
+fn classes_of(of: &Classes) -> kernel::Classes {
+    let class = |class: &labelled::Class| kernel::Class {
+        table: class.table,
+        offset: class.octaves << of.top(),
+    };
+    let bucket = |bucket: labelled::Bucket| kernel::Bucket {
+        own: bucket.own,
+        own_frequency: bucket.own_frequency,
+        other: bucket.other,
+        other_frequency: bucket.other_frequency,
+        other_rank: bucket.other_rank,
+    };
+    let signs = of.signs().map(|signs| {
+        let mut all = [0; kernel::SIGN_PROBABILITIES];
+        all.iter_mut().zip(signs.commoner.iter().flatten()).for_each(|(to, p)| *to = *p);
+        (signs.first_octave, all)
+    });
+    kernel::Classes {
+        bytes: of.format().bytes() as u8,
+        high_bits: of.high_bits(),
+        top: of.top(),
+        low_bits: of.low_bits(),
+        precision: of.precision(),
+        classes: of.classes().iter().map(class).collect(),
+        tables: of.buckets().map(|buckets| buckets.map(bucket)).collect(),
+        signs,
+    }
+}
+
+fn labels_of(of: &ColumnLabels) -> kernel::ColumnLabels<'_> {
+    kernel::ColumnLabels { columns: of.columns(), classes: of.classes(), biases: of.biases() }
+}
+
+fn chunk_of<'p>(
+    parts: &'p Parts<'_>,
+    classes: usize,
+    labels: Option<usize>,
+    out_at: u64,
+) -> kernel::Chunk<'p> {
+    let mut states = [0; kernel::LANES];
+    states.iter_mut().zip(parts.states()).for_each(|(to, state)| *to = *state);
+    kernel::Chunk {
+        classes,
+        labels,
+        len: parts.elements(),
+        columns: parts.columns(),
+        first_column: parts.first_column(),
+        rows: parts.rows().map(|(class, zeros)| kernel::Row { class, zeros }).collect(),
+        states,
+        words: parts.words(),
+        planes: parts.planes(),
+        held: parts.is_absorbed(),
+        escapes: parts.escapes(),
+        escape_count: parts.escape_count(),
+        out_at,
+    }
+}
+
+/// Content of an entry in a storage buffer.
+#[derive(Debug, Clone)]
+pub struct DeviceContent {
+    buffer: DeviceBuffer,
+    offset: u64,
+    len: u64,
+}
+
+impl DeviceContent {
+    /// The buffer; what was read together is in one.
+    #[must_use]
+    pub fn buffer(&self) -> &DeviceBuffer {
+        &self.buffer
+    }
+
+    /// Where in the buffer the content begins. A multiple of 256 if the read began with a chunk, as with the first byte.
+    #[must_use]
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+
+    /// Its bytes.
+    #[must_use]
+    pub fn len(&self) -> u64 {
+        self.len
+    }
+
+    /// Whether it has no bytes.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.len == 0
+    }
+
+    /// Copies it from the device.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn download(&self, gpu: &Gpu) -> Result<Vec<u8>> {
+        Ok(gpu.download(&self.buffer, self.offset..self.offset + self.len)?)
+    }
+}
+
+/// A run of an entry's chunks, and where it goes.
+struct Piece {
+    entry: Entry,
+    range: Range<u64>,
+    out_at: u64,
+}
+
+impl<S: ReadAt> Reader<S> {
+    /// Lets `gpu` decode what it can of all that is read from now on, also into memory of the host, for which it is copied back.
+    #[must_use]
+    pub fn on_gpu(mut self, gpu: Arc<Gpu>) -> Self {
+        self.gpu = Some(gpu);
+        self
+    }
+
+    pub(crate) fn read_window_on(
+        &self,
+        gpu: &Gpu,
+        entry: &Entry,
+        range: Range<u64>,
+        out: &mut [u8],
+    ) -> Result<()> {
+        for content in self.read_to_gpu(&[(entry, range)], gpu)? {
+            out.copy_from_slice(&content.download(gpu)?);
+        }
+        Ok(())
+    }
+
+    /// Decodes bytes of the content of entries into one storage buffer of `gpu`, as many chunks at once as there are: that is what
+    /// keeps a GPU busy, so ask for many entries together.
+    ///
+    /// Whole chunks are decoded, so up to two chunks more than was asked for are in the buffer, before and after each content.
+    ///
+    /// # Errors
+    /// As [`Reader::read`], and [`DecodeError::Gpu`].
+    pub fn read_to_gpu(&self, wanted: &[(&Entry, Range<u64>)], gpu: &Gpu) -> Result<Vec<DeviceContent>> {
+        Ok(self.read_to_gpu_with_shares(wanted, gpu)?.0)
+    }
+
+    /// As [`Reader::read_to_gpu`], and who decoded how much.
+    ///
+    /// # Errors
+    /// As [`Reader::read_to_gpu`].
+    pub fn read_to_gpu_with_shares(
+        &self,
+        wanted: &[(&Entry, Range<u64>)],
+        gpu: &Gpu,
+    ) -> Result<(Vec<DeviceContent>, Shares)> {
+        let mut pieces = Vec::new();
+        let mut places = Vec::with_capacity(wanted.len());
+        let mut end = 0u64;
+        for (entry, range) in wanted {
+            let cover = cover(entry, range)?;
+            let at = end.checked_next_multiple_of(ALIGNMENT);
+            let next = at.and_then(|at| at.checked_add(cover.end - cover.start));
+            let (Some(at), Some(next)) = (at, next) else {
+                return Err(DecodeError::Request("contents of more than 2^64 bytes together".into()));
+            };
+            Limits::check("decoded length", next, self.limits().output_bytes)?;
+            end = next;
+            places.push((at + (range.start - cover.start), range.end - range.start));
+            for (entry, range) in self.parts(entry, cover.clone())? {
+                // What the chunks can decode to bounds the allocation: the chunk table was checked against the file.
+                chunk_spans(&entry, &range)?;
+                let out_at = at + (range.start - cover.start);
+                pieces.extend(windows(&entry, range, out_at, self.window()));
+            }
+        }
+        let buffer = gpu.buffer(end)?;
+        let mut shares = Shares::default();
+        let mut rest = &pieces[..];
+        while !rest.is_empty() {
+            let (count, done) = self.decode_pieces(rest, gpu, &buffer)?;
+            shares = Shares { gpu: shares.gpu + done.gpu, cpu: shares.cpu + done.cpu };
+            rest = rest.get(count..).unwrap_or_default();
+        }
+        let content = |(offset, len)| DeviceContent { buffer: buffer.clone(), offset, len };
+        Ok((places.into_iter().map(content).collect(), shares))
+    }
+
+    /// Decoded bytes that are on their way at once: coded, they are held twice.
+    fn window(&self) -> u64 {
+        WINDOW.min(self.limits().memory / 2)
+    }
+
+    /// Decodes a window of pieces, one at least; returns how many.
+    fn decode_pieces(&self, pieces: &[Piece], gpu: &Gpu, out: &DeviceBuffer) -> Result<(usize, Shares)> {
+        let window = self.window();
+        let mut taken = Vec::new();
+        let mut known: HashSet<*const SharedObject> = HashSet::new();
+        let mut sum = 0u64;
+        for piece in pieces {
+            sum = sum.saturating_add(piece.range.end - piece.range.start);
+            if sum > window && !taken.is_empty() {
+                break;
+            }
+            let fetched = self.fetch_for(&piece.entry, piece.range.clone())?;
+            let spans = chunk_spans(&piece.entry, &piece.range)?;
+            let groups = groups_of(&piece.entry, &spans, &fetched, self.shared_cache())?;
+            for object in groups.iter().flat_map(|(_, objects)| objects.iter().flatten()) {
+                if known.insert(Arc::as_ptr(object)) {
+                    sum = sum.saturating_add(weight(object));
+                }
+            }
+            taken.push((piece, fetched, spans, groups));
+        }
+        let mut chunks = Vec::new();
+        let mut names: Vec<(&Entry, ChunkPlace)> = Vec::new();
+        for (piece, fetched, spans, groups) in &taken {
+            let (entry, chunking) = (&piece.entry, piece.entry.chunking());
+            for span in spans {
+                let range = chunking.chunk_range(span.place.chunk);
+                chunks.push(DeviceChunk {
+                    coding: chunking.coding,
+                    payload: payload(span, entry.kind_name(), entry.name(), fetched)?,
+                    shared: shared_of(groups, &entry.dependencies_of(span.place.chunk)),
+                    len: (range.end - range.start) as usize,
+                    out_at: piece.out_at + (range.start - piece.range.start),
+                });
+                names.push((entry, span.place));
+            }
+        }
+        let done = self.in_pool(|parallel| decode_chunks(gpu, &chunks, out, parallel));
+        done.map(|shares| (taken.len(), shares)).map_err(|e| match e {
+            ChunkError::Device(e) => e.into(),
+            ChunkError::Coding { index, source } => {
+                let (entry, place) = names[index];
+                DecodeError::Coding { name: entry.name().to_owned(), place, source }
+            }
+        })
+    }
+}
+
+/// Bytes of memory that an object needs, here and as the kernel has it, at most.
+fn weight(object: &SharedObject) -> u64 {
+    match object {
+        SharedObject::ColumnLabels(labels) => 8 * labels.columns() as u64,
+        _ => 512 << 10,
+    }
+}
+
+/// The chunks that hold bytes `range` of an entry's content, as bytes.
+fn cover(entry: &Entry, range: &Range<u64>) -> Result<Range<u64>> {
+    let (name, all) = (entry.name(), entry.byte_len());
+    if range.start > range.end || range.end > all {
+        return Err(DecodeError::Request(format!("bytes {range:?} of {name:?} are not within 0..{all}")));
+    }
+    if range.is_empty() {
+        return Ok(range.clone());
+    }
+    let chunk = entry.chunking().chunk_len.max(1);
+    let end = range.end.div_ceil(chunk).saturating_mul(chunk).min(all);
+    Ok(range.start / chunk * chunk..end)
+}
+
+/// Cuts a run of chunks into pieces of a window at most, unless one chunk is larger.
+fn windows(entry: &Entry, range: Range<u64>, out_at: u64, window: u64) -> Vec<Piece> {
+    let chunk = entry.chunking().chunk_len.max(1);
+    let step = (window / chunk).max(1).saturating_mul(chunk);
+    let mut all = Vec::new();
+    let mut at = range.start;
+    while at < range.end {
+        let end = at.saturating_add(step).min(range.end);
+        all.push(Piece { entry: entry.clone(), range: at..end, out_at: out_at + (at - range.start) });
+        at = end;
+    }
+    all
+}

@@ -1,0 +1,365 @@
+// Decodes labelled floats (SPEC.md section 7.4) of 64 lanes: a chunk for each group of GROUP invocations.
+//
+// An invocation has OWN lanes next to each other, GROUP * OWN = 64. What it keeps of a lane is in variables of its own, so
+// `labelled/source.rs` repeats text between `//# each` and `//# end`: `$k` for each lane of an invocation, `$j` for each pair
+// (`$a` and `$b` are its lanes), `$p` for each bit of a count 0..=OWN. It also puts constants before this text, and a `vote_*.wgsl`
+// after it: how the invocations of a group count words and escapes.
+//
+// All positions but two come from the host, which has checked them: those of words and escapes come from the data, and are held
+// against their counts. Loops are bounded by the number of elements. Whatever the words are, a chunk ends, and its status says
+// whether it ended as its encoder began.
+
+struct Job {
+    // Elements; 0: none, and nothing is written.
+    len: u32,
+    // Its first word in `out`.
+    out_word: u32,
+    // Its classes in `shared_words`; the same for all chunks of a workgroup.
+    classes: u32,
+    // Its column labels in `shared_words`, if FLAG_LABELS.
+    labels: u32,
+    columns: u32,
+    first_column: u32,
+    // Raw signs in a row, and those before the first column.
+    raw_per_row: u32,
+    raw_first: u32,
+    flags: u32,
+    // Where its parts lie in `data`.
+    rows: u32,
+    states: u32,
+    words: u32,
+    word_count: u32,
+    planes: u32,
+    // Bits of planes that are stored; those after them are in the last states.
+    stored_bits: u32,
+    // Bits in the low plane; where the sign plane begins, and its bits.
+    low_bits: u32,
+    sign_start: u32,
+    sign_bits: u32,
+    escapes: u32,
+    escape_count: u32,
+    // The first step with plane bits that are not stored; the number of steps if there is none.
+    replay: u32,
+}
+
+const FLAG_LABELS: u32 = 1u;
+const FLAG_BIASES: u32 = 2u;
+const FLAG_HELD: u32 = 4u;
+
+// What `status` says of a chunk.
+const STATUS_DONE: u32 = 1u;
+const STATUS_WORDS: u32 = 2u;
+const STATUS_ESCAPES: u32 = 4u;
+const STATUS_STATES: u32 = 8u;
+const STATUS_FILL: u32 = 16u;
+const STATUS_GROUP: u32 = 32u;
+
+const LANES: u32 = 64u;
+const STATE_START: u32 = 65536u;
+const ZERO: u32 = 62u;
+const ESCAPE: u32 = 63u;
+const NO_BIAS: u32 = 16u;
+
+// Where the parts of classes lie, from their first word: precision, top, high bits, low bits, first octave; then these.
+const CLASS_MAP: u32 = 8u;
+const COMMONER: u32 = 72u;
+const BUCKETS: u32 = 184u;
+
+@group(0) @binding(0) var<storage, read> jobs: array<Job>;
+@group(0) @binding(1) var<storage, read> shared_words: array<u32>;
+@group(0) @binding(2) var<storage, read> data: array<u32>;
+@group(0) @binding(3) var<storage, read_write> out: array<u32>;
+@group(0) @binding(4) var<storage, read_write> status: array<u32>;
+
+// By class: the first bucket of its table; from bit 16 up, the high part of symbol 0.
+var<workgroup> class_map: array<u32, 64>;
+// By degree of bias and octave: out of 128, how often the commoner sign.
+var<workgroup> commoner: array<u32, 112>;
+// By table and bucket. x: frequency of its own symbol (13 bits), its slots (7), the other symbol (6).
+// y: frequency of the other symbol (13 bits), and what is added to a slot's place in the bucket for its rank, modulo 2^12.
+var<workgroup> buckets: array<vec2<u32>, TABLES * 64u>;
+// Plane bits, 31 of each lane.
+var<workgroup> held: array<u32, CHUNKS * LANES>;
+var<workgroup> damage: array<atomic<u32>, CHUNKS>;
+
+fn mask(bits: u32) -> u32 {
+    return (1u << bits) - 1u;
+}
+
+// Word `at` of a stream; 0 beyond its end.
+fn stream_word(first: u32, count: u32, at: u32) -> u32 {
+    if at >= count {
+        return 0u;
+    }
+    return (data[first + (at >> 1u)] >> ((at & 1u) << 4u)) & 0xffffu;
+}
+
+// 32 bits from bit `at` of what begins at word `first` of `data`.
+fn bits_at(first: u32, at: u32) -> u32 {
+    let word = first + (at >> 5u);
+    let shift = at & 31u;
+    return (data[word] >> shift) | ((data[word + 1u] << 1u) << (31u - shift));
+}
+
+// The low 64 bits of `pair` shifted up by `shift`, 0 to 63.
+fn shifted_up(pair: vec2<u32>, shift: u32) -> vec2<u32> {
+    if shift >= 32u {
+        return vec2<u32>(0u, pair.x << (shift - 32u));
+    }
+    return vec2<u32>(pair.x << shift, (pair.y << shift) | ((pair.x >> 1u) >> (31u - shift)));
+}
+
+// The low `bits` bits of `pair`, 0 to 63.
+fn masked(pair: vec2<u32>, bits: u32) -> vec2<u32> {
+    if bits >= 32u {
+        return vec2<u32>(pair.x, pair.y & mask(bits - 32u));
+    }
+    return vec2<u32>(pair.x & mask(bits), 0u);
+}
+
+// Class and trailing zeros (from bit 8 up) of a row, and where in the low plane its column 0 would be.
+fn row_of(rows: u32, row: u32) -> vec2<u32> {
+    let at = rows + 2u * row;
+    return vec2<u32>(data[at], data[at + 1u]);
+}
+
+// Class (6 bits), bias + 16 (5 bits) and raw signs in the columns before (20 bits) of a column.
+fn label_of(flags: u32, labels: u32, column: u32) -> u32 {
+    if (flags & FLAG_LABELS) == 0u {
+        return NO_BIAS << 6u;
+    }
+    return shared_words[labels + column];
+}
+
+fn bias_of(label: u32) -> u32 {
+    return (label >> 6u) & 31u;
+}
+
+// 32 bits from bit `at` of what the last states hold.
+fn held_bits(group: u32, at: u32) -> u32 {
+    let piece = at / 31u;
+    let shift = at % 31u;
+    let base = group * LANES;
+    let first = select(0u, held[base + min(piece, LANES - 1u)], piece < LANES);
+    let second = select(0u, held[base + min(piece + 1u, LANES - 1u)], piece + 1u < LANES);
+    return (first >> shift) | (second << (31u - shift));
+}
+
+// Word `word` of the planes, stored or held.
+fn plane_word(group: u32, planes: u32, stored_bits: u32, word: u32) -> u32 {
+    let start = word * 32u;
+    if start + 32u <= stored_bits {
+        return data[planes + word];
+    }
+    if start >= stored_bits {
+        return held_bits(group, start - stored_bits);
+    }
+    return data[planes + word] | (held_bits(group, 0u) << (stored_bits - start));
+}
+
+// 32 bits from bit `at` of the planes, stored or held.
+fn plane_bits(group: u32, planes: u32, stored_bits: u32, at: u32) -> u32 {
+    let word = at >> 5u;
+    let shift = at & 31u;
+    let low = plane_word(group, planes, stored_bits, word) >> shift;
+    return low | ((plane_word(group, planes, stored_bits, word + 1u) << 1u) << (31u - shift));
+}
+
+//# entry
+    for (var i = local; i < 64u; i += GROUP * CHUNKS) {
+        class_map[i] = shared_words[jobs[workgroup * CHUNKS].classes + CLASS_MAP + i];
+    }
+    for (var i = local; i < 112u; i += GROUP * CHUNKS) {
+        commoner[i] = shared_words[jobs[workgroup * CHUNKS].classes + COMMONER + i];
+    }
+    for (var i = local; i < TABLES * 64u; i += GROUP * CHUNKS) {
+        let at = jobs[workgroup * CHUNKS].classes + BUCKETS + 2u * i;
+        buckets[i] = vec2<u32>(shared_words[at], shared_words[at + 1u]);
+    }
+    if local < CHUNKS {
+        atomicStore(&damage[local], 0u);
+    }
+    workgroupBarrier();
+
+    let number = workgroup * CHUNKS + group;
+    let job = jobs[number];
+    let slot_bits = shared_words[job.classes];
+    let top = shared_words[job.classes + 1u];
+    let high_bits = shared_words[job.classes + 2u];
+    let low_bits = shared_words[job.classes + 3u];
+    let first_octave = shared_words[job.classes + 4u];
+    let slot_mask = mask(slot_bits);
+    let bucket_shift = slot_bits - 6u;
+    let place_mask = mask(bucket_shift);
+    let high_mask = mask(high_bits);
+    let steps = (job.len + LANES - 1u) / LANES;
+    let step_rows = LANES / job.columns;
+    let step_columns = LANES % job.columns;
+    let first_lane = lane * OWN;
+
+    //# each k
+    var x$k = data[job.states + first_lane + $ku];
+    var column$k = (job.first_column + first_lane + $ku) % job.columns;
+    var row$k = (job.first_column + first_lane + $ku) / job.columns;
+    var info$k = row_of(job.rows, row$k);
+    var label$k = label_of(job.flags, job.labels, column$k);
+    //# end
+    var used = 0u;
+    var escaped = 0u;
+
+    for (var step = 0u; step < steps; step++) {
+        let element = step * LANES + first_lane;
+        var needs = 0u;
+        var escapes = 0u;
+        //# each k
+        let on$k = element + $ku < job.len;
+        let class$k = class_map[((info$k.x & 63u) + (label$k & 63u)) & 63u];
+        let bucket$k = (x$k & slot_mask) >> bucket_shift;
+        let place$k = x$k & place_mask;
+        let found$k = buckets[(class$k & 0xffffu) + bucket$k];
+        let own$k = place$k < ((found$k.x >> 13u) & 127u);
+        let freq$k = select(found$k.y, found$k.x, own$k) & 0x1fffu;
+        let rank$k = select((place$k + (found$k.y >> 13u)) & 0xfffu, place$k, own$k);
+        let symbol$k = select(found$k.x >> 20u, bucket$k, own$k);
+        let next$k = freq$k * (x$k >> slot_bits) + rank$k;
+        x$k = select(x$k, next$k, on$k);
+        needs |= select(0u, 1u << $ku, on$k && next$k < STATE_START);
+        escapes |= select(0u, 1u << $ku, on$k && symbol$k == ESCAPE);
+        var high$k = select(((class$k >> 16u) + symbol$k) & high_mask, 0u, symbol$k == ZERO);
+        //# end
+        let counted = vote(lane, needs, escapes);
+        //# each k
+        if (needs & (1u << $ku)) != 0u {
+            let before = countOneBits(needs & mask($ku));
+            x$k = (x$k << 16u) | stream_word(job.words, job.word_count, used + counted.words_before + before);
+        }
+        //# end
+        used += counted.words;
+        if counted.escapes > 0u {
+            //# each k
+            if (escapes & (1u << $ku)) != 0u {
+                let at = escaped + counted.escapes_before + countOneBits(escapes & mask($ku));
+                high$k = 0u;
+                if at < job.escape_count {
+                    high$k = bits_at(job.escapes, at * high_bits) & high_mask;
+                }
+            }
+            //# end
+            escaped += counted.escapes;
+        }
+
+        // Raw signs follow each other in the sign plane, coded ones come from the states.
+        var sign_at = element;
+        if (job.flags & FLAG_BIASES) != 0u {
+            sign_at = row0 * job.raw_per_row + (label0 >> 11u) - job.raw_first;
+        }
+        var raw_signs = bits_at(job.planes, job.sign_start + sign_at);
+        var minus = 0u;
+        if (job.flags & FLAG_BIASES) != 0u {
+            var signs = 0u;
+            //# each k
+            let bias$k = bias_of(label$k);
+            if bias$k == NO_BIAS {
+                minus |= (raw_signs & 1u) << $ku;
+                raw_signs >>= 1u;
+            } else if on$k {
+                let octaves = select((max(symbol$k >> top, first_octave) - first_octave), 0u, symbol$k >= ZERO);
+                let degree = max(bias$k, NO_BIAS) - min(bias$k, NO_BIAS) - 1u;
+                let often = commoner[min(8u * degree + min(octaves, 7u), 111u)];
+                let slot = x$k & 127u;
+                let rarer = slot >= often;
+                let freq = select(often, 128u - often, rarer);
+                x$k = freq * (x$k >> 7u) + select(slot, slot - often, rarer);
+                signs |= select(0u, 1u << $ku, x$k < STATE_START);
+                minus |= select(0u, 1u << $ku, rarer != (bias$k < NO_BIAS));
+            }
+            //# end
+            let refills = vote(lane, signs, 0u);
+            //# each k
+            if (signs & (1u << $ku)) != 0u {
+                let at = used + refills.words_before + countOneBits(signs & mask($ku));
+                x$k = (x$k << 16u) | stream_word(job.words, job.word_count, at);
+            }
+            //# end
+            used += refills.words;
+        } else {
+            minus = raw_signs;
+        }
+
+        // Plane bits that are not stored read as 0 here, and come in the second pass.
+        //# store
+
+        //# each k
+        column$k += step_columns;
+        if step_rows > 0u || column$k >= job.columns {
+            let wraps = column$k >= job.columns;
+            column$k -= select(0u, job.columns, wraps);
+            row$k += step_rows + select(0u, 1u, wraps);
+            info$k = row_of(job.rows, row$k);
+        }
+        label$k = label_of(job.flags, job.labels, column$k);
+        //# end
+    }
+
+    let is_held = (job.flags & FLAG_HELD) != 0u;
+    var wrong = select(0u, STATUS_GROUP, misfit);
+    //# each k
+    wrong |= select(0u, STATUS_STATES, select(x$k != STATE_START, (x$k >> 31u) == 0u, is_held));
+    held[group * LANES + first_lane + $ku] = select(0u, x$k & 0x7fffffffu, is_held);
+    //# end
+    workgroupBarrier();
+
+    for (var step = job.replay; step < steps; step++) {
+        for (var k = 0u; k < OWN; k++) {
+            let element = step * LANES + first_lane + k;
+            if element >= job.len {
+                break;
+            }
+            let place = job.first_column + element;
+            let row = place / job.columns;
+            let column = place % job.columns;
+            let info = row_of(job.rows, row);
+            let label = label_of(job.flags, job.labels, column);
+            let zeros = info.x >> 8u;
+            let low_at = info.y + column * (low_bits - zeros);
+            var bits = vec2<u32>(plane_bits(group, job.planes, job.stored_bits, low_at), 0u);
+            if BYTES == 8u {
+                bits.y = plane_bits(group, job.planes, job.stored_bits, low_at + 32u);
+            }
+            bits = shifted_up(masked(bits, low_bits - zeros), zeros);
+            if bias_of(label) == NO_BIAS {
+                var sign_at = element;
+                if (job.flags & FLAG_BIASES) != 0u {
+                    sign_at = row * job.raw_per_row + (label >> 11u) - job.raw_first;
+                }
+                let minus = plane_bits(group, job.planes, job.stored_bits, job.sign_start + sign_at) & 1u;
+                bits[(BYTES - 1u) / 4u] |= minus << ((BYTES * 8u - 1u) & 31u);
+            }
+            if BYTES == 2u {
+                out[job.out_word + element / 2u] |= bits.x << ((element & 1u) * 16u);
+            } else if BYTES == 4u {
+                out[job.out_word + element] |= bits.x;
+            } else {
+                out[job.out_word + 2u * element] |= bits.x;
+                out[job.out_word + 2u * element + 1u] |= bits.y;
+            }
+        }
+    }
+
+    if lane == 0u {
+        wrong |= select(0u, STATUS_WORDS, used != job.word_count);
+        wrong |= select(0u, STATUS_ESCAPES, escaped != job.escape_count);
+        // Each plane is filled with zero bits to a byte.
+        let low_fill = plane_bits(group, job.planes, job.stored_bits, job.low_bits) & mask((8u - (job.low_bits & 7u)) & 7u);
+        let sign_end = job.sign_start + job.sign_bits;
+        let sign_fill = plane_bits(group, job.planes, job.stored_bits, sign_end) & mask((8u - (sign_end & 7u)) & 7u);
+        wrong |= select(0u, STATUS_FILL, (low_fill | sign_fill) != 0u);
+    }
+    if wrong != 0u {
+        atomicOr(&damage[group], wrong);
+    }
+    workgroupBarrier();
+    if lane == 0u {
+        status[number] = STATUS_DONE | atomicLoad(&damage[group]);
+    }
+}

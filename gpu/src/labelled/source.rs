@@ -1,0 +1,128 @@
+//! The text of a kernel: WGSL with what the device and the data fix.
+
+/// How the invocations of a group count words.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) enum Vote {
+    /// By subgroup ballots; subgroups have up to so many invocations.
+    Subgroup {
+        /// Greatest size of a subgroup.
+        most: u32,
+    },
+    /// In workgroup memory.
+    Workgroup,
+}
+
+/// What a kernel is made for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub(super) struct Shape {
+    pub(super) vote: Vote,
+    /// Invocations that decode a chunk.
+    pub(super) group: u32,
+    /// Chunks of a workgroup.
+    pub(super) chunks: u32,
+    /// Tables there is room for.
+    pub(super) tables: u32,
+    /// Bytes of an element.
+    pub(super) bytes: u32,
+}
+
+const KERNEL: &str = include_str!("labelled.wgsl");
+const LANES: u32 = super::LANES as u32;
+
+impl Shape {
+    /// Lanes of an invocation.
+    fn own(&self) -> u32 {
+        LANES / self.group
+    }
+
+    pub(super) fn source(&self) -> String {
+        let (entry, vote) = match self.vote {
+            Vote::Subgroup { .. } => {
+                (include_str!("entry_subgroup.wgsl"), include_str!("vote_subgroup.wgsl"))
+            }
+            Vote::Workgroup => (include_str!("entry_workgroup.wgsl"), include_str!("vote_workgroup.wgsl")),
+        };
+        let store = match self.bytes {
+            2 => include_str!("store_2.wgsl"),
+            4 => include_str!("store_4.wgsl"),
+            _ => include_str!("store_8.wgsl"),
+        };
+        let most = match self.vote {
+            Vote::Subgroup { most } => most,
+            Vote::Workgroup => 0,
+        };
+        let mut text = String::new();
+        for (name, value) in [
+            ("GROUP", self.group),
+            ("GROUP_MASK", u32::MAX >> (32 - self.group)),
+            ("SUBGROUP_MAX", most),
+            ("OWN", self.own()),
+            ("PLANES", self.planes()),
+            ("CHUNKS", self.chunks),
+            ("TABLES", self.tables),
+            ("BYTES", self.bytes),
+        ] {
+            text += &format!("const {name}: u32 = {value}u;\n");
+        }
+        text += &self.repeat(&KERNEL.replace("//# entry", entry).replace("//# store", store));
+        text += &self.repeat(vote);
+        text
+    }
+
+    /// Bits of a number of lanes of an invocation.
+    fn planes(&self) -> u32 {
+        self.own().ilog2() + 1
+    }
+
+    /// Writes out what stands between `//# each NAME` and `//# end` for each of what the name counts.
+    fn repeat(&self, text: &str) -> String {
+        let mut out = String::new();
+        let mut block: Option<(&str, String)> = None;
+        for line in text.lines() {
+            let directive = line.trim();
+            if let Some(name) = directive.strip_prefix("//# each ") {
+                block = Some((name, String::new()));
+            } else if directive == "//# end" {
+                if let Some((name, body)) = block.take() {
+                    (0..self.count(name)).for_each(|i| out += &numbered(&body, name, i));
+                }
+            } else {
+                let target = block.as_mut().map_or(&mut out, |(_, body)| body);
+                *target += line;
+                target.push('\n');
+            }
+        }
+        out
+    }
+
+    fn count(&self, name: &str) -> u32 {
+        match name {
+            "k" => self.own(),
+            "j" => self.own() / 2,
+            _ => self.planes(),
+        }
+    }
+}
+
+fn numbered(body: &str, name: &str, i: u32) -> String {
+    let text = body.replace(&format!("${name}"), &i.to_string());
+    if name == "j" {
+        return text.replace("$a", &(2 * i).to_string()).replace("$b", &(2 * i + 1).to_string());
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn blocks_are_repeated() {
+        let shape = Shape { vote: Vote::Workgroup, group: 16, chunks: 1, tables: 1, bytes: 2 };
+        let text = shape.repeat("a\n  //# each j\n  x$j = $a + $bu;\n  //# end\nb\n//# each k\n$k\n//# end\n");
+        assert_eq!(text, "a\n  x0 = 0 + 1u;\n  x1 = 2 + 3u;\nb\n0\n1\n2\n3\n");
+        let shape = Shape { group: 32, ..shape };
+        assert_eq!(shape.repeat("//# each p\n$p\n//# end"), "0\n1\n");
+        assert!(!shape.source().contains("//#") && !shape.source().contains('$'));
+    }
+}

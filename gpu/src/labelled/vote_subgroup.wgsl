@@ -1,0 +1,41 @@
+// Counting by subgroup ballots. A group is GROUP invocations next to each other in a subgroup of at least as many.
+
+struct Counted {
+    words_before: u32,
+    words: u32,
+    escapes_before: u32,
+    escapes: u32,
+}
+
+// Where in its subgroup the group begins.
+var<private> group_start: u32;
+
+fn ballot(bit: bool) -> u32 {
+    let all = subgroupBallot(bit);
+    if SUBGROUP_MAX <= 32u {
+        return (all.x >> group_start) & GROUP_MASK;
+    }
+    return (all[(group_start >> 5u) & 3u] >> (group_start & 31u)) & GROUP_MASK;
+}
+
+// How many words the lanes of this invocation need (`needs`, one bit each) and how many of them escape: those of the invocations
+// before it, and of the group.
+fn vote(lane: u32, needs: u32, escapes: u32) -> Counted {
+    let below = mask(lane);
+    let own = countOneBits(needs);
+    var counted = Counted(0u, 0u, 0u, 0u);
+    //# each p
+    let words$p = ballot(((own >> $pu) & 1u) != 0u);
+    counted.words_before += countOneBits(words$p & below) << $pu;
+    counted.words += countOneBits(words$p) << $pu;
+    //# end
+    if ballot(escapes != 0u) != 0u {
+        let own_escapes = countOneBits(escapes);
+        //# each p
+        let escapes$p = ballot(((own_escapes >> $pu) & 1u) != 0u);
+        counted.escapes_before += countOneBits(escapes$p & below) << $pu;
+        counted.escapes += countOneBits(escapes$p) << $pu;
+        //# end
+    }
+    return counted;
+}

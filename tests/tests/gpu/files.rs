@@ -1,0 +1,94 @@
+//! Whole files: every conformance vector, and models.
+
+use crate::{devices, say};
+use mcodec_decode::gpu::Shares;
+use mcodec_decode::{Entry, ReadOptions, Reader};
+use mcodec_encode::{EncodeOptions, Output, encode_path};
+use mcodec_tests::inputs::models;
+use std::path::Path;
+
+fn entries(reader: &Reader<Vec<u8>>) -> Vec<Entry> {
+    let mut all = Vec::new();
+    for asset in reader.assets().unwrap_or_default() {
+        for row in reader.rows(&asset.name).unwrap_or_default() {
+            all.extend(reader.resolve(row));
+        }
+    }
+    all
+}
+
+#[test]
+fn every_vector_reads_as_on_the_cpu() {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    let mut shares = Shares::default();
+    let mut refused = 0;
+    for gpu in devices() {
+        for file in std::fs::read_dir(&folder).unwrap() {
+            let path = file.unwrap().path();
+            if path.extension().is_none_or(|e| e != "mcodec") {
+                continue;
+            }
+            let bytes = std::fs::read(&path).unwrap();
+            let Ok(reader) = Reader::open(bytes, ReadOptions::default()) else { continue };
+            for entry in entries(&reader) {
+                let here = reader.read_all(&entry);
+                let there = reader.read_to_gpu_with_shares(&[(&entry, 0..entry.byte_len())], gpu);
+                match (here, there) {
+                    (Ok(here), Ok((contents, done))) => {
+                        let there = contents[0].download(gpu).unwrap();
+                        assert!(here == there, "{}: {:?}", path.display(), entry.name());
+                        shares.gpu += done.gpu;
+                        shares.cpu += done.cpu;
+                    }
+                    (Err(here), Err(there)) => {
+                        assert_eq!(here.to_string(), there.to_string(), "{}", path.display());
+                        refused += 1;
+                    }
+                    (here, there) => panic!("{}: {here:?} here, {there:?}", path.display()),
+                }
+            }
+        }
+    }
+    if !devices().is_empty() {
+        say(&format!("vectors: {} bytes on the GPU, {} on the CPU", shares.gpu, shares.cpu));
+        assert!(shares.gpu > 0 && refused > 10, "{shares:?}, {refused} refused");
+    }
+}
+
+#[test]
+fn models_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    for (effort, model) in models().into_iter().take(4).enumerate() {
+        if devices().is_empty() {
+            return;
+        }
+        let path = dir.path().join("m.mcodec");
+        let output = Output::File { path: path.clone(), force: true };
+        encode_path(&model, None, output, &EncodeOptions::default()).unwrap();
+        let bytes = std::fs::read(&path).unwrap();
+        for gpu in devices() {
+            let options = ReadOptions::default().threads(1 + effort % 2);
+            let reader = Reader::open(bytes.clone(), options.clone()).unwrap();
+            let entries = entries(&reader);
+            let wanted: Vec<_> = entries.iter().map(|entry| (entry, 0..entry.byte_len())).collect();
+            let (contents, shares) = reader.read_to_gpu_with_shares(&wanted, gpu).unwrap();
+            for (entry, content) in entries.iter().zip(&contents) {
+                assert!(content.offset().is_multiple_of(256) || content.is_empty());
+                let here = reader.read_all(entry).unwrap();
+                assert!(content.download(gpu).unwrap() == here, "{:?} of {}", entry.name(), model.display());
+            }
+            say(&format!("{}: {shares:?}", model.display()));
+            // Into memory of the host, and a range that cuts chunks.
+            let through = Reader::open(bytes.clone(), options).unwrap().on_gpu(gpu.clone());
+            let largest = entries.iter().max_by_key(|entry| entry.byte_len()).unwrap();
+            let range = largest.byte_len() / 5 + 1..largest.byte_len() / 2 + 3;
+            let here = reader.read(largest, range.clone()).unwrap();
+            assert!(through.read(largest, range.clone()).unwrap() == here);
+            let content = reader.read_to_gpu(&[(largest, range.clone())], gpu).unwrap().remove(0);
+            assert!(content.len() == range.end - range.start && content.download(gpu).unwrap() == here);
+            for wrong in [0..largest.byte_len() + 1, 0..u64::MAX] {
+                assert!(reader.read_to_gpu(&[(largest, wrong)], gpu).is_err());
+            }
+        }
+    }
+}
