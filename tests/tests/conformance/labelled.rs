@@ -13,7 +13,7 @@ use mcodec_format::{Dependency, DependencyGroups, EntryRow, Fields, TensorDescri
 use mcodec_tests::inputs::Noise;
 
 pub fn all() -> Vec<Vector> {
-    vec![formats(), lanes(), signs(), other_forms(), groups()]
+    vec![formats(), lanes(), wide(), signs(), other_forms(), groups()]
 }
 
 /// An entry and the payloads of its chunks.
@@ -227,6 +227,33 @@ fn lanes() -> Vector {
     assert_eq!(payloads.len(), 7, "one for each lane count");
     file.tensor(2, "w", descriptor("BF16", &[16, 17], chunk_len), &bytes, payloads, &[0, 1]);
     Vector::sound("labelled_lanes", "1, 2, 4 ... 64 lanes; chunks that begin within rows", file.finished())
+}
+
+/// What vector decoders and GPUs are made for: chunks of 64 lanes, of whole words, whose states hold bits of the planes.
+fn wide() -> Vector {
+    let mut file = File::new("wide");
+    let mut noise = Noise(24);
+    let all = [
+        ("BF16", FloatFormat::Bf16, 2, 12, [24, 17], true),
+        ("F16", FloatFormat::F16, 1, 11, [18, 17], true),
+        ("F32", FloatFormat::F32, 2, 12, [8, 17], false),
+        ("F64", FloatFormat::F64, 0, 10, [6, 8], true),
+    ];
+    for (id, (name, format, top, precision, [rows, columns], biased)) in (0u32..).step_by(10).zip(all) {
+        let mut how = Labelling::new(columns, rows, true, biased);
+        if name == "F32" {
+            how.row_zeros = vec![0, 3, 21, 0, 13, 8, 1, 0];
+        }
+        let bytes = how.floats(format, &mut noise);
+        let classes = classes(format, top, precision, biased);
+        file.object(id, entry::CLASSES, &format!("{name}-classes"), classes.to_bytes());
+        file.object(id + 1, entry::COLUMN_LABELS, &format!("{name}-labels"), how.labels.to_bytes());
+        let payload = how.chunk(&bytes, 0, (0, &classes), Columns::Shared(1, &how.labels), 6);
+        assert_eq!(payload[1] & 8, 8, "the states hold bits of the planes");
+        let described = descriptor(name, &[rows as u64, columns as u64], bytes.len());
+        file.tensor(id + 2, name, described, &bytes, vec![payload], &[id, id + 1]);
+    }
+    Vector::sound("labelled_wide", "64 lanes that hold plane bits, in every format", file.finished())
 }
 
 fn signs() -> Vector {

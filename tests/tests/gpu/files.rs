@@ -5,6 +5,7 @@ use mcodec_decode::gpu::Shares;
 use mcodec_decode::{Entry, ReadOptions, Reader};
 use mcodec_encode::{EncodeOptions, Output, encode_path};
 use mcodec_tests::inputs::models;
+use std::ops::Range;
 use std::path::Path;
 
 fn entries(reader: &Reader<Vec<u8>>) -> Vec<Entry> {
@@ -15,6 +16,13 @@ fn entries(reader: &Reader<Vec<u8>>) -> Vec<Entry> {
         }
     }
     all
+}
+
+/// The content of an entry, and that of its chunks (the first hundred), which may be laid out so that the GPU takes them.
+fn whole_and_chunks(entry: &Entry) -> Vec<(&Entry, Range<u64>)> {
+    let count = entry.chunking().chunk_count().min(100);
+    let chunks = (0..count).map(|chunk| entry.chunking().chunk_range(chunk));
+    std::iter::once(0..entry.byte_len()).chain(chunks).map(|range| (entry, range)).collect()
 }
 
 #[test]
@@ -30,9 +38,9 @@ fn every_vector_reads_as_on_the_cpu() {
             }
             let bytes = std::fs::read(&path).unwrap();
             let Ok(reader) = Reader::open(bytes, ReadOptions::default()) else { continue };
-            for entry in entries(&reader) {
-                let here = reader.read_all(&entry);
-                let there = reader.read_to_gpu_with_shares(&[(&entry, 0..entry.byte_len())], gpu);
+            for (entry, range) in entries(&reader).iter().flat_map(whole_and_chunks) {
+                let here = reader.read(entry, range.clone());
+                let there = reader.read_to_gpu_with_shares(&[(entry, range)], gpu);
                 match (here, there) {
                     (Ok(here), Ok((contents, done))) => {
                         let there = contents[0].download(gpu).unwrap();
