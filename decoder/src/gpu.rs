@@ -28,6 +28,7 @@ use rayon::prelude::*;
 use std::collections::{HashMap, HashSet};
 use std::ops::Range;
 use std::sync::Arc;
+use std::time::Duration;
 
 pub use mcodec_gpu::{AdapterInfo, DeviceBuffer, Gpu, GpuError, Options};
 
@@ -77,6 +78,15 @@ pub enum ChunkError {
     Device(#[from] GpuError),
 }
 
+/// Chunks on the device, compressed, that can be decoded again.
+#[derive(Debug)]
+struct Staged<'g> {
+    shares: Shares,
+    prepared: Option<kernel::Prepared<'g>>,
+    /// Chunks that the GPU found damaged and the CPU did not.
+    doubtful: usize,
+}
+
 /// Decodes chunks into `out`, each at its place, which must be inside. Chunks may be of any entries, so that many are decoded at once;
 /// what the GPU leaves to the CPU is decoded in parallel on the current rayon pool if `parallel` is set.
 ///
@@ -90,6 +100,15 @@ pub fn decode_chunks(
     out: &DeviceBuffer,
     parallel: bool,
 ) -> Result<Shares, ChunkError> {
+    stage(gpu, chunks, out, parallel).map(|staged| staged.shares)
+}
+
+fn stage<'g>(
+    gpu: &'g Gpu,
+    chunks: &[DeviceChunk<'_>],
+    out: &DeviceBuffer,
+    parallel: bool,
+) -> Result<Staged<'g>, ChunkError> {
     let end = |chunk: &DeviceChunk<'_>| chunk.out_at.checked_add(chunk.len as u64);
     if chunks.iter().any(|chunk| end(chunk).is_none_or(|end| end > out.len())) {
         return Err(GpuError::Input("a chunk outside of the output").into());
@@ -100,7 +119,8 @@ pub fn decode_chunks(
     let apart = ends.iter().all(|(at, _)| at.is_multiple_of(4))
         && ends.windows(2).all(|pair| pair[0].1.next_multiple_of(4) <= pair[1].0);
     if !apart {
-        return together(gpu, chunks, out, parallel);
+        let shares = together(gpu, chunks, out, parallel)?;
+        return Ok(Staged { shares, prepared: None, doubtful: 0 });
     }
     let shared: Vec<SharedOf<'_>> = chunks.iter().map(|chunk| SharedOf(chunk.shared)).collect();
     let mut sorted = Sorted::default();
@@ -113,15 +133,19 @@ pub fn decode_chunks(
     // The CPU does its share while the GPU works.
     let mut shares = Shares::default();
     decode_here(gpu, chunks, &sorted.left, out, parallel, &mut shares)?;
-    let mut again = Vec::new();
+    let (mut again, mut doubtful) = (Vec::new(), 0);
     for (status, (index, _)) in prepared.statuses()?.into_iter().zip(&sorted.taken) {
         match status {
             kernel::Status::Whole => shares.gpu += chunks[*index].len as u64,
-            _ => again.push(*index),
+            kernel::Status::Refused => again.push(*index),
+            kernel::Status::Damaged => {
+                doubtful += 1;
+                again.push(*index);
+            }
         }
     }
     decode_here(gpu, chunks, &again, out, parallel, &mut shares)?;
-    Ok(shares)
+    Ok(Staged { shares, prepared: Some(prepared), doubtful })
 }
 
 /// Decodes some of the chunks on the CPU, and uploads them.
@@ -258,10 +282,8 @@ fn fits(parts: &Parts<'_>, chunk: &DeviceChunk<'_>) -> bool {
 }
 
 fn classes_of(of: &Classes) -> kernel::Classes {
-    let class = |class: &labelled::Class| kernel::Class {
-        table: class.table,
-        offset: class.octaves << of.top(),
-    };
+    let class =
+        |class: &labelled::Class| kernel::Class { table: class.table, offset: class.octaves << of.top() };
     let bucket = |bucket: labelled::Bucket| kernel::Bucket {
         own: bucket.own,
         own_frequency: bucket.own_frequency,
@@ -357,6 +379,58 @@ impl DeviceContent {
     }
 }
 
+/// Contents of entries in the memory of a device, compressed, and where they are decoded to: so that a model may stay compressed
+/// there, and its tensors come out as often as they are wanted.
+#[derive(Debug)]
+pub struct Resident<'g> {
+    gpu: &'g Gpu,
+    prepared: Vec<kernel::Prepared<'g>>,
+    contents: Vec<DeviceContent>,
+    shares: Shares,
+}
+
+impl Resident<'_> {
+    /// The contents, in the order that they were asked for; they were decoded once.
+    #[must_use]
+    pub fn contents(&self) -> &[DeviceContent] {
+        &self.contents
+    }
+
+    /// What the GPU decodes each time, and what the CPU decoded once.
+    #[must_use]
+    pub fn shares(&self) -> Shares {
+        self.shares
+    }
+
+    /// Compressed bytes on the device, with tables and labels.
+    #[must_use]
+    pub fn uploaded(&self) -> u64 {
+        self.prepared.iter().map(kernel::Prepared::uploaded).sum()
+    }
+
+    /// Submits the decoding of what the GPU decodes. Work that is submitted to the device later sees the contents.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn decode(&self) -> Result<()> {
+        self.prepared.iter().try_for_each(|prepared| Ok(prepared.run()?))
+    }
+
+    /// As [`Resident::decode`], waits for the end, and says how long it took: by the host's clock, and by the device's, if it has one.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn decode_timed(&self) -> Result<(Duration, Option<Duration>)> {
+        self.gpu.wait()?;
+        let mut sum = (Duration::ZERO, Some(Duration::ZERO));
+        for prepared in &self.prepared {
+            let timing = prepared.run_timed()?;
+            sum = (sum.0 + timing.wall, sum.1.zip(timing.device).map(|(sum, device)| sum + device));
+        }
+        Ok(sum)
+    }
+}
+
 /// A run of an entry's chunks, and where it goes.
 struct Piece {
     entry: Entry,
@@ -393,18 +467,23 @@ impl<S: ReadAt> Reader<S> {
     /// # Errors
     /// As [`Reader::read`], and [`DecodeError::Gpu`].
     pub fn read_to_gpu(&self, wanted: &[(&Entry, Range<u64>)], gpu: &Gpu) -> Result<Vec<DeviceContent>> {
-        Ok(self.read_to_gpu_with_shares(wanted, gpu)?.0)
+        Ok(self.contents_on(wanted, gpu, false)?.contents)
     }
 
-    /// As [`Reader::read_to_gpu`], and who decoded how much.
+    /// As [`Reader::read_to_gpu`], and keeps what the GPU decodes on the device, compressed.
     ///
     /// # Errors
-    /// As [`Reader::read_to_gpu`].
-    pub fn read_to_gpu_with_shares(
+    /// As [`Reader::read_to_gpu`]; [`GpuError::Driver`] if the GPU does not decode what the CPU does.
+    pub fn keep_on_gpu<'g>(&self, wanted: &[(&Entry, Range<u64>)], gpu: &'g Gpu) -> Result<Resident<'g>> {
+        self.contents_on(wanted, gpu, true)
+    }
+
+    fn contents_on<'g>(
         &self,
         wanted: &[(&Entry, Range<u64>)],
-        gpu: &Gpu,
-    ) -> Result<(Vec<DeviceContent>, Shares)> {
+        gpu: &'g Gpu,
+        keep: bool,
+    ) -> Result<Resident<'g>> {
         let mut pieces = Vec::new();
         let mut places = Vec::with_capacity(wanted.len());
         let mut end = 0u64;
@@ -426,15 +505,23 @@ impl<S: ReadAt> Reader<S> {
             }
         }
         let buffer = gpu.buffer(end)?;
-        let mut shares = Shares::default();
+        let content = |(offset, len)| DeviceContent { buffer: buffer.clone(), offset, len };
+        let contents = places.into_iter().map(content).collect();
+        let mut all = Resident { gpu, prepared: Vec::new(), contents, shares: Shares::default() };
         let mut rest = &pieces[..];
         while !rest.is_empty() {
-            let (count, done) = self.decode_pieces(rest, gpu, &buffer)?;
-            shares = Shares { gpu: shares.gpu + done.gpu, cpu: shares.cpu + done.cpu };
+            let (count, staged) = self.decode_pieces(rest, gpu, &buffer)?;
+            all.shares.gpu += staged.shares.gpu;
+            all.shares.cpu += staged.shares.cpu;
+            if keep {
+                if staged.doubtful > 0 {
+                    return Err(GpuError::Driver("a sound chunk comes out wrong".into()).into());
+                }
+                all.prepared.extend(staged.prepared);
+            }
             rest = rest.get(count..).unwrap_or_default();
         }
-        let content = |(offset, len)| DeviceContent { buffer: buffer.clone(), offset, len };
-        Ok((places.into_iter().map(content).collect(), shares))
+        Ok(all)
     }
 
     /// Decoded bytes that are on their way at once: coded, they are held twice.
@@ -443,7 +530,12 @@ impl<S: ReadAt> Reader<S> {
     }
 
     /// Decodes a window of pieces, one at least; returns how many.
-    fn decode_pieces(&self, pieces: &[Piece], gpu: &Gpu, out: &DeviceBuffer) -> Result<(usize, Shares)> {
+    fn decode_pieces<'g>(
+        &self,
+        pieces: &[Piece],
+        gpu: &'g Gpu,
+        out: &DeviceBuffer,
+    ) -> Result<(usize, Staged<'g>)> {
         let window = self.window();
         let mut taken = Vec::new();
         let mut known: HashSet<*const SharedObject> = HashSet::new();
@@ -479,8 +571,8 @@ impl<S: ReadAt> Reader<S> {
                 names.push((entry, span.place));
             }
         }
-        let done = self.in_pool(|parallel| decode_chunks(gpu, &chunks, out, parallel));
-        done.map(|shares| (taken.len(), shares)).map_err(|e| match e {
+        let done = self.in_pool(|parallel| stage(gpu, &chunks, out, parallel));
+        done.map(|staged| (taken.len(), staged)).map_err(|e| match e {
             ChunkError::Device(e) => e.into(),
             ChunkError::Coding { index, source } => {
                 let (entry, place) = names[index];

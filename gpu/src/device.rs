@@ -114,7 +114,7 @@ impl Gpu {
             }
         }
         adapters.sort_by_key(|a| rank(a.get_info().device_type));
-        let adapter = adapters.first().ok_or_else(|| GpuError::NoAdapter(all))?;
+        let adapter = adapters.first().ok_or(GpuError::NoAdapter(all))?;
         let features = adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY);
         let request = wgpu::DeviceDescriptor {
             label: Some("mcodec"),

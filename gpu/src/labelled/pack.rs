@@ -93,7 +93,7 @@ pub(super) fn classes(of: &Classes) -> Result<Vec<u32>> {
     let first_octave = of.signs.as_ref().map_or(0, |signs| signs.0.into());
     words[..5].copy_from_slice(&[of.precision, of.top, of.high_bits, of.low_bits, first_octave]);
     for (word, class) in words[CLASS_MAP..].iter_mut().zip(&of.classes) {
-        *word = u32::from(class.table) * 64 | u32::from(class.offset) << 16;
+        *word = (u32::from(class.table) * 64) | u32::from(class.offset) << 16;
     }
     let even = [64; SIGN_PROBABILITIES];
     let signs = of.signs.as_ref().map_or(&even, |signs| &signs.1);
@@ -103,7 +103,9 @@ pub(super) fn classes(of: &Classes) -> Result<Vec<u32>> {
     for (word, p) in words[COMMONER..].iter_mut().zip(signs) {
         *word = u32::from(*p);
     }
-    for (pair, bucket) in words[CLASSES_HEAD..].as_chunks_mut::<2>().0.iter_mut().zip(of.tables.iter().flatten()) {
+    for (pair, bucket) in
+        words[CLASSES_HEAD..].as_chunks_mut::<2>().0.iter_mut().zip(of.tables.iter().flatten())
+    {
         let most = 1 << of.precision;
         let sound = u32::from(bucket.own) <= 1 << bucket_bits
             && bucket.own_frequency <= most
@@ -247,9 +249,8 @@ pub(super) fn chunk(
     (job.columns, job.first_column) = (columns as u32, first as u32);
     job.raw_per_row = labels.map_or(0, |labels| labels.raw);
     job.raw_first = labels.map_or(0, |labels| labels.raw_before(first));
-    job.flags = flag(FLAG_LABELS, labels.is_some())
-        | flag(FLAG_BIASES, has_biases)
-        | flag(FLAG_HELD, chunk.held);
+    job.flags =
+        flag(FLAG_LABELS, labels.is_some()) | flag(FLAG_BIASES, has_biases) | flag(FLAG_HELD, chunk.held);
     job.rows = begin(data);
     for (row, start) in chunk.rows.iter().zip(&positions.starts) {
         let pair = [u32::from(row.class) | u32::from(row.zeros) << 8, *start as u32];

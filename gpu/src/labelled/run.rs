@@ -147,7 +147,8 @@ pub fn prepare<'g>(gpu: &'g Gpu, input: &Input<'_>, out: &DeviceBuffer) -> Resul
     let mut order = Vec::with_capacity(input.chunks.len());
     for (i, chunk) in input.chunks.iter().enumerate() {
         let of = input.classes.get(chunk.classes).ok_or(GpuError::Input("a chunk's classes"))?;
-        let end = (chunk.len as u64).checked_mul(of.bytes.into()).and_then(|len| len.checked_add(chunk.out_at));
+        let end =
+            (chunk.len as u64).checked_mul(of.bytes.into()).and_then(|len| len.checked_add(chunk.out_at));
         if end.is_none_or(|end| end > out.len()) || chunk.labels.is_some_and(|l| l >= labels.len()) {
             return Err(GpuError::Input("a chunk outside of the output, or its labels"));
         }
@@ -394,8 +395,7 @@ impl Prepared<'_> {
         let usage = BufferUsages::QUERY_RESOLVE | BufferUsages::COPY_SRC;
         let ticks = gpu.allocate("time", 16, usage)?;
         gpu.scoped("time", 16, || {
-            let mut encoder =
-                gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder = gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.resolve_query_set(&queries, 0..2, &ticks, 0);
             gpu.queue().submit([encoder.finish()]);
         })?;

@@ -119,7 +119,8 @@ mod tests {
     #[test]
     fn blocks_are_repeated() {
         let shape = Shape { vote: Vote::Workgroup, group: 16, chunks: 1, tables: 1, bytes: 2 };
-        let text = shape.repeat("a\n  //# each j\n  x$j = $a + $bu;\n  //# end\nb\n//# each k\n$k\n//# end\n");
+        let text =
+            shape.repeat("a\n  //# each j\n  x$j = $a + $bu;\n  //# end\nb\n//# each k\n$k\n//# end\n");
         assert_eq!(text, "a\n  x0 = 0 + 1u;\n  x1 = 2 + 3u;\nb\n0\n1\n2\n3\n");
         let shape = Shape { group: 32, ..shape };
         assert_eq!(shape.repeat("//# each p\n$p\n//# end"), "0\n1\n");

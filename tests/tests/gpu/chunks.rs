@@ -41,9 +41,8 @@ fn cases() -> Vec<Case> {
     let mut all = Vec::new();
     for (f, format) in FORMATS.into_iter().enumerate() {
         for (t, tables) in [1, 2, 3, 4, 5, 8, 9, 16].into_iter().enumerate() {
-            for (s, (len, columns)) in [(3000, 100), (4500, 64), (2000, 1900), (20_000, 96), (9001, 9)]
-                .into_iter()
-                .enumerate()
+            for (s, (len, columns)) in
+                [(3000, 100), (4500, 64), (2000, 1900), (20_000, 96), (9001, 9)].into_iter().enumerate()
             {
                 let mix = f + 3 * t + 5 * s;
                 all.push(Case {

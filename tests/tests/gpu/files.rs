@@ -7,6 +7,7 @@ use mcodec_encode::{EncodeOptions, Output, encode_path};
 use mcodec_tests::inputs::models;
 use std::ops::Range;
 use std::path::Path;
+use std::time::Duration;
 
 fn entries(reader: &Reader<Vec<u8>>) -> Vec<Entry> {
     let mut all = Vec::new();
@@ -40,13 +41,13 @@ fn every_vector_reads_as_on_the_cpu() {
             let Ok(reader) = Reader::open(bytes, ReadOptions::default()) else { continue };
             for (entry, range) in entries(&reader).iter().flat_map(whole_and_chunks) {
                 let here = reader.read(entry, range.clone());
-                let there = reader.read_to_gpu_with_shares(&[(entry, range)], gpu);
+                let there = reader.keep_on_gpu(&[(entry, range)], gpu);
                 match (here, there) {
-                    (Ok(here), Ok((contents, done))) => {
-                        let there = contents[0].download(gpu).unwrap();
-                        assert!(here == there, "{}: {:?}", path.display(), entry.name());
-                        shares.gpu += done.gpu;
-                        shares.cpu += done.cpu;
+                    (Ok(here), Ok(there)) => {
+                        let found = there.contents()[0].download(gpu).unwrap();
+                        assert!(here == found, "{}: {:?}", path.display(), entry.name());
+                        shares.gpu += there.shares().gpu;
+                        shares.cpu += there.shares().cpu;
                     }
                     (Err(here), Err(there)) => {
                         assert_eq!(here.to_string(), there.to_string(), "{}", path.display());
@@ -79,8 +80,11 @@ fn models_come_back() {
             let reader = Reader::open(bytes.clone(), options.clone()).unwrap();
             let entries = entries(&reader);
             let wanted: Vec<_> = entries.iter().map(|entry| (entry, 0..entry.byte_len())).collect();
-            let (contents, shares) = reader.read_to_gpu_with_shares(&wanted, gpu).unwrap();
-            for (entry, content) in entries.iter().zip(&contents) {
+            let resident = reader.keep_on_gpu(&wanted, gpu).unwrap();
+            let shares = resident.shares();
+            assert!((resident.uploaded() > 0) == (shares.gpu > 0));
+            assert_eq!(shares.gpu + shares.cpu, entries.iter().map(Entry::byte_len).sum::<u64>());
+            for (entry, content) in entries.iter().zip(resident.contents()) {
                 assert!(content.offset().is_multiple_of(256) || content.is_empty());
                 let here = reader.read_all(entry).unwrap();
                 assert!(content.download(gpu).unwrap() == here, "{:?} of {}", entry.name(), model.display());
@@ -94,6 +98,15 @@ fn models_come_back() {
             assert!(through.read(largest, range.clone()).unwrap() == here);
             let content = reader.read_to_gpu(&[(largest, range.clone())], gpu).unwrap().remove(0);
             assert!(content.len() == range.end - range.start && content.download(gpu).unwrap() == here);
+            // Decoded again, over what was cleared.
+            let resident = reader.keep_on_gpu(&[(largest, 0..largest.byte_len())], gpu).unwrap();
+            let content = &resident.contents()[0];
+            if resident.shares().cpu == 0 {
+                gpu.upload(content.buffer(), 0, &vec![0xEE; content.len() as usize]).unwrap();
+            }
+            resident.decode().unwrap();
+            assert!(content.download(gpu).unwrap() == reader.read_all(largest).unwrap());
+            assert!(resident.shares().gpu == 0 || resident.decode_timed().unwrap().0 > Duration::ZERO);
             for wrong in [0..largest.byte_len() + 1, 0..u64::MAX] {
                 assert!(reader.read_to_gpu(&[(largest, wrong)], gpu).is_err());
             }

@@ -44,8 +44,7 @@ fn matrix(case: &Case, noise: &mut Noise) -> Vec<u8> {
     let size = case.format.bytes();
     let mut out = Vec::with_capacity(case.len * size);
     for i in 0..case.len {
-        let (row, column) =
-            ((case.first_column + i) / case.columns, (case.first_column + i) % case.columns);
+        let (row, column) = ((case.first_column + i) / case.columns, (case.first_column + i) % case.columns);
         let scale = 2f64.powi((row % 5) as i32 - 8 + (column % 3) as i32);
         let bell = (0..6).map(|_| uniform(noise)).sum::<f64>() - 3.0;
         let value = match noise.word() % 64 {
