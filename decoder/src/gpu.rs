@@ -34,8 +34,8 @@ pub use mcodec_gpu::{AdapterInfo, DeviceBuffer, Gpu, GpuError, Options};
 
 /// Where contents begin in a buffer that several share: what every device can bind at.
 const ALIGNMENT: u64 = 256;
-/// Decoded bytes that are on their way at once, unless one chunk is larger.
-const WINDOW: u64 = 512 << 20;
+/// Decoded bytes that are on their way at once, whatever the limits allow, unless one chunk is larger.
+const WINDOW: u64 = 4 << 30;
 
 /// A chunk to decode on a device.
 #[derive(Debug, Clone, Copy)]
@@ -263,9 +263,10 @@ fn is_filled(parts: &Parts<'_>) -> bool {
     used == 0 || parts.escapes().last().is_none_or(|last| last >> used == 0)
 }
 
-/// Whether the kernel's numbers hold the chunk's rows and columns, and what it needs of memory for them is little beside the chunk.
+/// Whether the kernel's numbers hold the chunk's columns, what it needs of memory for rows and columns is little beside the chunk, and
+/// the chunk is not so long that the driver would think that the device hangs: one group goes through it.
 fn fits(parts: &Parts<'_>, chunk: &DeviceChunk<'_>) -> bool {
-    const MOST: usize = 1 << 26;
+    const MOST: usize = 1 << 24;
     let elements = parts.elements();
     let ends = parts.first_column().saturating_add(elements);
     let is_shared = |labels| {
@@ -276,7 +277,7 @@ fn fits(parts: &Parts<'_>, chunk: &DeviceChunk<'_>) -> bool {
         chunk.shared.iter().any(of)
     };
     elements <= MOST
-        && (parts.columns() <= MOST || ends <= parts.columns())
+        && (parts.columns() <= 1 << 26 || ends <= parts.columns())
         && parts.rows().len() <= elements / 8 + 16
         && parts.column_labels().is_none_or(|labels| labels.columns() <= elements + 128 || is_shared(labels))
 }

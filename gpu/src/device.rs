@@ -285,6 +285,22 @@ impl Gpu {
         Ok(view[skip..skip + (range.end - range.start) as usize].to_vec())
     }
 
+    /// Submits a copy of all of `from` to the front of `to`.
+    ///
+    /// # Errors
+    /// [`GpuError::Input`] if `to` is smaller; [`GpuError::Lost`].
+    pub fn copy(&self, from: &DeviceBuffer, to: &DeviceBuffer) -> Result<()> {
+        if from.len > to.len {
+            return Err(GpuError::Input("a copy into a smaller buffer"));
+        }
+        let len = from.len.next_multiple_of(4);
+        self.scoped("copy", len, || {
+            let mut encoder = self.device.create_command_encoder(&Default::default());
+            encoder.copy_buffer_to_buffer(&from.buffer, 0, &to.buffer, 0, len);
+            self.queue.submit([encoder.finish()]);
+        })
+    }
+
     /// Waits until all that was submitted is done.
     ///
     /// # Errors
@@ -317,10 +333,17 @@ impl Gpu {
         }
         match (self.lost(), first) {
             (Some(lost), _) => Err(lost),
-            (None, Some(wgpu::Error::OutOfMemory { .. })) => Err(GpuError::OutOfMemory { what, bytes }),
-            (None, Some(error)) => Err(GpuError::Driver(error.to_string())),
+            (None, Some(error)) => Err(said(&error, what, bytes)),
             (None, None) => Ok(done),
         }
+    }
+}
+
+/// What an error means that came of `bytes` of `what`.
+fn said(error: &wgpu::Error, what: &'static str, bytes: u64) -> GpuError {
+    match error {
+        wgpu::Error::OutOfMemory { .. } => GpuError::OutOfMemory { what, bytes },
+        _ => GpuError::Driver(error.to_string()),
     }
 }
 
@@ -359,5 +382,26 @@ impl DeviceBuffer {
     #[must_use]
     pub fn wgpu(&self) -> &wgpu::Buffer {
         &self.buffer
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn errors_of_the_device_have_names() {
+        let source = || Box::new(std::fmt::Error);
+        let full = said(&wgpu::Error::OutOfMemory { source: source() }, "x", 7);
+        assert_eq!(full, GpuError::OutOfMemory { what: "x", bytes: 7 });
+        let inner = wgpu::Error::Internal { source: source(), description: "why".into() };
+        assert_eq!(said(&inner, "x", 7), GpuError::Driver("why".into()));
+    }
+
+    #[test]
+    fn a_program_on_the_cpu_is_the_last_resort() {
+        let types =
+            [DeviceType::DiscreteGpu, DeviceType::IntegratedGpu, DeviceType::VirtualGpu, DeviceType::Other];
+        assert!(types.into_iter().all(|t| rank(t) < rank(DeviceType::Cpu)));
     }
 }

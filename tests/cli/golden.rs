@@ -52,6 +52,7 @@ fn help() {
         "detach",
         "bench",
         "bench models",
+        "bench gpu",
         "completion",
         "man",
     ] {

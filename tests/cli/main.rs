@@ -16,6 +16,7 @@ mod folders;
 mod foreign;
 mod gguf;
 mod golden;
+mod gpu;
 mod interrupts;
 mod kills;
 mod names;

@@ -4,10 +4,11 @@ use std::fs;
 use std::path::{Path, PathBuf};
 
 /// Files that define errors.
-const ERRORS: [&str; 10] = [
+const ERRORS: [&str; 12] = [
     "format-spec/src/error.rs",
     "format-spec/coding/src/error.rs",
     "decoder/src/error.rs",
+    "decoder/src/gpu.rs",
     "decoder/src/layout.rs",
     "encoder/src/error.rs",
     "encoder/src/import/error.rs",
@@ -15,6 +16,7 @@ const ERRORS: [&str; 10] = [
     "encoder/src/import/torch/pickle.rs",
     "encoder/src/import/zip.rs",
     "encoder/src/import/gguf/error.rs",
+    "gpu/src/error.rs",
 ];
 
 fn root() -> PathBuf {

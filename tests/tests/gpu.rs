@@ -13,7 +13,10 @@ mod hostile;
 mod matrices;
 
 use mcodec_decode::gpu::{Gpu, GpuError, Options};
+use mcodec_decode::{DecodeError, ReadOptions, Reader};
+use mcodec_gpu::wgpu;
 use std::io::Write;
+use std::path::Path;
 use std::sync::{Arc, OnceLock};
 
 /// The device with its subgroups, if it has any, and without: all kernels there are.
@@ -70,11 +73,44 @@ fn a_device_that_is_gone_is_an_error() {
     let gpu = Gpu::open(&Options::default()).unwrap();
     let buffer = gpu.buffer(64).unwrap();
     gpu.device().destroy();
-    for result in [gpu.wait(), gpu.upload(&buffer, 0, &[0; 4]), gpu.download(&buffer, 0..4).map(drop)] {
-        // Waiting for nothing may succeed.
-        if let Err(e) = result {
-            assert!(matches!(e, GpuError::Lost(_) | GpuError::Driver(_)), "{e:?}");
-        }
+    // Waiting may notice it, or have nothing to wait for.
+    _ = gpu.wait();
+    for result in [gpu.upload(&buffer, 0, &[0; 4]), gpu.download(&buffer, 0..4).map(drop)] {
+        assert!(matches!(result, Err(GpuError::Lost(_))), "{result:?}");
     }
-    assert!(gpu.download(&buffer, 0..4).is_err());
+    let vector = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors/labelled_wide.mcodec");
+    let reader = Reader::open(std::fs::read(vector).unwrap(), ReadOptions::default()).unwrap();
+    let tensor = reader.tensor("wide", "BF16").unwrap();
+    let result = reader.read_to_gpu(&[(&tensor, 0..tensor.byte_len())], &gpu);
+    assert!(matches!(result, Err(DecodeError::Gpu(GpuError::Lost(_)))), "{result:?}");
+    let mut out = [0; 32];
+    assert!(reader.on_gpu(gpu.into()).read_into(&tensor, 0..32, &mut out).is_err());
+}
+
+/// A device with the least that some have.
+#[test]
+fn a_device_that_can_do_too_little_is_refused() {
+    if devices().is_empty() {
+        return;
+    }
+    let instance = wgpu::Instance::new(wgpu::InstanceDescriptor::new_without_display_handle());
+    let request = wgpu::RequestAdapterOptions::default();
+    let adapter = pollster::block_on(instance.request_adapter(&request)).unwrap();
+    let mut limits = adapter.limits();
+    limits.max_storage_buffers_per_shader_stage = 4;
+    let descriptor = wgpu::DeviceDescriptor { required_limits: limits, ..Default::default() };
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let refused = Gpu::from_device(device, queue, &Options::default());
+    assert!(matches!(refused, Err(GpuError::NoDevice { .. })), "{refused:?}");
+    // With the limits of WebGPU, an application's device serves.
+    let descriptor = wgpu::DeviceDescriptor::default();
+    let (device, queue) = pollster::block_on(adapter.request_device(&descriptor)).unwrap();
+    let gpu = Gpu::from_device(device, queue, &Options::default()).unwrap();
+    assert!(gpu.info().subgroups.is_none() && gpu.max_binding() == 128 << 20);
+    let buffer = gpu.buffer(8).unwrap();
+    gpu.upload(&buffer, 0, &[7; 8]).unwrap();
+    let smaller = gpu.buffer(4).unwrap();
+    assert!(matches!(gpu.copy(&buffer, &smaller), Err(GpuError::Input(_))));
+    gpu.copy(&smaller, &buffer).unwrap();
+    assert_eq!(gpu.download(&buffer, 0..8).unwrap(), [0, 0, 0, 0, 7, 7, 7, 7]);
 }

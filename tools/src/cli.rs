@@ -168,6 +168,9 @@ pub(crate) struct Decode {
     /// A record's JSON text instead of the asset
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) record: Option<String>,
+    /// What decodes: cpu, gpu, or gpu:NAME for a GPU with NAME in its name
+    #[arg(long, value_name = "DEVICE", default_value = "cpu")]
+    pub(crate) device: crate::device::Device,
 }
 
 #[derive(Debug, Args)]
@@ -287,6 +290,36 @@ pub(crate) enum BenchWhat {
     /// Ratio, speed and peak memory on model files
     #[command(after_help = BENCH_HELP)]
     Models(BenchModels),
+    /// Speed of decoding labelled floats on a GPU
+    #[command(after_help = BENCH_GPU_HELP)]
+    Gpu(BenchGpu),
+}
+
+const BENCH_GPU_HELP: &str = "\
+A file that is no mcodec file is encoded first. Its tensors of coding labelled are decoded on the GPU from
+memory of the device into memory of the device, and with the upload; on the CPU; and what comes out is
+compared bit for bit. Below it stands what copying the same bytes takes, on the device and on the host.";
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchGpu {
+    /// mcodec files, or files to encode
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// gpu, or gpu:NAME for a GPU with NAME in its name
+    #[arg(long, value_name = "DEVICE", default_value = "gpu")]
+    pub(crate) device: crate::device::Device,
+    /// Bind up to N MiB at once [default: 128, which every device has]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u64).range(1..=1 << 20))]
+    pub(crate) binding: Option<u64>,
+    /// Decode each tensor N times over, so that a small file keeps a large GPU busy
+    #[arg(long, value_name = "N", default_value_t = 1, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) copies: u32,
+    /// Repetitions, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 5, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reps: u32,
+    /// Do without subgroups
+    #[arg(long)]
+    pub(crate) no_subgroups: bool,
 }
 
 #[derive(Debug, Args)]

@@ -5,6 +5,7 @@ mod bench;
 mod cli;
 mod commands;
 mod console;
+mod device;
 mod diff;
 mod entry_stream;
 mod export;

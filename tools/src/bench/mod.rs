@@ -6,6 +6,8 @@
 
 mod child;
 mod codec;
+#[cfg(feature = "gpu")]
+mod gpu;
 mod in_memory;
 mod input;
 mod limit;
@@ -18,6 +20,9 @@ mod shuffle;
 mod spawn;
 mod table;
 mod whole_file;
+
+#[cfg(feature = "gpu")]
+pub(crate) use gpu::run as run_gpu;
 
 use crate::cli::{BenchModels, Common};
 use crate::console::Console;

@@ -2,6 +2,7 @@
 
 use crate::cli::{Common, Decode, Elements, Format};
 use crate::console::Console;
+use crate::device::{self, Device};
 use crate::entry_stream::{Meter, copy, copy_picked, copy_source};
 use crate::export::folder::FolderOutput;
 use crate::export::{self, npy};
@@ -42,7 +43,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         && args.record.is_none();
     let reader = if !is_std(&args.input) {
         input::open(&args.input, common, console)?
-    } else if whole && args.asset.is_none() {
+    } else if whole && args.asset.is_none() && args.device == Device::Cpu {
         match forward::decode(output, common, console)? {
             Forwarded::Decoded => {
                 let report =
@@ -54,6 +55,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     } else {
         input::open(&args.input, common, console)?
     };
+    let reader = device::reading_on(reader, &args.device, console)?;
     let job = Job { args, common, console, output, reader: &reader };
     let report = if whole && args.asset.is_none() && reader.index().root().assets > 1 {
         job.all_assets()?

@@ -1,0 +1,67 @@
+//! The device that decodes.
+
+use crate::console::Console;
+use crate::input::FileReader;
+use std::str::FromStr;
+
+/// What `--device` says.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Device {
+    /// This processor.
+    Cpu,
+    /// A GPU, by a part of its name if one is given.
+    Gpu(Option<String>),
+}
+
+impl FromStr for Device {
+    type Err = &'static str;
+
+    fn from_str(text: &str) -> Result<Self, Self::Err> {
+        match (text, text.strip_prefix("gpu:")) {
+            ("cpu", _) => Ok(Self::Cpu),
+            ("gpu", _) => Ok(Self::Gpu(None)),
+            (_, Some(name)) if !name.is_empty() => Ok(Self::Gpu(Some(name.to_owned()))),
+            _ => Err("it is cpu, gpu, or gpu:NAME"),
+        }
+    }
+}
+
+/// The reader, decoding on `device`.
+pub(crate) fn reading_on(
+    reader: FileReader,
+    device: &Device,
+    console: &Console,
+) -> anyhow::Result<FileReader> {
+    let Device::Gpu(name) = device else { return Ok(reader) };
+    #[cfg(feature = "gpu")]
+    {
+        use mcodec_decode::gpu::{Gpu, Options};
+        let options = name.as_ref().map_or_else(Options::default, |name| Options::default().adapter(name));
+        let gpu = Gpu::open(&options)?;
+        let note = if gpu.info().is_cpu { ", a program on the CPU" } else { "" };
+        console.note(&format!("decoding on {}{note}", gpu.info()));
+        Ok(reader.on_gpu(gpu.into()))
+    }
+    #[cfg(not(feature = "gpu"))]
+    {
+        let (_, _) = (name, console);
+        Err(crate::outcome::usage(
+            "this mcodec was built without the feature \"gpu\", which --device gpu needs",
+        ))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn devices_have_names() {
+        assert_eq!("cpu".parse(), Ok(Device::Cpu));
+        assert_eq!("gpu".parse(), Ok(Device::Gpu(None)));
+        assert_eq!("gpu:a100".parse(), Ok(Device::Gpu(Some("a100".into()))));
+        for wrong in ["", "GPU", "gpu:", "cpu:0", "tpu"] {
+            assert!(wrong.parse::<Device>().is_err(), "{wrong}");
+        }
+    }
+}
