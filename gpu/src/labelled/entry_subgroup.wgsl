@@ -8,7 +8,11 @@ fn decode(
     // Subgroups are full: a workgroup is a whole number of the largest.
     let workgroup = workgroup_id.x;
     let local = subgroup * subgroup_size + invocation;
-    let group = local / GROUP;
+    var group = local / GROUP;
     let lane = local % GROUP;
     group_start = invocation - lane;
+    if SUBGROUP_MAX == GROUP {
+        // The same for all: so the compiler knows that what is read of the chunk is, too.
+        group = subgroupBroadcastFirst(group);
+    }
     let misfit = subgroup_size % GROUP != 0u;

@@ -2,7 +2,7 @@
 //
 // An invocation has OWN lanes next to each other, GROUP * OWN = 64. What it keeps of a lane is in variables of its own, so
 // `labelled/source.rs` repeats text between `//# each` and `//# end`: `$k` for each lane of an invocation, `$j` for each pair
-// (`$a` and `$b` are its lanes), `$p` for each bit of a count 0..=OWN. It also puts constants before this text, and a `vote_*.wgsl`
+// (`$a` and `$b` are its lanes), `$p` for each bit that an invocation puts to a vote. It also puts constants before this text, and a `vote_*.wgsl`
 // after it: how the invocations of a group count words and escapes.
 //
 // All positions but two come from the host, which has checked them: those of words and escapes come from the data, and are held
@@ -75,8 +75,8 @@ const BUCKETS: u32 = 184u;
 var<workgroup> class_map: array<u32, 64>;
 // By degree of bias and octave: out of 128, how often the commoner sign.
 var<workgroup> commoner: array<u32, 112>;
-// By table and bucket. x: frequency of its own symbol (13 bits), its slots (7), the other symbol (6).
-// y: frequency of the other symbol (13 bits), and what is added to a slot's place in the bucket for its rank, modulo 2^12.
+// By table and bucket. x: frequency of its own symbol (13 bits), 0 (13), its slots (6). y: frequency of the other symbol (13 bits), what
+// is added to a slot's place in the bucket for its rank (13, signed), and that symbol (6). A bucket of one symbol has it as the other.
 var<workgroup> buckets: array<vec2<u32>, TABLES * 64u>;
 // Plane bits, 31 of each lane.
 var<workgroup> held: array<u32, CHUNKS * LANES>;
@@ -84,6 +84,14 @@ var<workgroup> damage: array<atomic<u32>, CHUNKS>;
 
 fn mask(bits: u32) -> u32 {
     return (1u << bits) - 1u;
+}
+
+// What of some lanes' bits is put to the vote: two bits as they are, which weigh the same; the number of more.
+fn counts(bits: u32) -> u32 {
+    if WEIGHED == 0u {
+        return bits;
+    }
+    return countOneBits(bits);
 }
 
 // Word `at` of a stream; 0 beyond its end.
@@ -213,14 +221,15 @@ fn plane_bits(group: u32, planes: u32, stored_bits: u32, at: u32) -> u32 {
         var escapes = 0u;
         //# each k
         let on$k = element + $ku < job.len;
-        let class$k = class_map[((info$k.x & 63u) + (label$k & 63u)) & 63u];
+        let class$k = class_map[(info$k.x + label$k) & 63u];
         let bucket$k = (x$k & slot_mask) >> bucket_shift;
         let place$k = x$k & place_mask;
         let found$k = buckets[(class$k & 0xffffu) + bucket$k];
-        let own$k = place$k < ((found$k.x >> 13u) & 127u);
-        let freq$k = select(found$k.y, found$k.x, own$k) & 0x1fffu;
-        let rank$k = select((place$k + (found$k.y >> 13u)) & 0xfffu, place$k, own$k);
-        let symbol$k = select(found$k.x >> 20u, bucket$k, own$k);
+        let own$k = place$k < (found$k.x >> 26u);
+        let entry$k = select(found$k.y, found$k.x, own$k);
+        let freq$k = entry$k & 0x1fffu;
+        let rank$k = place$k + bitcast<u32>(extractBits(bitcast<i32>(entry$k), 13u, 13u));
+        let symbol$k = select(found$k.y >> 26u, bucket$k, own$k);
         let next$k = freq$k * (x$k >> slot_bits) + rank$k;
         x$k = select(x$k, next$k, on$k);
         needs |= select(0u, 1u << $ku, on$k && next$k < STATE_START);

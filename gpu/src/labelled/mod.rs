@@ -33,7 +33,7 @@ pub struct Bucket {
     pub other: u8,
     /// Frequency of the other symbol.
     pub other_frequency: u16,
-    /// Added to a slot's place in the bucket: the slot's rank among the other symbol's, modulo 2^12.
+    /// Added to a slot's place in the bucket: the slot's rank among the other symbol's, modulo 2^16.
     pub other_rank: u16,
 }
 

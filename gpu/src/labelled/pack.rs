@@ -103,8 +103,8 @@ pub(super) fn classes(of: &Classes) -> Result<Vec<u32>> {
     for (word, p) in words[COMMONER..].iter_mut().zip(signs) {
         *word = u32::from(*p);
     }
-    for (pair, bucket) in
-        words[CLASSES_HEAD..].as_chunks_mut::<2>().0.iter_mut().zip(of.tables.iter().flatten())
+    for (number, (pair, bucket)) in
+        words[CLASSES_HEAD..].as_chunks_mut::<2>().0.iter_mut().zip(of.tables.iter().flatten()).enumerate()
     {
         let most = 1 << of.precision;
         let sound = u32::from(bucket.own) <= 1 << bucket_bits
@@ -114,9 +114,15 @@ pub(super) fn classes(of: &Classes) -> Result<Vec<u32>> {
         if !sound {
             return Err(GpuError::Input("a bucket of a table"));
         }
+        // A bucket of one symbol has that as its other, so that six bits hold the slots of its own.
+        let (own, frequency, add, other) = if u32::from(bucket.own) == 1 << bucket_bits {
+            (0, bucket.own_frequency, 0, number as u32 % 64)
+        } else {
+            (u32::from(bucket.own), bucket.other_frequency, bucket.other_rank, bucket.other.into())
+        };
         *pair = [
-            u32::from(bucket.own_frequency) | u32::from(bucket.own) << 13 | u32::from(bucket.other) << 20,
-            u32::from(bucket.other_frequency) | u32::from(bucket.other_rank & 0xFFF) << 13,
+            u32::from(bucket.own_frequency) | own << 26,
+            u32::from(frequency) | (u32::from(add) & 0x1FFF) << 13 | other << 26,
         ];
     }
     Ok(words)

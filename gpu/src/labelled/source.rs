@@ -58,6 +58,7 @@ impl Shape {
             ("SUBGROUP_MAX", most),
             ("OWN", self.own()),
             ("PLANES", self.planes()),
+            ("WEIGHED", u32::from(self.own() > 2)),
             ("CHUNKS", self.chunks),
             ("TABLES", self.tables),
             ("BYTES", self.bytes),
@@ -69,7 +70,7 @@ impl Shape {
         text
     }
 
-    /// Bits of a number of lanes of an invocation.
+    /// Bits that an invocation puts to a vote: of the number of lanes, or of two lanes.
     fn planes(&self) -> u32 {
         self.own().ilog2() + 1
     }

@@ -12,6 +12,9 @@ var<private> group_start: u32;
 
 fn ballot(bit: bool) -> u32 {
     let all = subgroupBallot(bit);
+    if SUBGROUP_MAX == GROUP {
+        return all.x;
+    }
     if SUBGROUP_MAX <= 32u {
         return (all.x >> group_start) & GROUP_MASK;
     }
@@ -22,19 +25,19 @@ fn ballot(bit: bool) -> u32 {
 // before it, and of the group.
 fn vote(lane: u32, needs: u32, escapes: u32) -> Counted {
     let below = mask(lane);
-    let own = countOneBits(needs);
+    let own = counts(needs);
     var counted = Counted(0u, 0u, 0u, 0u);
     //# each p
     let words$p = ballot(((own >> $pu) & 1u) != 0u);
-    counted.words_before += countOneBits(words$p & below) << $pu;
-    counted.words += countOneBits(words$p) << $pu;
+    counted.words_before += countOneBits(words$p & below) << ($pu * WEIGHED);
+    counted.words += countOneBits(words$p) << ($pu * WEIGHED);
     //# end
     if ballot(escapes != 0u) != 0u {
-        let own_escapes = countOneBits(escapes);
+        let own_escapes = counts(escapes);
         //# each p
         let escapes$p = ballot(((own_escapes >> $pu) & 1u) != 0u);
-        counted.escapes_before += countOneBits(escapes$p & below) << $pu;
-        counted.escapes += countOneBits(escapes$p) << $pu;
+        counted.escapes_before += countOneBits(escapes$p & below) << ($pu * WEIGHED);
+        counted.escapes += countOneBits(escapes$p) << ($pu * WEIGHED);
         //# end
     }
     return counted;

@@ -19,8 +19,8 @@ fn vote(lane: u32, needs: u32, escapes: u32) -> Counted {
     if lane < SET {
         atomicStore(&votes[turn * SET + lane], 0u);
     }
-    let own = countOneBits(needs);
-    let own_escapes = countOneBits(escapes);
+    let own = counts(needs);
+    let own_escapes = counts(escapes);
     //# each p
     if ((own >> $pu) & 1u) != 0u {
         atomicOr(&votes[first + $pu], 1u << lane);
@@ -33,11 +33,11 @@ fn vote(lane: u32, needs: u32, escapes: u32) -> Counted {
     var counted = Counted(0u, 0u, 0u, 0u);
     //# each p
     let words$p = atomicLoad(&votes[first + $pu]);
-    counted.words_before += countOneBits(words$p & below) << $pu;
-    counted.words += countOneBits(words$p) << $pu;
+    counted.words_before += countOneBits(words$p & below) << ($pu * WEIGHED);
+    counted.words += countOneBits(words$p) << ($pu * WEIGHED);
     let escapes$p = atomicLoad(&votes[first + PLANES + $pu]);
-    counted.escapes_before += countOneBits(escapes$p & below) << $pu;
-    counted.escapes += countOneBits(escapes$p) << $pu;
+    counted.escapes_before += countOneBits(escapes$p & below) << ($pu * WEIGHED);
+    counted.escapes += countOneBits(escapes$p) << ($pu * WEIGHED);
     //# end
     return counted;
 }
