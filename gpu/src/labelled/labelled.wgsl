@@ -217,6 +217,16 @@ fn plane_bits(group: u32, planes: u32, stored_bits: u32, at: u32) -> u32 {
 
     for (var step = 0u; step < steps; step++) {
         let element = step * LANES + first_lane;
+
+        // What does not wait for symbols is read before they are. Plane bits that are not stored read as 0 here, and come in the second
+        // pass. Raw signs follow each other in the sign plane, coded ones come from the states.
+        var sign_at = element;
+        if (job.flags & FLAG_BIASES) != 0u {
+            sign_at = row0 * job.raw_per_row + (label0 >> 11u) - job.raw_first;
+        }
+        var raw_signs = bits_at(job.planes, job.sign_start + sign_at);
+        //# low
+
         var needs = 0u;
         var escapes = 0u;
         //# each k
@@ -257,12 +267,6 @@ fn plane_bits(group: u32, planes: u32, stored_bits: u32, at: u32) -> u32 {
             escaped += counted.escapes;
         }
 
-        // Raw signs follow each other in the sign plane, coded ones come from the states.
-        var sign_at = element;
-        if (job.flags & FLAG_BIASES) != 0u {
-            sign_at = row0 * job.raw_per_row + (label0 >> 11u) - job.raw_first;
-        }
-        var raw_signs = bits_at(job.planes, job.sign_start + sign_at);
         var minus = 0u;
         if (job.flags & FLAG_BIASES) != 0u {
             var signs = 0u;
@@ -295,7 +299,6 @@ fn plane_bits(group: u32, planes: u32, stored_bits: u32, at: u32) -> u32 {
             minus = raw_signs;
         }
 
-        // Plane bits that are not stored read as 0 here, and come in the second pass.
         //# store
 
         //# each k

@@ -42,11 +42,12 @@ impl Shape {
             }
             Vote::Workgroup => (include_str!("entry_workgroup.wgsl"), include_str!("vote_workgroup.wgsl")),
         };
-        let store = match self.bytes {
-            2 => include_str!("store_2.wgsl"),
-            4 => include_str!("store_4.wgsl"),
-            _ => include_str!("store_8.wgsl"),
+        let (low, store) = match self.bytes {
+            2 => (include_str!("low_2.wgsl"), include_str!("store_2.wgsl")),
+            4 => (include_str!("low_4.wgsl"), include_str!("store_4.wgsl")),
+            _ => (include_str!("low_8.wgsl"), include_str!("store_8.wgsl")),
         };
+        let kernel = KERNEL.replace("//# entry", entry).replace("//# low", low).replace("//# store", store);
         let most = match self.vote {
             Vote::Subgroup { most } => most,
             Vote::Workgroup => 0,
@@ -65,7 +66,7 @@ impl Shape {
         ] {
             text += &format!("const {name}: u32 = {value}u;\n");
         }
-        text += &self.repeat(&KERNEL.replace("//# entry", entry).replace("//# store", store));
+        text += &self.repeat(&kernel);
         text += &self.repeat(vote);
         text
     }
