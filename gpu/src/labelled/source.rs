@@ -130,4 +130,35 @@ mod tests {
         let left = |line: &&str| !line.trim().starts_with("// ") && line.contains(['$', '#']);
         assert_eq!(text.lines().find(left), None);
     }
+
+    /// Of all that may be made, also for subgroups that no device here has.
+    #[test]
+    fn every_kernel_is_valid() {
+        use wgpu::naga::valid::{
+            Capabilities, ShaderStages, SubgroupOperationSet, ValidationFlags, Validator,
+        };
+        for (vote, group, chunks) in [
+            (Vote::Subgroup { most: 32 }, 32, 4),
+            (Vote::Subgroup { most: 64 }, 32, 4),
+            (Vote::Subgroup { most: 128 }, 32, 4),
+            (Vote::Subgroup { most: 16 }, 16, 8),
+            (Vote::Subgroup { most: 32 }, 8, 16),
+            (Vote::Subgroup { most: 4 }, 4, 16),
+            (Vote::Workgroup, 32, 1),
+        ] {
+            for (tables, bytes) in [(8, 2), (16, 2), (8, 4), (8, 8)] {
+                let source = Shape { vote, group, chunks, tables, bytes }.source();
+                let module = match wgpu::naga::front::wgsl::parse_str(&source) {
+                    Ok(module) => module,
+                    Err(e) => panic!("{}", e.emit_to_string(&source)),
+                };
+                let mut validator = Validator::new(ValidationFlags::all(), Capabilities::all());
+                validator.subgroup_stages(ShaderStages::COMPUTE);
+                validator.subgroup_operations(SubgroupOperationSet::all());
+                if let Err(e) = validator.validate(&module) {
+                    panic!("{}", e.emit_to_string(&source));
+                }
+            }
+        }
+    }
 }
