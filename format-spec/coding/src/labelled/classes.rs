@@ -2,6 +2,7 @@
 
 use std::sync::OnceLock;
 
+use super::encode_tables::EncodeTables;
 use super::float_format::FloatFormat;
 use super::lists;
 use super::vector::ByteTables;
@@ -63,6 +64,7 @@ pub struct Classes {
     signs: Option<SignCosts>,
     slots: OnceLock<Vec<u32>>,
     byte_tables: OnceLock<ByteTables>,
+    encode_tables: OnceLock<EncodeTables>,
 }
 
 impl Clone for Classes {
@@ -76,6 +78,7 @@ impl Clone for Classes {
             signs: self.signs.clone(),
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
+            encode_tables: OnceLock::new(),
         }
     }
 }
@@ -132,6 +135,7 @@ impl Classes {
             signs,
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
+            encode_tables: OnceLock::new(),
         })
     }
 
@@ -185,6 +189,7 @@ impl Classes {
             signs,
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
+            encode_tables: OnceLock::new(),
         })
     }
 
@@ -299,6 +304,11 @@ impl Classes {
     /// The tables as vector decoders look them up.
     pub(super) fn byte_tables(&self) -> &ByteTables {
         self.byte_tables.get_or_init(|| ByteTables::new(self))
+    }
+
+    /// The tables as an encoder uses them.
+    pub(super) fn encode_tables(&self) -> &EncodeTables {
+        self.encode_tables.get_or_init(|| EncodeTables::new(self))
     }
 
     /// The octave of each symbol that sign probabilities are told apart by.

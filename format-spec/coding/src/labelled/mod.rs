@@ -22,6 +22,8 @@ mod decode;
 #[cfg(all(target_arch = "x86_64", test))]
 mod emulated;
 mod encode;
+mod encode_symbols;
+mod encode_tables;
 mod float_format;
 mod labels;
 mod labels_of_elements;
@@ -29,6 +31,7 @@ mod lists;
 mod merge;
 mod payload;
 mod symbols;
+mod take_apart;
 mod vector;
 
 #[cfg(all(target_arch = "x86_64", not(test)))]
