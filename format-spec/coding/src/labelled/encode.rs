@@ -8,6 +8,7 @@ use super::payload::{
     ABSORBED, LABELLED, LABELS_INLINE, LABELS_SHARED, MAX_LANES, ROW_ZEROS, STATE_BITS, STATE_START,
 };
 use super::take_apart::{GROUP, Parts};
+use super::vector::Level;
 use crate::bits::{BitSink, BitSource};
 use crate::error::{Result, invalid};
 use crate::rans::MAX_LANES_LOG2;
@@ -50,12 +51,21 @@ pub struct BlockSpec<'a> {
 /// # Errors
 /// [`crate::CodingError::Invalid`] if the parts of `spec` do not fit each other or the bytes.
 pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
+    encode_at(Level::detect(), bytes, spec)
+}
+
+/// As [`encode`], with no more vector instructions than `level`, which the machine must have: for tests and measurements.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
+    let level = level.min(Level::detect());
     let len = bytes.len() / spec.classes.format().bytes();
     let labels = check(bytes, len, spec)?;
     let mut parts = Parts::split(bytes, spec, labels)?;
     let biases = element_biases(labels, len, spec);
     let mut planes = core::mem::take(&mut parts.low).into_bytes();
-    planes.extend(raw_signs(&parts.signs, len, &biases));
+    planes.extend(raw_signs(level, &parts.signs, len, &biases));
     let lanes = 1usize << spec.lanes_log2;
     let absorbed = STATE_BITS * lanes / 8;
     let mut states = [STATE_START; MAX_LANES];
@@ -72,7 +82,7 @@ pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
         }
     }
     let chunk = Chunk { bytes, classes: spec.classes, parts: &parts, biases: &biases };
-    let Stream { words, escapes } = chunk.code(&mut states[..lanes])?;
+    let Stream { words, escapes } = chunk.code(level, &mut states[..lanes])?;
     let mut out = Vec::with_capacity(planes.len() + 2 * words.len() + 4 * lanes + 64);
     out.push(LABELLED);
     flags |= if spec.row_zeros.iter().any(|&z| z > 0) { ROW_ZEROS } else { 0 };
@@ -102,7 +112,11 @@ pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
     let mut escaped = BitSink::default();
     escapes.iter().for_each(|&high| escaped.put(high.into(), spec.classes.high_bits()));
     out.extend(escaped.into_bytes());
-    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    let start = out.len();
+    out.resize(start + 2 * words.len(), 0);
+    for (bytes, word) in out[start..].as_chunks_mut().0.iter_mut().zip(&words) {
+        *bytes = word.to_le_bytes();
+    }
     Ok(out)
 }
 
@@ -159,7 +173,7 @@ fn element_biases(labels: Option<&ColumnLabels>, len: usize, spec: &BlockSpec<'_
 }
 
 /// The plane of the signs that are not coded.
-fn raw_signs(signs: &[u64], len: usize, biases: &[i8]) -> Vec<u8> {
+fn raw_signs(level: Level, signs: &[u64], len: usize, biases: &[i8]) -> Vec<u8> {
     if biases.is_empty() {
         let mut bytes: Vec<u8> = signs.iter().flat_map(|signs| signs.to_le_bytes()).collect();
         bytes.truncate(len.div_ceil(8));
@@ -167,14 +181,27 @@ fn raw_signs(signs: &[u64], len: usize, biases: &[i8]) -> Vec<u8> {
     }
     let mut sink = BitSink::with_capacity(len.div_ceil(8));
     for (&signs, biases) in signs.iter().zip(biases.chunks(GROUP)) {
-        if biases.iter().all(|&bias| bias == 0) && biases.len() == GROUP {
-            sink.put_long(signs & u64::from(u32::MAX), 32);
-            sink.put_long(signs >> 32, 32);
-            continue;
-        }
-        for (i, _) in biases.iter().enumerate().filter(|(_, bias)| **bias == 0) {
-            sink.put_long(signs >> i & 1, 1);
-        }
+        let raw = biases.iter().enumerate().fold(0, |raw, (i, &bias)| raw | u64::from(bias == 0) << i);
+        let (kept, count) = (compress(level, signs, raw), raw.count_ones());
+        sink.put_long(kept & u64::from(u32::MAX), count.min(32));
+        sink.put_long(kept >> 32, count.saturating_sub(32));
     }
     sink.into_bytes()
+}
+
+/// Those of the bits that the mask has, together at the low end.
+#[allow(unsafe_code)]
+fn compress(level: Level, bits: u64, mut mask: u64) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if level >= Level::Avx2 {
+        // SAFETY: the level says that the machine has BMI2.
+        return unsafe { core::arch::x86_64::_pext_u64(bits, mask) };
+    }
+    let (mut kept, mut at) = (0, 0);
+    while mask != 0 {
+        kept |= (bits >> mask.trailing_zeros() & 1) << at;
+        at += 1;
+        mask &= mask - 1;
+    }
+    kept
 }

@@ -1,6 +1,6 @@
 //! The tables of classes as an encoder uses them.
 
-use super::classes::{Classes, ESCAPE, SIGN_PRECISION, SYMBOLS, ZERO};
+use super::classes::{BUCKETS, Classes, ESCAPE, SIGN_PRECISION, SYMBOLS, ZERO};
 
 /// How one symbol of one table is coded.
 #[derive(Debug, Clone, Copy, Default)]
@@ -20,6 +20,7 @@ impl Entry {
     /// A symbol of `freq` out of 2^`precision`.
     fn new(freq: u32, precision: u32, first: u32) -> Self {
         if freq == 0 {
+            // All zero.
             return Self::default();
         }
         Self {
@@ -43,6 +44,16 @@ impl Entry {
         (quotient, x.wrapping_sub(quotient.wrapping_mul(self.freq.into())))
     }
 
+    /// For vector encoders: frequency in bits 0..13, first place in 13..32, and 2 / frequency as a float; 0 if the table lacks the
+    /// symbol.
+    pub(super) fn packed(&self) -> u64 {
+        if self.freq == 0 {
+            return 0;
+        }
+        let twice_inverse = 2.0 / f32::from(self.freq);
+        u64::from(self.freq) | u64::from(self.first) << 13 | u64::from(twice_inverse.to_bits()) << 32
+    }
+
     /// The place, in [`EncodeTables::slots`], of the slot of the symbol's rank `rank`.
     #[inline]
     pub(super) fn place(&self, rank: u32) -> usize {
@@ -55,6 +66,8 @@ impl Entry {
 pub(super) struct EncodeTables {
     /// [`SYMBOLS`] of each table. Those of [`ZERO`] and [`ESCAPE`] are empty: which of the two it is must be looked at.
     pub(super) entries: Vec<Entry>,
+    /// The same, packed.
+    pub(super) packed: Box<[u64; BUCKETS]>,
     zeros: Vec<Entry>,
     escapes: Vec<Entry>,
     pub(super) slots: Vec<u16>,
@@ -65,6 +78,7 @@ impl EncodeTables {
         let precision = classes.precision();
         let mut tables = Self {
             entries: Vec::new(),
+            packed: Box::new([0; BUCKETS]),
             zeros: Vec::new(),
             escapes: Vec::new(),
             slots: vec![0; classes.tables().len() << precision],
@@ -79,6 +93,7 @@ impl EncodeTables {
             layout.for_each_slot(|slot, symbol, rank| tables.slots[entries[symbol].place(rank)] = slot as u16);
             tables.zeros.push(core::mem::take(&mut entries[usize::from(ZERO)]));
             tables.escapes.push(core::mem::take(&mut entries[usize::from(ESCAPE)]));
+            tables.packed.as_chunks_mut().0[number] = entries.each_ref().map(Entry::packed);
             tables.entries.extend(entries);
         }
         tables

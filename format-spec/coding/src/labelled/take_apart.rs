@@ -20,7 +20,7 @@ pub(super) struct Parts {
     pub(super) signs: Vec<u64>,
 }
 
-/// An element's bits.
+/// An element's bytes.
 trait Word: Copy {
     /// Exponent and top mantissa bits.
     fn high(self, low_bits: u32, mask: u16) -> u16;
@@ -29,14 +29,14 @@ trait Word: Copy {
 
 macro_rules! word {
     ($($t:ty),*) => {$(
-        impl Word for $t {
+        impl Word for [u8; size_of::<$t>()] {
             #[inline]
             fn high(self, low_bits: u32, mask: u16) -> u16 {
-                (self >> low_bits) as u16 & mask
+                (<$t>::from_le_bytes(self) >> low_bits) as u16 & mask
             }
             #[inline]
             fn bits(self) -> u64 {
-                self.into()
+                <$t>::from_le_bytes(self).into()
             }
         }
     )*};
@@ -49,22 +49,19 @@ impl Parts {
     pub(super) fn split(bytes: &[u8], spec: &BlockSpec<'_>, labels: Option<&ColumnLabels>) -> Result<Self> {
         match spec.classes.format() {
             FloatFormat::Bf16 | FloatFormat::F16 => {
-                let words: Vec<u16> =
-                    bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b)).collect();
-                let low = short_lows(&words, spec)?;
-                Ok(Self { keys: keys(&words, spec, labels), low, signs: short_signs(&words) })
+                let words = bytes.as_chunks().0;
+                let low = short_lows(words, spec)?;
+                Ok(Self { keys: keys(words, spec, labels), low, signs: short_signs(words) })
             }
             FloatFormat::F32 => {
-                let words: Vec<u32> =
-                    bytes.as_chunks::<4>().0.iter().map(|b| u32::from_le_bytes(*b)).collect();
-                let low = long_lows(&words, spec)?;
-                Ok(Self { keys: keys(&words, spec, labels), low, signs: long_signs(&words, 31) })
+                let words: &[[u8; 4]] = bytes.as_chunks().0;
+                let low = long_lows(words, spec)?;
+                Ok(Self { keys: keys(words, spec, labels), low, signs: long_signs(words, 31) })
             }
             FloatFormat::F64 => {
-                let words: Vec<u64> =
-                    bytes.as_chunks::<8>().0.iter().map(|b| u64::from_le_bytes(*b)).collect();
-                let low = long_lows(&words, spec)?;
-                Ok(Self { keys: keys(&words, spec, labels), low, signs: long_signs(&words, 63) })
+                let words: &[[u8; 8]] = bytes.as_chunks().0;
+                let low = long_lows(words, spec)?;
+                Ok(Self { keys: keys(words, spec, labels), low, signs: long_signs(words, 63) })
             }
         }
     }
@@ -99,25 +96,23 @@ fn keys<W: Word>(words: &[W], spec: &BlockSpec<'_>, labels: Option<&ColumnLabels
     };
     let column_classes = labels.map_or(&[][..], ColumnLabels::classes);
     let mut patterns: [Option<Pattern>; CLASSES] = [const { None }; CLASSES];
-    let mut keys = vec![0; words.len()];
-    let (mut words, mut out) = (words, &mut keys[..]);
+    let mut keys = Vec::with_capacity(words.len());
+    let mut words = words;
     let mut column = spec.first_column;
     for &row_class in spec.row_classes {
         let run = (spec.columns - column).min(words.len());
-        let (row, target);
+        let row;
         (row, words) = words.split_at(run);
-        (target, out) = out.split_at_mut(run);
         if column_classes.is_empty() {
             let class = usize::from(row_class) % CLASSES;
             let (offset, table) = (offsets[class], u16::from(tables[class]) * SYMBOLS as u16);
-            target.iter_mut().zip(row).for_each(|(target, &word)| *target = key(word, offset, table));
+            keys.extend(row.iter().map(|&word| key(word, offset, table)));
         } else {
             let pattern = patterns[usize::from(row_class) % CLASSES]
                 .get_or_insert_with(|| Pattern::new(row_class, column_classes, classes));
-            let labels = pattern.offsets[column..].iter().zip(&pattern.tables[column..]);
-            for ((target, &word), (&offset, &table)) in target.iter_mut().zip(row).zip(labels) {
-                *target = key(word, offset, table);
-            }
+            let (offsets, tables) = (&pattern.offsets[column..], &pattern.tables[column..]);
+            let labels = offsets.iter().zip(tables);
+            keys.extend(row.iter().zip(labels).map(|(&word, (&offset, &table))| key(word, offset, table)));
         }
         column = 0;
     }
@@ -127,7 +122,7 @@ fn keys<W: Word>(words: &[W], spec: &BlockSpec<'_>, labels: Option<&ColumnLabels
 const FEW_ZEROS: &str = "a row has fewer trailing zeros than stated";
 
 /// The low bits of two-byte elements. Four at a time are brought together in pairs.
-fn short_lows(words: &[u16], spec: &BlockSpec<'_>) -> Result<BitSink> {
+fn short_lows(words: &[[u8; 2]], spec: &BlockSpec<'_>) -> Result<BitSink> {
     let bits = spec.classes.low_bits();
     // Above 8 bits, a pair would reach into where its second half was.
     if bits > 8 || spec.row_zeros.iter().any(|&zeros| zeros > 0) {
@@ -140,12 +135,12 @@ fn short_lows(words: &[u16], spec: &BlockSpec<'_>) -> Result<BitSink> {
     let pairs = pair | pair << 32;
     let (groups, rest) = words.as_chunks::<8>();
     for group in groups {
-        let [first, second] = [0, 4].map(|at| {
-            let word = |i: usize| u64::from(group[at + i]) << (16 * i);
-            let apart = (word(0) | word(1) | word(2) | word(3)) & fours;
+        let together = |four: &[[u8; 2]]| {
+            let apart = four_words(four) & fours;
             let paired = (apart | apart >> (16 - bits)) & pairs;
             (paired | paired >> (32 - 2 * bits)) & ((1u64 << (4 * bits)) - 1)
-        });
+        };
+        let (first, second) = (together(&group[..4]), together(&group[4..]));
         if bits <= 7 {
             sink.put_long(first | second << (4 * bits), 8 * bits);
         } else {
@@ -153,8 +148,16 @@ fn short_lows(words: &[u16], spec: &BlockSpec<'_>) -> Result<BitSink> {
             sink.put_long(second, 4 * bits);
         }
     }
-    rest.iter().for_each(|&word| sink.put_long(u64::from(word) & one, bits));
+    rest.iter().for_each(|&word| sink.put_long(word.bits() & one, bits));
     Ok(sink)
+}
+
+/// Four elements, the first lowest.
+#[inline]
+fn four_words(words: &[[u8; 2]]) -> u64 {
+    let mut bytes = [0; 8];
+    bytes.copy_from_slice(words.as_flattened());
+    u64::from_le_bytes(bytes)
 }
 
 /// The low bits of longer elements, less the trailing zeros of their rows.
@@ -188,21 +191,20 @@ fn long_lows<W: Word>(words: &[W], spec: &BlockSpec<'_>) -> Result<BitSink> {
 }
 
 /// The signs of two-byte elements.
-fn short_signs(words: &[u16]) -> Vec<u64> {
+fn short_signs(words: &[[u8; 2]]) -> Vec<u64> {
     words
         .chunks(GROUP)
         .map(|group| {
             let (fours, rest) = group.as_chunks::<4>();
             let mut signs = 0;
             for (i, four) in fours.iter().enumerate() {
-                let word = |i: usize| u64::from(four[i] >> 15) << (16 * i);
+                let apart = four_words(four) >> 15 & 0x0001_0001_0001_0001;
                 // Each of the four bits is moved by the factor that brings it to its place in bits 48 to 51; nothing else comes there.
-                let apart = word(0) | word(1) | word(2) | word(3);
                 let together = apart.wrapping_mul(1 << 48 | 1 << 33 | 1 << 18 | 1 << 3) >> 48 & 15;
                 signs |= together << (4 * i);
             }
             let done = 4 * fours.len();
-            rest.iter().enumerate().fold(signs, |signs, (i, &word)| signs | u64::from(word >> 15) << (done + i))
+            rest.iter().enumerate().fold(signs, |signs, (i, &word)| signs | word.bits() >> 15 << (done + i))
         })
         .collect()
 }
