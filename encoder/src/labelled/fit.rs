@@ -113,7 +113,8 @@ impl<'m> Fit<'m> {
         let of_rows = |row: usize| matrix.row(row).1.len() as f32;
         let mean = || {
             let n: f64 = (0..matrix.rows()).map(|row| f64::from(of_rows(row))).sum();
-            let sum = self.row_means.iter().enumerate().map(|(row, &s)| f64::from(s * of_rows(row))).sum::<f64>();
+            let sum =
+                self.row_means.iter().enumerate().map(|(row, &s)| f64::from(s * of_rows(row))).sum::<f64>();
             (sum / n.max(1.0)) as f32
         };
         let (rows, columns) = match mode {

@@ -47,31 +47,39 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn of(effort: u8) -> Self {
-        let env = |n: &str, d: usize| std::env::var(n).ok().and_then(|v| v.parse().ok()).unwrap_or(d);
         let (tables, precision, refinements) = match effort {
-            0..=2 => (1, 12, 2),
+            0..=2 => (1, 12, 0),
             3..=4 => (4, 11, 0),
-            5..=6 => (4, 12, 1),
-            7 => (8, 12, 1),
-            8 => (8, 12, 1),
+            5 => (8, 12, 0),
+            6..=8 => (8, 12, 1),
             _ => (16, 12, 2),
         };
-        let refinements = env("REFINE", refinements);
         let (mode_sample, sample, fitted_rows, refits) = match effort {
-            0..=4 => (1 << 15, 1 << 17, 1024, 0),
-            5..=6 => (1 << 15, 1 << 18, 1024, 0),
+            0..=4 => (1 << 15, 1 << 18, 1024, 0),
+            5 => (1 << 15, 1 << 19, 1024, 0),
+            6 => (1 << 17, 1 << 20, 4096, 0),
             7 => (1 << 18, 1 << 20, 4096, 1),
             _ => (usize::MAX, usize::MAX, usize::MAX, 1),
         };
-        let (mode_sample, sample, fitted_rows, refits) = (env("MS", mode_sample), env("S", sample), env("FR", fitted_rows), env("REFIT", refits));
         // A coded sign takes a decoder nearly as long as a symbol: up to the default effort it must be worth it.
         let least_sign_gain = match effort {
-            0..=2 => 0.0005,
+            0..=2 => f64::INFINITY,
             3..=4 => 0.002,
-            5..=6 => 0.0005,
+            5 => 0.001,
+            6 => 0.0005,
             _ => 0.0,
         };
-        let least_sign_gain = std::env::var("SG").ok().and_then(|v| v.parse().ok()).unwrap_or(least_sign_gain);
-        Self { weighs_models: effort >= 7, tables, precision, mode_sample, sample, fitted_rows, refits, refinements, least_sign_gain }
+        let weighs_models = effort >= 7;
+        Self {
+            tables,
+            precision,
+            mode_sample,
+            sample,
+            fitted_rows,
+            weighs_models,
+            refits,
+            refinements,
+            least_sign_gain,
+        }
     }
 }

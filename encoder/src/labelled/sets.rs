@@ -71,14 +71,14 @@ fn grouped(members: &[Member], of_format: &[usize], settings: &Settings) -> Vec<
     let candidates: Vec<Candidate> = of_format
         .par_iter()
         .map(|&member| {
-            let counts = ByClass::count(
-                &members[member].matrix,
-                &members[member].labels,
-                settings.mode_sample,
-            );
+            let counts =
+                ByClass::count(&members[member].matrix, &members[member].labels, settings.mode_sample);
             // A set of its own has about a table for each phase.
-            let of_tables =
-                if settings.weighs_models { Model::new(&counts, settings).cost() } else { counts.phase_cost() };
+            let of_tables = if settings.weighs_models {
+                Model::new(&counts, settings).cost()
+            } else {
+                counts.phase_cost()
+            };
             let own_cost = of_tables + ENTRY_BITS;
             Candidate { member, phases: counts.phases(), counts, own_cost }
         })

@@ -89,7 +89,8 @@ impl Magnitudes {
             return f32::from_bits((moved as u32) << HIGH_SHIFT | HALF);
         }
         let normal = f32::from_bits((moved.clamp(LEAST, MOST) as u32) << HIGH_SHIFT | HALF);
-        let tiny = f32::from_bits((moved.clamp(0, MOST) as u32) << HIGH_SHIFT | HALF) * self.tiny.0 - self.tiny.1;
+        let tiny =
+            f32::from_bits((moved.clamp(0, MOST) as u32) << HIGH_SHIFT | HALF) * self.tiny.0 - self.tiny.1;
         let finite = if high < LEAST { tiny } else { normal };
         if high < self.end { finite } else { 0.0 }
     }
@@ -123,6 +124,9 @@ impl Magnitudes {
 
     #[inline(always)]
     fn add_columns_of<const PLAIN: bool>(&self, highs: &[u16], factor: f32, sums: &mut [f32]) {
-        sums[..highs.len()].iter_mut().zip(highs).for_each(|(sum, &high)| *sum += self.of::<PLAIN>(high) * factor);
+        sums[..highs.len()]
+            .iter_mut()
+            .zip(highs)
+            .for_each(|(sum, &high)| *sum += self.of::<PLAIN>(high) * factor);
     }
 }

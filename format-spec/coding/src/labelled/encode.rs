@@ -6,6 +6,7 @@ use super::labels::ColumnLabels;
 use super::lists;
 use super::payload::{
     ABSORBED, LABELLED, LABELS_INLINE, LABELS_SHARED, MAX_LANES, ROW_ZEROS, STATE_BITS, STATE_START,
+    put_states,
 };
 use super::take_apart::{GROUP, Parts};
 use super::vector::Level;
@@ -107,7 +108,7 @@ pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec
     }
     varint::put(&mut out, escapes.len() as u64);
     out.push(spec.lanes_log2);
-    out.extend(states[..lanes].iter().flat_map(|state| state.to_le_bytes()));
+    put_states(&mut out, &states[..lanes]);
     out.extend(planes);
     let mut escaped = BitSink::default();
     escapes.iter().for_each(|&high| escaped.put(high.into(), spec.classes.high_bits()));

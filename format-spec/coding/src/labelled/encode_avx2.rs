@@ -75,7 +75,8 @@ impl Chunk<'_> {
             let halves = all.map(|entry| [entry as u32, (entry >> 32) as u32]);
             for i in 0..REGISTERS {
                 entries[i] = load(&core::array::from_fn(|lane| halves[LANES * i + lane][0]));
-                inverses[i] = _mm256_castsi256_ps(load(&core::array::from_fn(|lane| halves[LANES * i + lane][1])));
+                inverses[i] =
+                    _mm256_castsi256_ps(load(&core::array::from_fn(|lane| halves[LANES * i + lane][1])));
             }
         }
         match self.classes.precision() {
@@ -138,7 +139,9 @@ fn code_signs(
     for_each_register!(i, {
         x[i] = load(&states.as_chunks().0[i]);
         // SAFETY: 8 bytes are read from an array of 8.
-        let bias = _mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(biases.as_chunks::<LANES>().0[i].as_ptr().cast()) });
+        let bias = _mm256_cvtepi8_epi32(unsafe {
+            _mm_loadl_epi64(biases.as_chunks::<LANES>().0[i].as_ptr().cast())
+        });
         let size = _mm256_abs_epi32(bias);
         is_coded[i] = _mm256_cmpgt_epi32(size, zero);
         let degree = _mm256_max_epi32(_mm256_sub_epi32(size, _mm256_set1_epi32(1)), zero);
@@ -242,7 +245,9 @@ impl Words {
 fn look_up(entries: &[u64; BUCKETS], keys: &[u16; LANES]) -> (__m256i, __m256i) {
     // Volatile, so that each is read from memory: to take it from a register is slower.
     // SAFETY: it is a reference.
-    pair_up(keys.each_ref().map(|key| &entries[usize::from(unsafe { core::ptr::read_volatile(key) }) % BUCKETS]))
+    pair_up(
+        keys.each_ref().map(|key| &entries[usize::from(unsafe { core::ptr::read_volatile(key) }) % BUCKETS]),
+    )
 }
 
 /// The slots at `places`.

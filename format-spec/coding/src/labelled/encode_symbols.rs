@@ -163,10 +163,14 @@ impl Chunk<'_> {
             } else {
                 tables.special(key, self.high(at)).0
             };
-            let commoner = u32::from(signs.by_symbol[usize::from(bias.unsigned_abs() - 1)][usize::from(symbol)]);
+            let commoner =
+                u32::from(signs.by_symbol[usize::from(bias.unsigned_abs() - 1)][usize::from(symbol)]);
             let minus = self.parts.signs[at / GROUP] >> (at % GROUP) & 1 == 1;
-            let (freq, start) =
-                if minus == (bias < 0) { (commoner, 0) } else { ((1 << SIGN_PRECISION) - commoner, commoner) };
+            let (freq, start) = if minus == (bias < 0) {
+                (commoner, 0)
+            } else {
+                ((1 << SIGN_PRECISION) - commoner, commoner)
+            };
             let entry = &signs.entries[freq as usize];
             let x = words.shrink(*state, entry);
             let (quotient, rank) = entry.divide(x, SIGN_PRECISION);

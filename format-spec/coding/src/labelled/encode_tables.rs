@@ -90,7 +90,8 @@ impl EncodeTables {
                 first += u32::from(freq);
                 entry
             });
-            layout.for_each_slot(|slot, symbol, rank| tables.slots[entries[symbol].place(rank)] = slot as u16);
+            layout
+                .for_each_slot(|slot, symbol, rank| tables.slots[entries[symbol].place(rank)] = slot as u16);
             tables.zeros.push(core::mem::take(&mut entries[usize::from(ZERO)]));
             tables.escapes.push(core::mem::take(&mut entries[usize::from(ESCAPE)]));
             tables.packed.as_chunks_mut().0[number] = entries.each_ref().map(Entry::packed);

@@ -194,8 +194,8 @@ impl Run<'_> {
         let bits = highs.len() * self.low_bits as usize;
         let raw = if self.biases.is_empty() { highs.len() } else { raw_count(self.biases) };
         let stored = bits.div_ceil(8) <= low.len() && (planes.sign_at % 8 + raw).div_ceil(8) <= signs.len();
-        let whole = planes.low_at.is_multiple_of(8)
-            && (planes.sign_at.is_multiple_of(8) || !self.biases.is_empty());
+        let whole =
+            planes.low_at.is_multiple_of(8) && (planes.sign_at.is_multiple_of(8) || !self.biases.is_empty());
         if !stored || !whole || self.low_bits == 0 {
             return 0;
         }
