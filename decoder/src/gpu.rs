@@ -304,7 +304,7 @@ fn classes_of(of: &Classes) -> kernel::Classes {
         low_bits: of.low_bits(),
         precision: of.precision(),
         classes: of.classes().iter().map(class).collect(),
-        tables: of.buckets().map(|buckets| buckets.map(bucket)).collect(),
+        tables: of.bucket_tables().map(|buckets| buckets.map(bucket)).collect(),
         signs,
     }
 }

@@ -114,7 +114,7 @@ pub struct Bucket {
 
 impl Classes {
     /// The buckets of every table, as a decoder looks slots up.
-    pub fn buckets(&self) -> impl Iterator<Item = [Bucket; SYMBOLS]> + '_ {
+    pub fn bucket_tables(&self) -> impl Iterator<Item = [Bucket; SYMBOLS]> + '_ {
         let bucket_slots = 1usize << (self.precision() - SYMBOLS.ilog2());
         self.layouts().map(move |(layout, freqs)| {
             let mut buckets = [Bucket::default(); SYMBOLS];
@@ -154,7 +154,7 @@ mod tests {
             let tables = vec![some(1), some(31), some(353), one];
             let class = vec![Class::default()];
             let classes = Classes::new(FloatFormat::Bf16, 2, class, tables, None).unwrap();
-            for (slots, buckets) in classes.slots().chunks(1 << precision).zip(classes.buckets()) {
+            for (slots, buckets) in classes.slots().chunks(1 << precision).zip(classes.bucket_tables()) {
                 for (i, &slot) in slots.iter().enumerate() {
                     let (number, place) = (i >> (precision - 6), i % (1 << (precision - 6)));
                     let bucket = buckets[number];
