@@ -10,6 +10,7 @@ use crate::source::{ReadAt, fetch, slice};
 use crate::{DecodeError, Result};
 use mcodec_coding::labelled::LabelledLedger;
 use mcodec_format::{Asset, EntryRow, FormatError, Limits, Page, registry};
+use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
 
@@ -367,12 +368,30 @@ impl<S: ReadAt> Reader<S> {
         Ok(())
     }
 
+    /// Reads the whole content of each entry into the buffer beside it, which has that length. The chunks of all of them are decoded in
+    /// parallel: many small entries take what threads there are as well as a large one does.
+    ///
+    /// # Errors
+    /// As [`Reader::read_into`].
+    pub fn read_entries_into(&self, reads: Vec<(&Entry, &mut [u8])>) -> Result<()> {
+        let one = |(entry, out): (&Entry, &mut [u8])| self.read_into(entry, 0..entry.byte_len(), out);
+        self.in_pool(|parallel| {
+            if parallel {
+                reads.into_par_iter().try_for_each(one)
+            } else {
+                reads.into_iter().try_for_each(one)
+            }
+        })
+    }
+
     /// The end of a window from `at` whose coded bytes are about [`WINDOW`], at a chunk's end.
     fn window_end(&self, entry: &Entry, at: u64, end: u64) -> u64 {
         let chunking = entry.chunking();
         let row = entry.content().get();
         let first = at / chunking.chunk_len;
-        let window = WINDOW.min(self.limits().memory / 4).max(1);
+        // Each thread may have one.
+        let threads = self.pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads) as u64;
+        let window = WINDOW.min(self.limits().memory / 4 / threads).max(1);
         let mut sum = 0u64;
         let skip = first.saturating_sub(row.first_chunk) as usize;
         let mut chunks = 0u64;

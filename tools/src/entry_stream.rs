@@ -92,18 +92,62 @@ pub(crate) fn copy_picked<S: ReadAt>(
     Ok(())
 }
 
-/// Writes a whole source file.
+/// Writes a whole source file. Small parts are decoded together, so that all threads have something to do.
 pub(crate) fn copy_source<S: ReadAt>(
     reader: &Reader<S>,
     file: &SourceFile,
     out: &mut dyn Write,
     meter: &mut Meter<'_>,
 ) -> anyhow::Result<()> {
-    file.parts.iter().try_for_each(|part| match part {
-        Part::Entry(entry) => copy(reader, entry, 0..entry.byte_len(), out, meter),
-        Part::Bytes(bytes) => {
-            out.write_all(bytes).context("writing the output")?;
-            meter.add(bytes.len() as u64)
+    let mut rest = file.parts.as_slice();
+    let mut buffer = Vec::new();
+    while let Some(first) = rest.first() {
+        let mut len = 0u64;
+        let fits = |part: &&Part| {
+            len = len.saturating_add(part.byte_len());
+            len <= WINDOW
+        };
+        let count = rest.iter().take_while(fits).count();
+        if let (0, Part::Entry(entry)) = (count, first) {
+            copy(reader, entry, 0..entry.byte_len(), out, meter)?;
+            rest = &rest[1..];
+            continue;
         }
-    })
+        let parts;
+        (parts, rest) = rest.split_at(count.max(1));
+        if let [Part::Bytes(bytes)] = parts {
+            out.write_all(bytes).context("writing the output")?;
+            meter.add(bytes.len() as u64)?;
+            continue;
+        }
+        let len = parts.iter().map(Part::byte_len).sum::<u64>();
+        buffer.resize(usize::try_from(len)?, 0);
+        read_parts(reader, parts, &mut buffer)?;
+        out.write_all(&buffer).context("writing the output")?;
+        meter.add(len)?;
+    }
+    Ok(())
+}
+
+/// Reads consecutive parts of a source file to the start of `out`; returns how many bytes of it are left.
+pub(crate) fn read_parts<S: ReadAt>(
+    reader: &Reader<S>,
+    parts: &[Part],
+    out: &mut [u8],
+) -> anyhow::Result<usize> {
+    let mut rest = out;
+    let mut reads = Vec::new();
+    for part in parts {
+        let len = usize::try_from(part.byte_len())?;
+        let (to, after) =
+            rest.split_at_mut_checked(len).context("the file decodes to more bytes than it had")?;
+        match part {
+            Part::Bytes(bytes) => to.copy_from_slice(bytes),
+            Part::Entry(entry) => reads.push((&**entry, to)),
+        }
+        rest = after;
+    }
+    let left = rest.len();
+    reader.read_entries_into(reads)?;
+    Ok(left)
 }

@@ -1,8 +1,8 @@
 //! mcodec itself, from file to file and back into memory.
 
 use super::codec::Codec;
-use anyhow::Context;
-use mcodec_decode::{Part, ReadAt, ReadOptions, Reader, SourceFile, source_files};
+use crate::entry_stream::read_parts;
+use mcodec_decode::{ReadAt, ReadOptions, Reader, SourceFile, source_files};
 use mcodec_encode::{EncodeOptions, Output, encode_path};
 use std::fs::File;
 use std::io::Read;
@@ -100,18 +100,7 @@ pub(super) fn read_source<S: ReadAt>(
     file: &SourceFile,
     out: &mut [u8],
 ) -> anyhow::Result<usize> {
-    let short = "the file decodes to more bytes than it had";
-    let mut rest = out;
-    for part in &file.parts {
-        let len = usize::try_from(part.byte_len())?;
-        let (to, after) = rest.split_at_mut_checked(len).context(short)?;
-        match part {
-            Part::Bytes(bytes) => to.copy_from_slice(bytes),
-            Part::Entry(entry) => reader.read_into(entry, 0..entry.byte_len(), to)?,
-        }
-        rest = after;
-    }
-    Ok(rest.len())
+    read_parts(reader, &file.parts, out)
 }
 
 /// Reads a file piece by piece while `each` wants more; returns whether it wanted them all.
