@@ -6,6 +6,7 @@
 
 mod child;
 mod codec;
+pub(crate) mod deltas;
 mod in_memory;
 mod input;
 mod limit;

@@ -25,7 +25,7 @@ mod encode;
 mod float_format;
 mod labels;
 mod labels_of_elements;
-mod lists;
+pub(crate) mod lists;
 mod merge;
 mod payload;
 mod symbols;
