@@ -2,6 +2,7 @@
 import numpy as np
 
 from independent_blocks import decode_blocks
+from independent_difference import decode_difference
 from independent_labelled import decode_labelled
 from independent_values import Cursor, Table, Unsupported, need, packed_length, unpack, zstd
 
@@ -54,10 +55,12 @@ def field_heads(cursor):
     return unit, heads
 
 
-def decode_chunk(payload, length, coding, dependency_bytes):
+def decode_chunk(payload, length, coding, dependency_bytes, base=None):
     if coding == 0:
         need(len(payload) == length, "length of a raw chunk")
         return payload
+    if coding == 4:
+        return decode_difference(payload, length, dependency_bytes, base, decode_chunk)
     if coding == 2 and payload[:1] == b"\1":
         return decode_labelled(payload, length, dependency_bytes)
     cursor = Cursor(payload)

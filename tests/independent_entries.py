@@ -4,8 +4,9 @@ from blake3 import blake3
 from independent_values import Cursor, need
 
 MAX_PATH = 4096
-SHARED_OBJECTS = (3, 5, 6)  # entry kinds [5.5]
-REPRESENTATIONS = {1: "plain", 2: "alias"}
+SHARED_OBJECTS = (3, 5, 6, 7, 8)  # entry kinds [5.5]
+REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same"}
+DELTA, SAME = 3, 4
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
                               "schema", "bound hash", "dependency groups"), 1))
 DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
@@ -55,10 +56,16 @@ def read_field(name, value):
 
 def dependencies_of(entry, descriptor, chunk):
     """[4.2] What the dependency indices of a chunk count in."""
+    all_of_them = entry["dependencies"][1 if has_base(entry, descriptor) else 0:]
     if descriptor["groups"] is None:
-        return entry["dependencies"]
+        return all_of_them
     chunks, size = descriptor["groups"]
-    return entry["dependencies"][chunk // chunks * size:][:size]
+    return all_of_them[chunk // chunks * size:][:size]
+
+
+def has_base(entry, descriptor):
+    """[6] Whether dependency 0 is what the tensor is told against."""
+    return entry["kind"] == 1 and descriptor["representation"][0] in (DELTA, SAME)
 
 
 def content_length(entry, descriptor):

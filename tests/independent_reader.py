@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 """A second reader of .mcodec files, written from format-spec/SPEC.md and REGISTRY.md alone.
 
-  independent_reader.py FILE                  parse FILE, check all of it, print its JSON twin
-  independent_reader.py --vectors DIR         parse every NAME.mcodec of DIR and hold it against NAME.json
+  independent_reader.py [--base FILE]... FILE  parse FILE, check all of it, print its JSON twin; bases in the order in which they need each other
+  independent_reader.py --vectors DIR          parse every NAME.mcodec of DIR and hold it against NAME.json
 
 Needs numpy, xxhash, blake3 and zstandard. It is written to be read beside SPEC.md (section numbers in brackets), not to be fast;
 section 1 (values) is in independent_values.py beside it, section 5 (entries) in independent_entries.py, section 7 (codings) in
-independent_coding.py and independent_labelled.py.
+independent_coding.py, independent_labelled.py, independent_blocks.py and independent_difference.py.
 """
 import json
 import sys
@@ -16,8 +16,9 @@ from blake3 import blake3
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 from independent_coding import decode_chunk, field_modes
-from independent_entries import (BLOCKS, DTYPES, FIELD_NAMES, REPRESENTATIONS, SHARED_OBJECTS, content_length, dependencies_of, is_safe, model_hash,
-                                 parse_descriptor, read_field, rebuild, rendered_header)
+from independent_difference import difference_twin
+from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
+                                 is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header)
 from independent_labelled import labelled_twin
 from independent_values import Cursor, Refused, Unsupported, natural, need, parse_fields, unknown_fields, varint_length, xxh3, zstd
 
@@ -27,8 +28,9 @@ KNOWN_REQUIRED, KNOWN_OPTIONAL = 1, 0
 PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob"}
-ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels"}
-CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks"}
+ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
+               7: "difference-tables", 8: "difference-columns"}
+CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json"}
@@ -305,8 +307,8 @@ def position(key):
 class Contents:
     """Decodes entries of an index."""
 
-    def __init__(self, index):
-        self.index, self.data, self.cache = index, index.data, {}
+    def __init__(self, index, bases=()):
+        self.index, self.data, self.cache, self.bases = index, index.data, {}, bases
 
     def target(self, entry, dependency):
         need(dependency["kind"] != "other-file", "needs another file", Unsupported)
@@ -337,6 +339,8 @@ class Contents:
             need(descriptor["dtype"] is not None, "no dtype")
             need(descriptor["dtype"] == 0 or descriptor["dtype"] in DTYPES or descriptor["dtype"] in BLOCKS, f"unknown dtype {descriptor['dtype']}", Unsupported)
             need(descriptor["representation"][0] in REPRESENTATIONS, f"unknown representation {descriptor['representation'][0]}", Unsupported)
+            need(len(descriptor["representation"]) == (2 if descriptor["representation"][0] == 2 else 1), "parameters of a representation")
+            need((descriptor["coding"] == 4) == (descriptor["representation"][0] == DELTA), "coding of a delta")
         return descriptor
 
     def content(self, entry):
@@ -344,15 +348,19 @@ class Contents:
         if key not in self.cache:
             self.check_depth(entry)
             need(entry["parts"][0]["first"] == 0, "no part begins with chunk 0")
-            for dependency in entry["dependencies"]:
+            descriptor = self.describe(entry)
+            for dependency in entry["dependencies"][1 if has_base(entry, descriptor) else 0:]:
                 self.target(entry, dependency)
-            self.cache[key] = self.decode(entry, self.describe(entry))
+            self.cache[key] = self.decode(entry, descriptor)
         return self.cache[key]
 
     def decode(self, entry, descriptor):
         if entry["kind"] == 1 and descriptor["representation"][0] == 2:
             return self.alias(entry, descriptor)
-        need(descriptor["representation"] == [1] or entry["kind"] != 1, "parameters of plain")
+        base = self.base(entry, descriptor) if has_base(entry, descriptor) else b""
+        if entry["kind"] == 1 and descriptor["representation"][0] == SAME:
+            need(not any(p["lengths"] for p in entry["parts"]), "chunks of a tensor that is its base")
+            return base
         coding = descriptor["coding"] if entry["kind"] not in SHARED_OBJECTS else 0
         total = content_length(entry, descriptor)
         chunks = [c for part in entry["parts"] for c in chunk_places(part, part["base"])]
@@ -362,11 +370,37 @@ class Contents:
         step = step or max(total, 1)
         need(len(chunks) == -(-total // step), "number of chunks")
 
-        return b"".join(self.decode_chunk(entry, coding, c) for c in chunks)
+        return b"".join(self.decode_chunk(entry, coding, c, base[c["ordinal"] * step:][:step]) for c in chunks)
 
-    def decode_chunk(self, entry, coding, c):
+    def decode_chunk(self, entry, coding, c, base):
         length, dependency_bytes = self.of_chunk(entry, c)
-        return decode_chunk(self.payload(entry, c), length, coding, dependency_bytes)
+        return decode_chunk(self.payload(entry, c), length, coding, dependency_bytes, base)
+
+    def base(self, entry, descriptor):
+        """[6] All bytes of what the tensor is told against."""
+        need(entry["dependencies"], "no base")
+        dependency = entry["dependencies"][0]
+        if dependency["kind"] == "other-file":
+            name = dependency["name"] or entry["name"]
+            for other in self.bases:
+                found = other.find(dependency["content_hash"], name)
+                if found:
+                    return self.alike(other, found, descriptor)
+            raise Unsupported(f"needs content hash {dependency['content_hash']}")
+        return self.alike(self, self.target(entry, dependency), descriptor)
+
+    def alike(self, contents, target, descriptor):
+        need(target["kind"] == 1, "base that is no tensor")
+        other = contents.describe(target)
+        need(all(other[k] == descriptor[k] for k in ("dtype", "dtype_name", "shape")), "base of another shape or dtype")
+        return contents.content(target)
+
+    def find(self, content_hash, name):
+        """The tensor of this name of the asset with this content hash, if it is here."""
+        for asset in self.index.assets.values():
+            if asset["content_hash"] == content_hash:
+                return next((e for (a, _), e in self.index.entries.items() if a == asset["ordinal"] and e["kind"] == 1 and e["name"] == name), None)
+        return None
 
     def dependency_bytes(self, entry, descriptor, chunk):
         """Gives the content of the dependency that a chunk names by its index, which must be of a kind."""
@@ -476,12 +510,12 @@ def walk_described(data, at, report):
 class Twin:
     """The JSON twin of a file."""
 
-    def __init__(self, data):
+    def __init__(self, data, bases=()):
         self.data, self.unknown, self.damage = data, [], []
         self.preamble = parse_preamble(data)
         self.found, self.committed, self.root, passed = choose_generation(data, self.preamble)
         self.index = Index(data, self.root, self.committed)
-        self.contents = Contents(self.index)
+        self.contents = Contents(self.index, bases)
         if passed:
             self.damage.append("a slot was passed over")
         if self.committed < len(data):
@@ -519,11 +553,13 @@ class Twin:
     def part_twin(self, entry, part):
         chunks = chunk_places(part, part["base"])
         coding = dict((i, v) for i, _, v in parse_fields(entry["descriptor"])).get(6, b"\1")
-        if coding in (b"\1", b"\2") and entry["kind"] in (1, 2, 4):
+        if coding in (b"\1", b"\2", b"\4") and entry["kind"] in (1, 2, 4):
             for chunk in chunks:
                 try:
                     payload = self.data[chunk["offset"]:chunk["offset"] + chunk["length"]]
-                    if coding == b"\2" and payload[:1] == b"\1":
+                    if coding == b"\4":
+                        chunk["difference"] = difference_twin(payload, lambda: self.contents.of_chunk(entry, chunk))
+                    elif coding == b"\2" and payload[:1] == b"\1":
                         chunk["labelled"] = labelled_twin(payload, lambda: self.contents.of_chunk(entry, chunk))
                     else:
                         chunk["fields"] = field_modes(Cursor(payload))
@@ -542,7 +578,10 @@ class Twin:
         twin = {k: asset[k] for k in ("ordinal", "critical", "name", "content_hash")}
         twin["kind"] = ASSET_KINDS.get(asset["kind"], asset["kind"])
         twin["source"] = next((Cursor(v).varint() for i, _, v in asset["fields"] if i == 1), None)
-        twin["unknown_fields"] = unknown_fields(asset["fields"], (1,))
+        base = next((v for i, _, v in asset["fields"] if i == 2 and len(v) >= 32), None)
+        if base is not None:
+            twin["base"] = {"content_hash": base[:32].hex(), "name": base[32:].decode("utf-8", "replace")}
+        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2))
         self.unknown.extend(f"asset field {f['id']} of {asset['ordinal']}" for f in twin["unknown_fields"] if not f["critical"])
         if asset["kind"] not in ASSET_KINDS and not asset["critical"]:
             self.unknown.append(f"asset kind {asset['kind']} of {asset['ordinal']}")
@@ -654,9 +693,9 @@ def field_twin(field):
     return name, value
 
 
-def twin_of(data):
+def twin_of(data, bases=()):
     try:
-        return Twin(data).value()
+        return Twin(data, bases).value()
     except Refused as refused:
         return {"refused": str(refused)}
 
@@ -700,8 +739,12 @@ def main(arguments):
         good = sum([compare(f, f.with_suffix(".json")) for f in files])
         print(f"{good} of {len(files)} vectors agree")
         return 0 if files and good == len(files) else 1
+    bases = []
+    while len(arguments) > 2 and arguments[0] == "--base":
+        bases.append(Twin(Path(arguments[1]).read_bytes(), list(bases)).contents)
+        arguments = arguments[2:]
     if len(arguments) == 1 and not arguments[0].startswith("-"):
-        twin = twin_of(Path(arguments[0]).read_bytes())
+        twin = twin_of(Path(arguments[0]).read_bytes(), bases)
         print(json.dumps(twin, indent=1))
         return 1 if "refused" in twin else 0
     print(__doc__)

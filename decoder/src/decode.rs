@@ -5,7 +5,7 @@ use crate::plan::chunk_spans;
 use crate::shared::{SharedCache, SharedObject, SharedOf};
 use crate::source::slice;
 use crate::{DecodeError, Result};
-use mcodec_coding::{CodingError, blocks, fields, labelled};
+use mcodec_coding::{CodingError, blocks, difference, fields, labelled};
 use mcodec_format::{ChunkSpan, registry};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -54,7 +54,8 @@ pub(crate) type Group = (Range<usize>, Vec<Option<Arc<SharedObject>>>);
 
 /// Decodes one chunk's payload into `out`, which has the chunk's decoded length.
 ///
-/// `shared[i]` is what dependency `i` of the chunk's group of the entry's dependencies stands for, if it is a shared object.
+/// `shared[i]` is what dependency `i` of the chunk's group of the entry's dependencies stands for, if it is a shared object. `base` are the
+/// bytes at the same place of what the entry is told against (coding `difference`).
 ///
 /// # Errors
 /// What the coding finds wrong.
@@ -62,8 +63,12 @@ pub fn decode_chunk(
     coding: u64,
     payload: &[u8],
     shared: &[Option<Arc<SharedObject>>],
+    base: &[u8],
     out: &mut [u8],
 ) -> Result<(), CodingError> {
+    if coding == registry::coding::DIFFERENCE {
+        return difference::decode(payload, &SharedOf(shared), base, out);
+    }
     let stored = match (coding, payload.split_first()) {
         (registry::coding::RAW, _) => Some(payload),
         (_, Some((0, stored))) => Some(stored),
@@ -92,17 +97,30 @@ pub(crate) fn labelled_ledger(
 ) -> Result<Option<labelled::LabelledLedger>> {
     let range = entry.chunking().chunk_range(chunk);
     let spans = chunk_spans(entry, &range)?;
-    let Some(span) = spans.first().filter(|_| entry.chunking().coding == registry::coding::LABELLED) else {
-        return Ok(None);
-    };
+    let coding = entry.chunking().coding;
+    let known = matches!(coding, registry::coding::LABELLED | registry::coding::DIFFERENCE);
+    let Some(span) = spans.first().filter(|_| known) else { return Ok(None) };
     let bytes = payload(span, entry.kind_name(), entry.name(), fetched)?;
     if bytes.first() != Some(&labelled::FORM) {
         return Ok(None);
     }
     let shared = cache.of(entry, entry.dependencies_of(chunk), fetched)?;
-    let found = labelled::ledger(bytes, &SharedOf(&shared), (range.end - range.start) as usize);
-    let coding = |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
-    found.map(Some).map_err(coding)
+    let len = (range.end - range.start) as usize;
+    let found = if coding == registry::coding::LABELLED {
+        labelled::ledger(bytes, &SharedOf(&shared), len).map(Some)
+    } else {
+        let parts = difference::ledger(bytes, &SharedOf(&shared), len);
+        parts.map(|parts| {
+            parts.map(|p| labelled::LabelledLedger {
+                lanes: (p.states / 4) as u32,
+                labels: p.labels,
+                states: p.states,
+                packed: p.packed,
+                entropy_coded: p.entropy_coded,
+            })
+        })
+    };
+    found.map_err(|source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source })
 }
 
 /// The groups of dependencies that chunks are in: chunks of one group share the objects they depend on.
@@ -127,7 +145,8 @@ pub(crate) fn shared_of<'g>(groups: &'g [Group], group: &Range<usize>) -> &'g [O
     groups.iter().find(|(of, _)| of == group).map_or(&[][..], |(_, shared)| shared)
 }
 
-/// Decodes bytes `range` of the content of `entry` into `out`, of that length, from the bytes fetched for its plan.
+/// Decodes bytes `range` of the content of `entry` into `out`, of that length, from the bytes fetched for its plan. `base` are bytes
+/// [`Entry::base_range`] of what it is told against; empty if it is not.
 /// Chunks are decoded in parallel on the current rayon pool if `parallel` is set.
 ///
 /// # Errors
@@ -137,6 +156,7 @@ pub fn decode_range(
     range: Range<u64>,
     fetched: &Fetched<'_>,
     cache: &SharedCache,
+    base: &[u8],
     out: &mut [u8],
     parallel: bool,
 ) -> Result<()> {
@@ -146,6 +166,15 @@ pub fn decode_range(
         return Err(DecodeError::Request(format!("the buffer for {name:?} has {have} bytes, not {len}")));
     }
     if range.is_empty() {
+        return Ok(());
+    }
+    let of_base = entry.base_range(&range);
+    if entry.base().is_some() && base.len() as u64 != of_base.end - of_base.start {
+        let name = entry.name();
+        return Err(DecodeError::Request(format!("bytes {of_base:?} of the base of {name:?} are needed")));
+    }
+    if entry.is_same_as_base() {
+        out.copy_from_slice(base);
         return Ok(());
     }
     let spans = chunk_spans(entry, &range)?;
@@ -164,11 +193,13 @@ pub fn decode_range(
         let coding =
             |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
         let shared = shared_of(&shared, &entry.dependencies_of(span.place.chunk));
+        let at = chunk.start.saturating_sub(of_base.start)..chunk.end.saturating_sub(of_base.start);
+        let base = slice(base, &at).unwrap_or_default();
         if chunk == wanted {
-            return decode_chunk(entry.chunking().coding, bytes, shared, out).map_err(coding);
+            return decode_chunk(entry.chunking().coding, bytes, shared, base, out).map_err(coding);
         }
         let mut whole = vec![0u8; (chunk.end - chunk.start) as usize];
-        decode_chunk(entry.chunking().coding, bytes, shared, &mut whole).map_err(coding)?;
+        decode_chunk(entry.chunking().coding, bytes, shared, base, &mut whole).map_err(coding)?;
         let part = slice(&whole, &(wanted.start - chunk.start..wanted.end - chunk.start)).unwrap_or_default();
         out.copy_from_slice(part);
         Ok(())

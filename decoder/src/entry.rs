@@ -3,9 +3,11 @@
 use crate::index::RowRef;
 use crate::{DecodeError, Result};
 use mcodec_format::{
-    Asset, Chunking, Dependency, DependencyGroups, EntryDescriptor, EntryRow, FormatError, Limits,
-    Representation, TensorDescriptor, registry,
+    Asset, Chunking, Dependency, EntryDescriptor, EntryRow, FormatError, Limits, Representation,
+    TensorDescriptor, registry,
 };
+use std::ops::Range;
+use std::sync::Arc;
 
 /// An entry of the index, resolved: its descriptor is known and its dependencies are in reach.
 #[derive(Debug, Clone)]
@@ -14,9 +16,28 @@ pub struct Entry {
     descriptor: EntryDescriptor,
     /// The row whose chunks hold the content: its own, or that of the entry it is an alias of.
     content: RowRef,
+    /// The descriptor of that row.
+    stored: EntryDescriptor,
     chunking: Chunking,
-    groups: Option<DependencyGroups>,
+    base: Option<BaseTensor>,
 }
+
+/// What a tensor is told against.
+#[derive(Debug, Clone)]
+pub enum BaseTensor {
+    /// A tensor of the same file.
+    Entry(Arc<Entry>),
+    /// A tensor of another file.
+    External {
+        /// Content hash of its asset.
+        hash: [u8; 32],
+        /// Its name.
+        name: String,
+    },
+}
+
+/// What an entry whose bytes are all another's is read in.
+const SAME_STEP: u64 = 256 << 10;
 
 impl Entry {
     /// Resolves the entry of a row.
@@ -28,51 +49,37 @@ impl Entry {
         let fail = |source| named(row, source);
         check_dependencies(&at, limits).map_err(fail)?;
         let descriptor = EntryDescriptor::parse(row.kind, &row.fields, limits).map_err(fail)?;
-        let mut content = at.clone();
-        let mut chunking = descriptor.chunking();
-        let mut groups = descriptor.groups();
-        if let EntryDescriptor::Tensor(alias) = &descriptor
-            && let Representation::Alias(id) = alias.representation
-        {
-            let owner = Dependency::Entry(id);
-            let target = row_of(&at, &owner).filter(|_| row.dependencies.first() == Some(&owner));
-            let target = target.ok_or_else(|| {
-                let why = format!("entry {id}, its owner, is not its first dependency");
-                fail(FormatError::corrupt("alias", 0, why))
-            })?;
-            let owner =
-                EntryDescriptor::parse(target.get().kind, &target.get().fields, limits).map_err(fail)?;
-            match &owner {
-                EntryDescriptor::Tensor(t)
-                    if t.representation == Representation::Plain
-                        && t.shape == alias.shape
-                        && (t.dtype, &t.dtype_name) == (alias.dtype, &alias.dtype_name)
-                        && t.chunking.byte_len == alias.chunking.byte_len =>
-                {
-                    chunking = Some(t.chunking);
-                    groups = t.groups;
-                }
-                _ => {
-                    let why = "its owner is not a plain tensor of the same dtype and shape";
-                    return Err(fail(FormatError::corrupt("alias", 0, why)));
-                }
-            }
-            content = target;
+        let (content, stored) = match &descriptor {
+            EntryDescriptor::Tensor(TensorDescriptor {
+                representation: Representation::Alias(id), ..
+            }) => owner_of(&at, *id, &descriptor, limits).map_err(fail)?,
+            _ => (at.clone(), descriptor.clone()),
+        };
+        let has_base = stored.representation().is_some_and(Representation::has_base);
+        let base = if has_base { Some(base_of(&content, &stored, limits)?) } else { None };
+        let mut chunking = stored.chunking();
+        if let (Some(chunking), Some(Representation::Same)) = (&mut chunking, stored.representation()) {
+            chunking.chunk_len = match &base {
+                Some(BaseTensor::Entry(base)) => base.chunking.chunk_len,
+                _ => SAME_STEP,
+            };
         }
         // A shared object's content is its one raw chunk, as long as it is stored.
-        let stored = content.get().lengths.first().copied().unwrap_or(0);
+        let len = content.get().lengths.first().copied().unwrap_or(0);
         let chunking = chunking.unwrap_or(Chunking {
             coding: registry::coding::RAW,
-            chunk_len: stored.max(1),
-            byte_len: stored,
+            chunk_len: len.max(1),
+            byte_len: len,
         });
         let rows = content.get();
         let end = rows.first_chunk.saturating_add(rows.lengths.len() as u64);
-        if end > chunking.chunk_count() {
-            let why = format!("it has {end} chunks where its descriptor says {}", chunking.chunk_count());
+        let same = stored.representation() == Some(&Representation::Same);
+        let most = if same { 0 } else { chunking.chunk_count() };
+        if end > most {
+            let why = format!("it has {end} chunks where its descriptor says {most}");
             return Err(fail(FormatError::corrupt("chunk table", 0, why)));
         }
-        Ok(Self { at, descriptor, content, chunking, groups })
+        Ok(Self { at, descriptor, content, stored, chunking, base })
     }
 
     /// Name.
@@ -146,9 +153,31 @@ impl Entry {
 
     /// Which of the content's dependencies chunk `chunk` may need.
     #[must_use]
-    pub fn dependencies_of(&self, chunk: u64) -> std::ops::Range<usize> {
-        let all = self.content.get().dependencies.len();
-        self.groups.map_or(0..all, |groups| groups.of(chunk, all))
+    pub fn dependencies_of(&self, chunk: u64) -> Range<usize> {
+        self.stored.dependencies_of(chunk, self.content.get().dependencies.len())
+    }
+
+    /// What the content is told against, if it is.
+    #[must_use]
+    pub fn base(&self) -> Option<&BaseTensor> {
+        self.base.as_ref()
+    }
+
+    /// Whether all its bytes are its base's: it then has no chunks.
+    #[must_use]
+    pub fn is_same_as_base(&self) -> bool {
+        self.stored.representation() == Some(&Representation::Same)
+    }
+
+    /// The bytes of the base that bytes `range` of the content need: whole chunks, as chunks decode as a whole.
+    #[must_use]
+    pub fn base_range(&self, range: &Range<u64>) -> Range<u64> {
+        if self.is_same_as_base() || range.is_empty() {
+            return range.clone();
+        }
+        let chunk_len = self.chunking.chunk_len.max(1);
+        let end = range.end.div_ceil(chunk_len).saturating_mul(chunk_len);
+        range.start / chunk_len * chunk_len..end.min(self.byte_len())
     }
 
     /// The row whose chunks hold its content, and the asset of that row.
@@ -180,6 +209,58 @@ impl Entry {
             return fail("its rows are not whole bytes".into());
         }
         Ok(rows.start * per_row..rows.end * per_row)
+    }
+}
+
+/// The row and descriptor of the tensor that `alias` repeats.
+fn owner_of(
+    at: &RowRef,
+    id: u32,
+    alias: &EntryDescriptor,
+    limits: &Limits,
+) -> Result<(RowRef, EntryDescriptor), FormatError> {
+    let owner = Dependency::Entry(id);
+    let target = row_of(at, &owner).filter(|_| at.get().dependencies.first() == Some(&owner));
+    let target = target.ok_or_else(|| {
+        FormatError::corrupt("alias", 0, format!("entry {id}, its owner, is not its first dependency"))
+    })?;
+    let owner = EntryDescriptor::parse(target.get().kind, &target.get().fields, limits)?;
+    let is_alias = matches!(owner.representation(), Some(Representation::Alias(_)));
+    if is_alias || !are_alike(&owner, alias) {
+        let why = "its owner is not a tensor of the same dtype and shape, or is an alias itself";
+        return Err(FormatError::corrupt("alias", 0, why));
+    }
+    Ok((target, owner))
+}
+
+/// Whether both are tensors of one dtype, shape and length.
+fn are_alike(a: &EntryDescriptor, b: &EntryDescriptor) -> bool {
+    match (a, b) {
+        (EntryDescriptor::Tensor(a), EntryDescriptor::Tensor(b)) => {
+            (a.dtype, &a.dtype_name, &a.shape) == (b.dtype, &b.dtype_name, &b.shape)
+                && a.chunking.byte_len == b.chunking.byte_len
+        }
+        _ => false,
+    }
+}
+
+/// What the tensor of a row, whose descriptor says that it has one, is told against.
+fn base_of(at: &RowRef, descriptor: &EntryDescriptor, limits: &Limits) -> Result<BaseTensor> {
+    let row = at.get();
+    let corrupt = |why: &str| named(row, FormatError::corrupt("delta", 0, why));
+    let Some(dependency) = row.dependencies.first() else {
+        return Err(corrupt("its base is not its first dependency"));
+    };
+    if let Dependency::External { hash, name } = dependency {
+        let name = if name.is_empty() { row.name.clone() } else { name.clone() };
+        return Ok(BaseTensor::External { hash: *hash, name });
+    }
+    let target = row_of(at, dependency).ok_or_else(|| corrupt("its base is not in the leaf"))?;
+    let base = Entry::resolve(target, limits)?;
+    if are_alike(&base.descriptor, descriptor) {
+        Ok(BaseTensor::Entry(Arc::new(base)))
+    } else {
+        Err(corrupt("its base is not a tensor of the same dtype and shape"))
     }
 }
 

@@ -58,13 +58,25 @@ pub enum DecodeError {
     /// The request does not fit the thing it is for.
     #[error("{0}")]
     Request(String),
-    /// Something else is needed first: a file of this content hash.
-    #[error("entry {name:?} needs the file with content hash {hash}")]
+    /// Something else is needed first: an asset of this content hash, in another file.
+    #[error("entry {name:?} needs the file with content hash {hash}{hint}")]
     Missing {
         /// Name of the entry.
         name: String,
         /// The content hash, in hex.
         hash: String,
+        /// What the base was called when the file was made, if that is known.
+        hint: String,
+    },
+    /// A base was given that has not what the entry needs of it.
+    #[error("entry {name:?}: its base {base:?} {why}")]
+    Base {
+        /// Name of the entry.
+        name: String,
+        /// Name of the base.
+        base: String,
+        /// What is not as it should be.
+        why: String,
     },
     /// The GPU does not do it.
     #[cfg(feature = "gpu")]

@@ -40,7 +40,7 @@ const WINDOW: u64 = 4 << 30;
 /// A chunk to decode on a device.
 #[derive(Debug, Clone, Copy)]
 pub struct DeviceChunk<'a> {
-    /// Its coding, as [`decode_chunk`] takes it.
+    /// Its coding, as [`decode_chunk`] takes it; not `difference`, which needs a base.
     pub coding: u64,
     /// Its payload, whose checksum was verified.
     pub payload: &'a [u8],
@@ -160,7 +160,7 @@ fn decode_here(
     let one = |&index: &usize| {
         let chunk = &chunks[index];
         let mut bytes = vec![0; chunk.len];
-        decode_chunk(chunk.coding, chunk.payload, chunk.shared, &mut bytes)
+        decode_chunk(chunk.coding, chunk.payload, chunk.shared, &[], &mut bytes)
             .map_err(|source| ChunkError::Coding { index, source })?;
         gpu.upload(out, chunk.out_at, &bytes)?;
         Ok::<u64, ChunkError>(chunk.len as u64)
@@ -196,7 +196,7 @@ fn together(
     }
     let one = |(index, bytes): (usize, &mut [u8])| {
         let chunk = &chunks[index];
-        decode_chunk(chunk.coding, chunk.payload, chunk.shared, bytes)
+        decode_chunk(chunk.coding, chunk.payload, chunk.shared, &[], bytes)
             .map_err(|source| ChunkError::Coding { index, source })
     };
     if parallel { jobs.into_par_iter().try_for_each(one) } else { jobs.into_iter().try_for_each(one) }?;
@@ -538,13 +538,21 @@ impl<S: ReadAt> Reader<S> {
         out: &DeviceBuffer,
     ) -> Result<(usize, Staged<'g>)> {
         let window = self.window();
-        let mut taken = Vec::new();
+        let (mut taken, mut told, mut count) = (Vec::new(), Vec::new(), 0);
         let mut known: HashSet<*const SharedObject> = HashSet::new();
         let mut sum = 0u64;
         for piece in pieces {
             sum = sum.saturating_add(piece.range.end - piece.range.start);
-            if sum > window && !taken.is_empty() {
+            if sum > window && count > 0 {
                 break;
+            }
+            if piece.entry.base().is_some() {
+                // What is told against a base comes from the CPU as it is.
+                let mut bytes = vec![0; (piece.range.end - piece.range.start) as usize];
+                self.read_window(&piece.entry, piece.range.clone(), &mut bytes)?;
+                told.push((piece, bytes));
+                count += 1;
+                continue;
             }
             let fetched = self.fetch_for(&piece.entry, piece.range.clone())?;
             let spans = chunk_spans(&piece.entry, &piece.range)?;
@@ -555,6 +563,7 @@ impl<S: ReadAt> Reader<S> {
                 }
             }
             taken.push((piece, fetched, spans, groups));
+            count += 1;
         }
         let mut chunks = Vec::new();
         let mut names: Vec<(&Entry, ChunkPlace)> = Vec::new();
@@ -572,8 +581,14 @@ impl<S: ReadAt> Reader<S> {
                 names.push((entry, span.place));
             }
         }
+        for (piece, bytes) in &told {
+            let place = ChunkPlace { asset: 0, entry: piece.entry.id(), chunk: 0 };
+            let (coding, len) = (registry::coding::RAW, bytes.len());
+            chunks.push(DeviceChunk { coding, payload: bytes, shared: &[], len, out_at: piece.out_at });
+            names.push((&piece.entry, place));
+        }
         let done = self.in_pool(|parallel| stage(gpu, &chunks, out, parallel));
-        done.map(|staged| (taken.len(), staged)).map_err(|e| match e {
+        done.map(|staged| (count, staged)).map_err(|e| match e {
             ChunkError::Device(e) => e.into(),
             ChunkError::Coding { index, source } => {
                 let (entry, place) = names[index];

@@ -14,6 +14,7 @@
 //! ```
 #![cfg_attr(not(feature = "mmap"), forbid(unsafe_code))]
 
+mod base;
 mod content_hash;
 mod decode;
 mod dequantise;
@@ -38,10 +39,11 @@ mod source;
 mod source_files;
 mod verify;
 
+pub use base::{AssetBase, BaseDescription, BaseModel};
 pub use content_hash::{ModelHasher, content_hash, hex, is_hashed};
 pub use decode::{Fetched, decode_chunk, decode_range};
 pub use dequantise::{dequantise, is_dequantisable};
-pub use entry::Entry;
+pub use entry::{BaseTensor, Entry};
 pub use error::{DecodeError, Result};
 pub use forward::{ForwardEvent, ForwardReader};
 pub use index::{Index, Lookup, NeedLeaf, RowRef};
@@ -50,7 +52,7 @@ pub use mmap::MappedFile;
 pub use open::{Opener, Step, Warning};
 pub use path::{MAX_PATH_LEN, is_safe_path};
 pub use plan::{Plan, Planner};
-pub use reader::{ReadOptions, Reader};
+pub use reader::{ReadOptions, Reader, base_of_asset};
 pub use records::{check_asset, check_record};
 pub use shared::{SharedCache, SharedObject};
 pub use source::ReadAt;

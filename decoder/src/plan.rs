@@ -1,6 +1,6 @@
 //! From requests to byte ranges, without IO.
 
-use crate::entry::{Entry, row_of};
+use crate::entry::{BaseTensor, Entry, row_of};
 use crate::{DecodeError, Result};
 use mcodec_format::{ChunkPlace, ChunkSpan, Dependency, FormatError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -36,17 +36,31 @@ impl Planner {
         Self { merge_gap, ..Self::default() }
     }
 
-    /// Adds bytes `range` of the content of `entry`, and everything it depends on.
+    /// Adds bytes `range` of the content of `entry`, and everything it depends on, its base included.
     ///
     /// # Errors
     /// If the range is outside the content or the entry's chunk table does not cover it.
     pub fn add(&mut self, entry: &Entry, range: Range<u64>) -> Result<()> {
+        self.add_without_base(entry, range.clone())?;
+        match entry.base() {
+            _ if range.is_empty() => Ok(()),
+            Some(BaseTensor::Entry(base)) => self.add(base, entry.base_range(&range)),
+            Some(BaseTensor::External { hash, name }) => {
+                self.plan.external.push((*hash, name.clone()));
+                Ok(())
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// As [`Planner::add`], but nothing of the base.
+    pub(crate) fn add_without_base(&mut self, entry: &Entry, range: Range<u64>) -> Result<()> {
         if range.start > range.end || range.end > entry.byte_len() {
             let (name, len) = (entry.name(), entry.byte_len());
             let why = format!("bytes {}..{} of {name:?} are not within 0..{len}", range.start, range.end);
             return Err(DecodeError::Request(why));
         }
-        if range.is_empty() {
+        if range.is_empty() || entry.is_same_as_base() {
             return Ok(());
         }
         let mut group = None;

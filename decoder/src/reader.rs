@@ -1,7 +1,8 @@
 //! A file opened for random access: the sans-IO parts, driven over any [`ReadAt`].
 
+use crate::base::BaseModel;
 use crate::decode::{Fetched, decode_range, labelled_ledger};
-use crate::entry::Entry;
+use crate::entry::{BaseTensor, Entry};
 use crate::index::{Index, Lookup, NeedLeaf, RowRef};
 use crate::open::{Opener, Step, Warning};
 use crate::plan::{Plan, Planner};
@@ -9,7 +10,7 @@ use crate::shared::SharedCache;
 use crate::source::{ReadAt, fetch, slice};
 use crate::{DecodeError, Result};
 use mcodec_coding::labelled::LabelledLedger;
-use mcodec_format::{Asset, EntryRow, FormatError, Limits, Page, registry};
+use mcodec_format::{Asset, EntryRow, FormatError, Limits, Page, TensorDescriptor, registry};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -67,10 +68,13 @@ pub struct Reader<S> {
     options: ReadOptions,
     #[cfg(feature = "gpu")]
     pub(crate) gpu: Option<Arc<mcodec_gpu::Gpu>>,
+    bases: Vec<Arc<dyn BaseModel>>,
 }
 
 /// Coded bytes held at once while an entry is read.
 const WINDOW: u64 = 8 << 20;
+/// The same of an entry that is told against another: each of a chain has its window.
+const BASE_WINDOW: u64 = 1 << 20;
 
 impl<S: ReadAt> Reader<S> {
     /// Opens a file.
@@ -97,16 +101,31 @@ impl<S: ReadAt> Reader<S> {
             1 => None,
             n => rayon::ThreadPoolBuilder::new().num_threads(n).build().ok(),
         };
+        let (shared, bases) = (SharedCache::default(), Vec::new());
         Ok(Self {
             source,
             index,
             head,
-            shared: SharedCache::default(),
+            shared,
             pool,
             options,
+            bases,
             #[cfg(feature = "gpu")]
             gpu: None,
         })
+    }
+
+    /// With these models of other files, which tensors of this one are told against.
+    #[must_use]
+    pub fn with_bases(mut self, bases: Vec<Arc<dyn BaseModel>>) -> Self {
+        self.bases = bases;
+        self
+    }
+
+    /// The models of other files that were given.
+    #[must_use]
+    pub fn bases(&self) -> &[Arc<dyn BaseModel>] {
+        &self.bases
     }
 
     /// The index.
@@ -315,10 +334,22 @@ impl<S: ReadAt> Reader<S> {
     /// If the range is outside the content or the index is damaged there.
     pub fn plan(&self, entry: &Entry, range: Range<u64>) -> Result<Plan> {
         let mut planner = Planner::new(self.options.merge_gap);
-        for (part, range) in self.parts(entry, range)? {
-            planner.add(&part, range)?;
+        let mut external = Vec::new();
+        let mut next = Some((entry.clone(), range));
+        while let Some((entry, range)) = next.take() {
+            for (part, range) in self.parts(&entry, range.clone())? {
+                planner.add_without_base(&part, range)?;
+            }
+            match entry.base() {
+                _ if range.is_empty() => {}
+                Some(BaseTensor::Entry(base)) => next = Some(((**base).clone(), entry.base_range(&range))),
+                Some(BaseTensor::External { hash, name }) => external.push((*hash, name.clone())),
+                None => {}
+            }
         }
-        Ok(planner.finish())
+        let mut plan = planner.finish();
+        plan.external.append(&mut external);
+        Ok(plan)
     }
 
     /// Cuts a range of an entry's content at the ends of the entry's parts.
@@ -326,7 +357,7 @@ impl<S: ReadAt> Reader<S> {
         let chunk_len = entry.chunking().chunk_len;
         let mut all = Vec::new();
         let mut at = range.start;
-        if range.is_empty() || range.end > entry.byte_len() {
+        if range.is_empty() || range.end > entry.byte_len() || entry.is_same_as_base() {
             return Ok(vec![(entry.clone(), range)]);
         }
         while at < range.end {
@@ -350,6 +381,9 @@ impl<S: ReadAt> Reader<S> {
                 "the buffer for {:?} has the wrong length",
                 entry.name()
             )));
+        }
+        if entry.is_same_as_base() && range.end <= entry.byte_len() {
+            return self.read_base(entry, range, out);
         }
         let mut rest = out;
         for (part, range) in self.parts(entry, range)? {
@@ -391,7 +425,8 @@ impl<S: ReadAt> Reader<S> {
         let first = at / chunking.chunk_len;
         // Each thread may have one.
         let threads = self.pool.as_ref().map_or(1, rayon::ThreadPool::current_num_threads) as u64;
-        let window = WINDOW.min(self.limits().memory / 4 / threads).max(1);
+        let window = if entry.base().is_some() { BASE_WINDOW } else { WINDOW };
+        let window = window.min(self.limits().memory / 4 / threads).max(1);
         let mut sum = 0u64;
         let skip = first.saturating_sub(row.first_chunk) as usize;
         let mut chunks = 0u64;
@@ -406,15 +441,23 @@ impl<S: ReadAt> Reader<S> {
         first.saturating_add(chunks.max(1)).saturating_mul(chunking.chunk_len).min(end)
     }
 
-    fn read_window(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+    pub(crate) fn read_window(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
         #[cfg(feature = "gpu")]
         if let Some(gpu) = &self.gpu
             && entry.chunking().coding == registry::coding::LABELLED
+            && entry.base().is_none()
         {
             return self.read_window_on(gpu, entry, range, out);
         }
         let fetched = self.fetch_for(entry, range.clone())?;
-        self.in_pool(|parallel| decode_range(entry, range, &fetched, &self.shared, out, parallel))
+        let mut base = Vec::new();
+        if entry.base().is_some() {
+            let needed = entry.base_range(&range);
+            Limits::check("bytes of a base", needed.end - needed.start, self.limits().memory)?;
+            base.resize((needed.end - needed.start) as usize, 0);
+            self.read_base(entry, needed, &mut base)?;
+        }
+        self.in_pool(|parallel| decode_range(entry, range, &fetched, &self.shared, &base, out, parallel))
     }
 
     /// Calls `job` in the pool of decoding threads, if there is one; says whether there is.
@@ -423,6 +466,54 @@ impl<S: ReadAt> Reader<S> {
             None => job(false),
             Some(pool) => pool.install(|| job(true)),
         }
+    }
+
+    /// Reads bytes `range` of what `entry` is told against.
+    fn read_base(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
+        let (hash, name) = match entry.base() {
+            Some(BaseTensor::Entry(base)) => return self.read_into(base, range, out),
+            Some(BaseTensor::External { hash, name }) => (hash, name),
+            None => return Ok(()),
+        };
+        self.external(entry, hash, name)?.read_into(name, range, out)
+    }
+
+    /// The base of another file that has tensor `name` as `entry` needs it.
+    fn external(&self, entry: &Entry, hash: &[u8; 32], name: &str) -> Result<&dyn BaseModel> {
+        let Some(base) = self.bases.iter().find(|b| b.content_hash() == *hash) else {
+            return Err(self.missing(entry, hash));
+        };
+        let fail = |why: String| {
+            Err(DecodeError::Base { name: entry.name().to_owned(), base: base.name().to_owned(), why })
+        };
+        let Some(found) = base.describe(name)? else { return fail(format!("has no tensor {name:?}")) };
+        let fits = |t: &TensorDescriptor| t.dtype_name == found.dtype_name && t.shape == found.shape;
+        if found.byte_len != entry.byte_len() || !entry.tensor().is_some_and(fits) {
+            let (dtype, shape) = (&found.dtype_name, &found.shape);
+            return fail(format!("has {name:?} as {dtype} {shape:?}, which is another dtype or shape"));
+        }
+        Ok(&**base)
+    }
+
+    /// Checks that all that bytes `range` of the content are made of is there.
+    fn check_stored(&self, entry: &Entry, range: Range<u64>) -> Result<()> {
+        if !entry.is_same_as_base() {
+            for (part, range) in self.parts(entry, range.clone())? {
+                crate::plan::chunk_spans(&part, &range)?;
+            }
+        }
+        match entry.base() {
+            Some(BaseTensor::Entry(base)) => self.check_stored(base, entry.base_range(&range)),
+            Some(BaseTensor::External { hash, name }) => self.external(entry, hash, name).map(|_| ()),
+            None => Ok(()),
+        }
+    }
+
+    /// That the base with this content hash was not given.
+    fn missing(&self, entry: &Entry, hash: &[u8; 32]) -> DecodeError {
+        let known = base_of_asset(entry.content().asset()).filter(|(of, _)| of == hash);
+        let hint = known.map(|(_, name)| format!(" (it was called {name:?})")).unwrap_or_default();
+        DecodeError::Missing { name: entry.name().to_owned(), hash: crate::hex(hash), hint }
     }
 
     /// What entries share, parsed once.
@@ -434,11 +525,10 @@ impl<S: ReadAt> Reader<S> {
     /// The bytes of the file that bytes `range` of the content of `entry` need.
     pub(crate) fn fetch_for(&self, entry: &Entry, range: Range<u64>) -> Result<Fetched<'_>> {
         let mut planner = Planner::new(self.options.merge_gap);
-        planner.add(entry, range)?;
+        planner.add_without_base(entry, range)?;
         let plan = planner.finish();
         if let Some((hash, _)) = plan.external.first() {
-            let hash = hash.iter().map(|b| format!("{b:02x}")).collect();
-            return Err(DecodeError::Missing { name: entry.name().to_owned(), hash });
+            return Err(self.missing(entry, hash));
         }
         let mut fetched = Fetched::default();
         let total = plan.reads.iter().fold(0u64, |sum, r| sum.saturating_add(r.end - r.start));
@@ -474,9 +564,7 @@ impl<S: ReadAt> Reader<S> {
             return Err(DecodeError::Request(format!("bytes {range:?} of {name:?} are not within 0..{all}")));
         }
         // What the chunks can decode to bounds the allocation: the chunk table was checked against the file.
-        for (part, range) in self.parts(entry, range.clone())? {
-            crate::plan::chunk_spans(&part, &range)?;
-        }
+        self.check_stored(entry, range.clone())?;
         let mut out = Vec::new();
         let n = usize::try_from(len).ok().filter(|&n| out.try_reserve_exact(n).is_ok());
         let Some(n) = n else {
@@ -497,4 +585,12 @@ impl<S: ReadAt> Reader<S> {
     pub fn read_all(&self, entry: &Entry) -> Result<Vec<u8>> {
         self.read(entry, 0..entry.byte_len())
     }
+}
+
+/// The asset of another file that the tensors of `asset` are told against, if the file says it: content hash, and what it was called.
+#[must_use]
+pub fn base_of_asset(asset: &Asset) -> Option<([u8; 32], String)> {
+    let field = asset.fields.get(registry::asset_field::BASE)?;
+    let (hash, name) = field.split_first_chunk::<32>()?;
+    Some((*hash, String::from_utf8_lossy(name).into_owned()))
 }

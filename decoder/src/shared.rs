@@ -4,8 +4,8 @@ use crate::DecodeError;
 use crate::Result;
 use crate::decode::{Fetched, payload};
 use crate::entry::{Entry, row_of};
-use mcodec_coding::labelled::{Classes, ColumnLabels, SharedObjects};
-use mcodec_coding::{CodingError, DecodeTable, Table, fields};
+use mcodec_coding::labelled::{Classes, ColumnLabels};
+use mcodec_coding::{CodingError, DecodeTable, Table, difference, fields, labelled};
 use mcodec_format::{ChunkPlace, registry};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -20,6 +20,10 @@ pub enum SharedObject {
     Classes(Box<Classes>),
     /// Column labels of a tensor.
     ColumnLabels(ColumnLabels),
+    /// Tables of differences.
+    DifferenceTables(Box<difference::Tables>),
+    /// Labels and factors of the columns of differences.
+    DifferenceColumns(Box<difference::Columns>),
 }
 
 impl SharedObject {
@@ -38,8 +42,23 @@ impl SharedObject {
             }
             registry::entry::CLASSES => Self::Classes(Box::new(Classes::parse(bytes)?)),
             registry::entry::COLUMN_LABELS => Self::ColumnLabels(ColumnLabels::parse(bytes)?),
+            registry::entry::DIFFERENCE_TABLES => {
+                Self::DifferenceTables(Box::new(difference::Tables::parse(bytes)?))
+            }
+            registry::entry::DIFFERENCE_COLUMNS => {
+                Self::DifferenceColumns(Box::new(difference::Columns::parse(bytes)?))
+            }
             _ => return Ok(None),
         }))
+    }
+
+    /// Bytes in memory beyond what nearly all objects take.
+    fn memory(&self) -> usize {
+        match self {
+            Self::DifferenceTables(tables) => tables.memory(),
+            Self::DifferenceColumns(columns) => columns.memory(),
+            _ => 0,
+        }
     }
 }
 
@@ -62,7 +81,23 @@ impl fields::SharedTables for SharedOf<'_> {
     }
 }
 
-impl SharedObjects for SharedOf<'_> {
+impl difference::SharedObjects for SharedOf<'_> {
+    fn tables(&self, dependency: u32) -> Option<&difference::Tables> {
+        match self.get(dependency)? {
+            SharedObject::DifferenceTables(tables) => Some(tables),
+            _ => None,
+        }
+    }
+
+    fn columns(&self, dependency: u32) -> Option<&difference::Columns> {
+        match self.get(dependency)? {
+            SharedObject::DifferenceColumns(columns) => Some(columns),
+            _ => None,
+        }
+    }
+}
+
+impl labelled::SharedObjects for SharedOf<'_> {
     fn classes(&self, dependency: u32) -> Option<&Classes> {
         match self.get(dependency)? {
             SharedObject::Classes(classes) => Some(classes),
@@ -84,6 +119,8 @@ pub struct SharedCache(Mutex<HashMap<ChunkPlace, Arc<SharedObject>>>);
 
 /// Objects kept at most; each takes up to 1 MiB, nearly all a few KiB.
 const KEPT: usize = 256;
+/// Bytes of the larger ones, kept at most.
+const LARGE: usize = 64 << 20;
 
 impl SharedCache {
     /// What dependencies `group` of `entry` stand for, in order. What is not cached is read from `fetched`.
@@ -114,7 +151,10 @@ impl SharedCache {
                 let Some(object) = SharedObject::parse(kind, bytes).map_err(coding)? else { return Ok(None) };
                 let object = Arc::new(object);
                 let mut cache = lock(&self.0);
-                if cache.len() >= KEPT {
+                let large = |kept: &HashMap<ChunkPlace, Arc<SharedObject>>| {
+                    kept.values().fold(object.memory(), |sum, o| sum.saturating_add(o.memory())) > LARGE
+                };
+                if cache.len() >= KEPT || large(&cache) {
                     cache.clear();
                 }
                 cache.insert(span.place, Arc::clone(&object));

@@ -3,7 +3,7 @@
 use crate::content_hash::hash_content;
 use crate::index::RowRef;
 use crate::source::{fetch, slice};
-use crate::{DecodeError, ReadAt, Reader, Result, Warning, check_record, content_hash};
+use crate::{DecodeError, ReadAt, Reader, Result, Warning, base_of_asset, check_record, content_hash};
 use mcodec_format::{
     Asset, ChunkSpan, EntryDescriptor, FormatError, FrameHead, LEAF_MAX, Layout, Limits, PREAMBLE_LEN, Page,
     Root, RootBody, Tag, registry,
@@ -42,6 +42,8 @@ pub struct VerifyReport {
     pub bytes: u64,
     /// Entries that were decoded (deep verification).
     pub decoded: u64,
+    /// Some content needs a base that was not given: its chunks were checked, but it was not decoded.
+    pub undecoded: bool,
 }
 
 impl VerifyReport {
@@ -51,11 +53,21 @@ impl VerifyReport {
 }
 
 impl VerifyReport {
+    /// Notes, once, that a base was not given.
+    fn missing(&mut self, hash: &str, hint: &str) {
+        self.undecoded = true;
+        let what = format!("content told against a base that was not given: blake3:{hash}{hint}");
+        if !self.unknown.iter().any(|u| u.what == what) {
+            self.unknown.push(Unknown { what });
+        }
+    }
+
     /// Notes why an entry cannot be read: as damage, or as something that this reader cannot judge.
     fn fault(&mut self, entry: &str, e: DecodeError) -> Result<()> {
         match e {
             e @ DecodeError::Io { .. } => return Err(e),
             e if e.is_damage() => self.add(None, Some(entry), e),
+            DecodeError::Missing { hash, hint, .. } => self.missing(&hash, &hint),
             e => self.unknown.push(Unknown { what: e.to_string() }),
         }
         Ok(())
@@ -309,6 +321,11 @@ fn check_entries<S: ReadAt>(reader: &Reader<S>, deep: bool, report: &mut VerifyR
             .extend(unknown.map(|f| Unknown { what: format!("field {} of asset {:?}", f.id, asset.name) }));
         if registry::name_of(&registry::asset::ALL, asset.kind).is_none() {
             report.unknown.push(Unknown { what: format!("asset {:?} of kind {}", asset.name, asset.kind) });
+        }
+        if let Some((hash, name)) = base_of_asset(asset)
+            && !reader.bases().iter().any(|base| base.content_hash() == hash)
+        {
+            report.missing(&crate::hex(&hash), &format!(" (it was called {name:?})"));
         }
         let before = report.damage.len();
         for row in reader.rows(&asset.name)? {

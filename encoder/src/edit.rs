@@ -1,11 +1,12 @@
 //! Changing a file without rewriting it: a new generation at its end (SPEC sections 2.2 and 4.1 of the design: append).
 
+use crate::checkpoints::choose;
 use crate::encode::{add_asset, input_of};
 use crate::import::ModelSource;
 use crate::inputs::bytes_item;
 use crate::items::{Content, Item, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport};
-use crate::writer::{AppendBase, ContainerWriter, Draft, write_slot};
+use crate::writer::{AppendBase as Appended, ContainerWriter, Draft, write_slot};
 use crate::{EncodeError, Result};
 use mcodec_decode::{ReadOptions, Reader, hex};
 use mcodec_format::{Asset, LeafPointer, Page, RootBody, SlotState, registry};
@@ -35,11 +36,11 @@ pub struct Attachment<'a> {
 /// A file opened to be changed: locked, its whole index in a draft.
 struct Edit {
     file: File,
-    base: AppendBase,
+    base: Appended,
     draft: Draft,
 }
 
-/// Adds the asset that `input` makes as a new generation of `target`. Nothing that is there is rewritten.
+/// Adds the asset that `input` makes as a new generation of `target`, told against what the options say. Nothing that is there is rewritten.
 ///
 /// # Errors
 /// If either cannot be read, the target is being changed by another process, or has an asset of that name.
@@ -60,10 +61,11 @@ pub fn append(
     }
     let ordinal = edit.draft.assets.iter().map(|a| a.ordinal).max().map_or(Some(0), |o| o.checked_add(1));
     let ordinal = ordinal.ok_or_else(|| EncodeError::Request("no asset ordinal is left".into()))?;
+    let against = choose(target, &edit.draft, &asset, options)?;
     let committed = edit.base.slot.committed;
     let add = || {
         let mut writer = edit.writer(target)?;
-        let mut report = add_asset(&mut writer, ordinal, asset, true, options)?;
+        let mut report = add_asset(&mut writer, ordinal, asset, true, against.as_ref(), options)?;
         report.output_bytes = writer.finish(options)?;
         Ok(report)
     };
@@ -133,6 +135,7 @@ fn record_tensors(source: &ModelSource, record: &str, owner: u32) -> Result<Vec<
             content: Content::Tensor { dtype_name, shape, owner: Some(owner) },
             byte_len: tensor.byte_len(),
             alias_of: None,
+            base: None,
             read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),
         })
     });
@@ -212,7 +215,7 @@ impl Edit {
                 kept.push((pointer, (*page).clone()));
             }
         }
-        let base = AppendBase {
+        let base = Appended {
             preamble: index.preamble().clone(),
             slot: *index.slot(),
             data_base: index.root().data_base,

@@ -1,5 +1,6 @@
 //! Encoding a whole input into a new file.
 
+use crate::against::{Against, tell_against};
 use crate::import::gguf::{GgufSource, looks_like_gguf};
 use crate::import::safetensors::looks_like_safetensors;
 use crate::import::{ImportError, ModelSource, looks_like_parts};
@@ -11,7 +12,7 @@ use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::writer::{ContainerWriter, new_asset};
 use crate::{EncodeError, Result};
 use mcodec_decode::{ModelHasher, ReadOptions, Reader};
-use mcodec_format::registry;
+use mcodec_format::{Asset, Dependency, registry};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -43,7 +44,7 @@ pub fn encode_path(
             let mut writer = ContainerWriter::create(output)?;
             let asset = open_input(input, &found, writer.is_streaming())?;
             let twice = !writer.is_streaming();
-            let mut report = add_asset(&mut writer, 0, asset, twice, options)?;
+            let mut report = add_asset(&mut writer, 0, asset, twice, base_of(options).as_ref(), options)?;
             report.output_bytes = writer.finish(options)?;
             report
         }
@@ -51,6 +52,11 @@ pub fn encode_path(
     notes.append(&mut report.notes);
     report.notes = notes;
     Ok(report)
+}
+
+/// The model of another file that the options say to encode against.
+pub(crate) fn base_of(options: &EncodeOptions) -> Option<Against> {
+    options.bases.first().map(|model| Against { model: Arc::clone(model), place: None })
 }
 
 /// Opens what was found as an asset to be made. Only in a streaming file does every tensor's file need its own entry.
@@ -157,25 +163,29 @@ pub fn encode_stream(
         None => looks_like_safetensors(&head, None),
     };
     let mut input: Box<dyn Read + Send> = Box::new(std::io::Cursor::new(head).chain(input));
-    if !model {
-        // The length of a blob must be known before its first chunk, and others are read at random: keep it on disk.
+    if !model || !options.bases.is_empty() {
+        // What is told against a base is compared with it first. The length of a blob must be known before its first chunk, and others are read at random: keep it on disk.
         let dir =
             tempfile::tempdir().map_err(EncodeError::io("create a folder in", &std::env::temp_dir()))?;
         let name = if name.is_empty() || name.contains('/') { "blob" } else { name };
-        let path = dir.path().join(if gguf && !name.ends_with(".gguf") {
-            format!("{name}.gguf")
-        } else {
-            name.into()
+        let path = dir.path().join(match () {
+            () if gguf && !name.ends_with(".gguf") => format!("{name}.gguf"),
+            () if model => format!("{name}.safetensors"),
+            () => name.into(),
         });
         let mut file = File::create(&path).map_err(EncodeError::io("create", &path))?;
         std::io::copy(&mut input, &mut file).map_err(EncodeError::io("write", &path))?;
         drop(file);
-        let kind = if spooled { kind } else { Some(AssetKind::Blob) };
+        let kind = match kind {
+            _ if spooled => kind,
+            _ if model => Some(AssetKind::Model),
+            _ => Some(AssetKind::Blob),
+        };
         return encode_path(&path, kind, output, options);
     }
     let mut writer = ContainerWriter::create(output)?;
     let asset = stream_input(input, name)?;
-    let mut report = add_asset(&mut writer, 0, asset, false, options)?;
+    let mut report = add_asset(&mut writer, 0, asset, false, None, options)?;
     report.output_bytes = writer.finish(options)?;
     Ok(report)
 }
@@ -186,6 +196,7 @@ pub(crate) fn add_asset(
     ordinal: u32,
     mut input: AssetInput<'_>,
     twice: bool,
+    against: Option<&Against>,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
     if input.name.contains('\0') || input.name.len() as u64 > options.limits.name_bytes {
@@ -193,9 +204,14 @@ pub(crate) fn add_asset(
     }
     let mut asset = new_asset(ordinal, input.kind, &input.name);
     asset.fields = input.fields;
-    let at = writer.draft().add_asset(asset);
     let aliases =
         if twice && !options.mappable { find_duplicates(&mut input.items, 0, options.threads)? } else { 0 };
+    let mut deltas = 0;
+    if let Some(against) = against.filter(|_| input.kind == registry::asset::MODEL) {
+        (deltas, _) = tell_against(&mut input.items, against, options)?;
+        against.note(&mut asset);
+    }
+    let at = writer.draft().add_asset(asset);
     let hashes = encode_items(writer, at, 0, &input.items, options)?;
     let mut model = ModelHasher::default();
     let mut tensors = 0;
@@ -215,6 +231,7 @@ pub(crate) fn add_asset(
         output_bytes: 0,
         tensors,
         aliases,
+        deltas,
         notes: input.notes,
         content_hash: hash,
         asset: input.name,
@@ -225,12 +242,17 @@ pub(crate) fn add_asset(
 fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<EncodeReport> {
     let file = File::open(input).map_err(EncodeError::io("open", input))?;
     let read = ReadOptions::default().limits(options.limits).threads(options.threads);
-    let reader = Arc::new(Reader::open(file, read)?);
+    let reader = Arc::new(Reader::open(file, read)?.with_bases(options.bases.clone()));
     let mut writer = ContainerWriter::create(output)?;
     let mut all = EncodeReport::default();
-    for asset in reader.assets()? {
+    for (asset, base) in bases_first(&reader)? {
         let twice = !writer.is_streaming();
-        let made = add_asset(&mut writer, asset.ordinal, asset_input(&reader, &asset)?, twice, options)?;
+        let against = match &base {
+            Some(base) => Some(Against::asset(&reader, base, writer.draft())?),
+            None => base_of(options),
+        };
+        let input = asset_input(&reader, &asset)?;
+        let made = add_asset(&mut writer, asset.ordinal, input, twice, against.as_ref(), options)?;
         if made.content_hash != asset.hash {
             return Err(EncodeError::Request(format!(
                 "asset {:?} is not what its content hash says",
@@ -240,10 +262,50 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
         all.input_bytes += made.input_bytes;
         all.tensors += made.tensors;
         all.aliases += made.aliases;
+        all.deltas += made.deltas;
         all.notes.extend(made.notes);
         all.asset = made.asset;
         all.content_hash = made.content_hash;
     }
     all.output_bytes = writer.finish(options)?;
     Ok(all)
+}
+
+/// The assets of a file, each with the one of the same file that its tensors are told against, which comes before it.
+fn bases_first(reader: &Reader<File>) -> Result<Vec<(Asset, Option<Asset>)>> {
+    let mut waiting = reader.assets()?;
+    let mut ordered: Vec<(Asset, Option<Asset>)> = Vec::with_capacity(waiting.len());
+    while !waiting.is_empty() {
+        let before = waiting.len();
+        let mut later = Vec::new();
+        for asset in waiting {
+            let base = base_ordinal(reader, &asset)?;
+            let known =
+                base.and_then(|of| ordered.iter().find(|(a, _)| a.ordinal == of).map(|(a, _)| a.clone()));
+            if base.is_some() && known.is_none() {
+                later.push(asset);
+            } else {
+                ordered.push((asset, known));
+            }
+        }
+        if later.len() == before {
+            return Err(EncodeError::Request("assets of the file are told against each other".into()));
+        }
+        waiting = later;
+    }
+    Ok(ordered)
+}
+
+/// The ordinal of the asset of the same file that tensors of `asset` are told against.
+fn base_ordinal(reader: &Reader<File>, asset: &Asset) -> Result<Option<u32>> {
+    for row in reader.rows(&asset.name)? {
+        let row = row.get();
+        if let Some(Dependency::Other { asset: of, .. }) = row.dependencies.first()
+            && row.kind == registry::entry::TENSOR
+            && *of != asset.ordinal
+        {
+            return Ok(Some(*of));
+        }
+    }
+    Ok(None)
 }

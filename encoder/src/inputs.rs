@@ -130,6 +130,7 @@ fn tensor_item(tensor: &HeaderEntry, file: Arc<ShardFile>, data_offset: u64) -> 
         },
         byte_len: tensor.byte_len(),
         alias_of: None,
+        base: None,
         read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),
     }
 }
@@ -150,7 +151,7 @@ pub(crate) fn bytes_item(name: String, content: Content, bytes: Vec<u8>) -> Item
         }
         Ok(())
     });
-    Item { name, content, byte_len, alias_of: None, read }
+    Item { name, content, byte_len, alias_of: None, base: None, read }
 }
 
 fn file_item(name: &str, file: Arc<ShardFile>, layout: u64) -> Item<'static> {
@@ -159,6 +160,7 @@ fn file_item(name: &str, file: Arc<ShardFile>, layout: u64) -> Item<'static> {
         content: Content::File { layout },
         byte_len: file.len(),
         alias_of: None,
+        base: None,
         read: Box::new(move |offset, buf| Ok(file.read_at(offset, buf)?)),
     }
 }
@@ -192,6 +194,7 @@ pub(crate) fn gguf_input(source: &GgufSource) -> Result<AssetInput<'static>> {
             content,
             byte_len: tensor.byte_len,
             alias_of: None,
+            base: None,
             read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),
         });
     }
@@ -265,6 +268,7 @@ fn stream_item(tensor: &HeaderEntry, input: SharedInput, ends: bool) -> Item<'st
         },
         byte_len,
         alias_of: None,
+        base: None,
         read: Box::new(move |offset, buf| {
             read_exact(&input, buf)?;
             if ends && offset + buf.len() as u64 == byte_len { expect_end(&input) } else { Ok(()) }
@@ -362,6 +366,7 @@ fn entry_item<S: ReadAt + 'static>(
         content,
         byte_len: entry.byte_len(),
         alias_of: None,
+        base: None,
         read: Box::new(move |offset, buf| {
             Ok(source.read_into(&from, offset..offset + buf.len() as u64, buf)?)
         }),
@@ -408,7 +413,7 @@ pub(crate) fn find_duplicates(items: &mut [Item<'_>], first_id: u32, threads: us
     Ok(aliases)
 }
 
-fn hash_item(item: &Item<'_>) -> Result<blake3::Hash> {
+pub(crate) fn hash_item(item: &Item<'_>) -> Result<blake3::Hash> {
     let mut hasher = blake3::Hasher::new();
     let mut buf = vec![0u8; (1 << 20).min(item.byte_len as usize)];
     let mut at = 0;

@@ -34,6 +34,16 @@ pub(crate) struct Item<'a> {
     pub(crate) byte_len: u64,
     /// Id of the entry with the same bytes that this one is stored as.
     pub(crate) alias_of: Option<u32>,
+    /// What it is told against.
+    pub(crate) base: Option<ItemBase<'a>>,
+    pub(crate) read: ReadContent<'a>,
+}
+
+/// A tensor that another is told against.
+pub(crate) struct ItemBase<'a> {
+    pub(crate) dependency: Dependency,
+    /// BLAKE3 of the bytes, if they are the base's.
+    pub(crate) same: Option<[u8; 32]>,
     pub(crate) read: ReadContent<'a>,
 }
 
@@ -44,6 +54,11 @@ impl Item<'_> {
             Content::File { .. } => registry::entry::FILE,
             Content::Record { .. } => registry::entry::RECORD,
         }
+    }
+
+    /// Whether it is a tensor of a model, rather than of a record.
+    pub(crate) fn is_tensor(&self) -> bool {
+        matches!(self.content, Content::Tensor { owner: None, .. })
     }
 
     pub(crate) fn element(&self) -> Element {
@@ -63,6 +78,25 @@ impl Item<'_> {
 
     /// The type of float, if the content is coded under labels.
     pub(crate) fn float_format(&self, options: &EncodeOptions) -> Option<FloatFormat> {
+        let long = |format: &FloatFormat| self.byte_len >= LEAST_LABELLED * format.bytes() as u64;
+        self.float()
+            .filter(long)
+            .filter(|_| !options.mappable && self.alias_of.is_none() && self.base.is_none())
+    }
+
+    /// The type of float, if the content is told against a base, number by number.
+    pub(crate) fn delta_format(&self) -> Option<FloatFormat> {
+        self.float().filter(|_| self.base.as_ref().is_some_and(|b| b.same.is_none()))
+    }
+
+    /// Bytes that chunks are made of.
+    pub(crate) fn stored_len(&self) -> u64 {
+        let same = self.base.as_ref().is_some_and(|b| b.same.is_some());
+        if same || self.alias_of.is_some() { 0 } else { self.byte_len }
+    }
+
+    /// The type of float.
+    fn float(&self) -> Option<FloatFormat> {
         let format = match self.dtype()?.name {
             "BF16" => FloatFormat::Bf16,
             "F16" => FloatFormat::F16,
@@ -70,8 +104,7 @@ impl Item<'_> {
             "F64" => FloatFormat::F64,
             _ => return None,
         };
-        let long = self.byte_len >= LEAST_LABELLED * format.bytes() as u64;
-        (long && !options.mappable && self.alias_of.is_none()).then_some(format)
+        Some(format)
     }
 
     /// Chunks of one piece, if the content is longer than a segment: each piece has dependencies of its own.
@@ -112,6 +145,7 @@ impl Item<'_> {
         let labelled = self.float_format(options).is_some();
         let coding = match self.block_type() {
             _ if raw => registry::coding::RAW,
+            _ if self.base.is_some() => registry::coding::DIFFERENCE,
             Some(_) => registry::coding::BLOCKS,
             None if labelled => registry::coding::LABELLED,
             None => registry::coding::FIELDS,
@@ -126,11 +160,18 @@ impl Item<'_> {
                         dependencies = vec![Dependency::Entry(of)];
                         Representation::Alias(of)
                     }
-                    None => Representation::Plain,
+                    None => match &self.base {
+                        Some(base) => {
+                            dependencies = vec![base.dependency.clone()];
+                            if base.same.is_some() { Representation::Same } else { Representation::Delta }
+                        }
+                        None => Representation::Plain,
+                    },
                 };
                 let dtype = self.dtype();
                 let (dtype_name, shape, owner) = (dtype_name.clone(), shape.clone(), *owner);
-                let groups = self.group_chunks(options).filter(|_| labelled);
+                let grouped = labelled || self.delta_format().is_some();
+                let groups = self.group_chunks(options).filter(|_| grouped);
                 let groups =
                     groups.map(|chunks| DependencyGroups { chunks, dependencies: GROUP_DEPENDENCIES });
                 let t =
@@ -181,7 +222,7 @@ pub(crate) fn encode_items(
         pool.map_err(|e| EncodeError::Request(format!("cannot start {} threads: {e}", options.threads)))?;
     let mut next_table = first_id + items.len() as u32;
     let mut hashes = vec![[0u8; 32]; items.len()];
-    let total: u64 = items.iter().filter(|i| i.alias_of.is_none()).map(|i| i.byte_len).sum();
+    let total: u64 = items.iter().map(Item::stored_len).sum();
     let mut segment = Segment::new(writer, asset, first_id, items, options, &mut next_table);
     segment.announce_all()?;
     let mut done = 0u64;
@@ -191,7 +232,7 @@ pub(crate) fn encode_items(
     for (at, item) in items.iter().enumerate() {
         let group = item.group_chunks(options).map(|chunks| chunks * item.chunk_len(options.chunk_len));
         let mut start = 0u64;
-        let stored = if item.alias_of.is_some() { 0 } else { item.byte_len };
+        let stored = item.stored_len();
         // An item is not cut but into groups of its own, so that all its chunks may share what they depend on.
         if held > 0 && held + stored > options.segment_len {
             open = pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
@@ -205,9 +246,14 @@ pub(crate) fn encode_items(
             let mut bytes = vec![0u8; (end - start) as usize];
             options.check_cancel()?;
             (item.read)(start, &mut bytes)?;
+            let mut base = Vec::new();
+            if let Some(of) = item.base.as_ref().filter(|_| end > start) {
+                base.resize(bytes.len(), 0);
+                (of.read)(start, &mut base)?;
+            }
             held += end - start;
             let hasher = open.take().unwrap_or_default();
-            pieces.push(Piece { item: at, start, bytes, hasher, last });
+            pieces.push(Piece { item: at, start, bytes, base, hasher, last });
             start = end;
             if held >= options.segment_len || !last {
                 open = pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
@@ -222,6 +268,11 @@ pub(crate) fn encode_items(
     }
     pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
     options.report(total, total);
+    for (at, item) in items.iter().enumerate() {
+        if let Some(hash) = item.base.as_ref().and_then(|b| b.same) {
+            hashes[at] = hash;
+        }
+    }
     for (at, item) in items.iter().enumerate() {
         if let Some(of) = item.alias_of {
             hashes[at] = hashes[(of - first_id) as usize];

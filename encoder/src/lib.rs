@@ -9,8 +9,13 @@
 //! ```
 #![deny(unsafe_code)]
 
+mod against;
+mod bases;
 pub mod blocks;
+mod checkpoints;
 mod copy;
+mod delta;
+mod difference;
 mod edit;
 mod encode;
 mod error;
@@ -27,6 +32,8 @@ mod salvage;
 mod segment;
 mod writer;
 
+pub use bases::open_bases;
+pub use checkpoints::AppendBase;
 pub use edit::{Attachment, append, attach, detach};
 pub use encode::{encode_path, encode_stream};
 pub use error::{EncodeError, Result};

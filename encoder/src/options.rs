@@ -1,7 +1,8 @@
 //! What a caller chooses.
 
 use crate::import::ImportOptions;
-use crate::{EncodeError, Result};
+use crate::{AppendBase, EncodeError, Result};
+use mcodec_decode::BaseModel;
 use mcodec_format::Limits;
 use std::io::Write;
 use std::path::PathBuf;
@@ -26,6 +27,10 @@ pub struct EncodeOptions {
     /// Bytes of tensors that are in memory and share tables at once; less than the default for tests alone. The encoded bytes depend on it.
     #[doc(hidden)]
     pub segment_len: u64,
+    /// Models whose content hash files name: what mcodec files that are read are told against. The first is also what is encoded against.
+    pub bases: Vec<Arc<dyn BaseModel>>,
+    /// What an asset that is added to a file is told against.
+    pub append_base: AppendBase,
     /// How models are read.
     pub import: ImportOptions,
     /// Bounds for reading mcodec files.
@@ -44,6 +49,8 @@ impl Default for EncodeOptions {
             mappable: false,
             chunk_len: 256 << 10,
             segment_len: 32 << 20,
+            bases: Vec::new(),
+            append_base: AppendBase::Auto,
             import: ImportOptions::default(),
             limits: Limits::default(),
             progress: None,
@@ -123,6 +130,8 @@ pub struct EncodeReport {
     pub tensors: u64,
     /// Tensors among them that are stored as the bytes of another.
     pub aliases: u64,
+    /// Tensors that are told against a base, those that are the same as in it included.
+    pub deltas: u64,
     /// What the user should be told.
     pub notes: Vec<String>,
     /// Content hash of the asset.

@@ -6,7 +6,7 @@ use crate::salvage::Salvage;
 use crate::writer::ContainerWriter;
 use crate::{EncodeError, Result};
 use mcodec_decode::{ReadOptions, Reader, content_hash};
-use mcodec_format::{Asset, Dependency, EntryDescriptor, EntryRow, Limits, registry};
+use mcodec_format::{Asset, Dependency, EntryDescriptor, EntryRow, Limits, Representation, registry};
 use std::collections::{BTreeMap, HashMap, HashSet};
 use std::fs::File;
 use std::path::Path;
@@ -82,31 +82,43 @@ impl Whole<'_> {
     fn write(&self, output: Output, hashes: &BTreeMap<u32, [u8; 32]>) -> Result<RecoverReport> {
         let mut report = RecoverReport::default();
         let mut writer = ContainerWriter::create_finished(output)?;
+        let faults = self.faults()?;
         for (ordinal, asset) in self.assets {
             let rows = self.rows.get(ordinal).map_or(&[][..], Vec::as_slice);
-            self.save(asset, rows, hashes.get(ordinal), &mut writer, &mut report)?;
+            let of_asset = faults.iter().filter(|((of, _), _)| of == ordinal);
+            let faults = of_asset.map(|((_, id), why)| (*id, why.clone())).collect();
+            self.save(asset, rows, &faults, hashes.get(ordinal), &mut writer, &mut report)?;
         }
         report.output_bytes = writer.finish(self.options)?;
         Ok(report)
+    }
+
+    /// Why entries are lost, by asset ordinal and entry id.
+    fn faults(&self) -> Result<HashMap<(u32, u32), String>> {
+        let mut faults = HashMap::new();
+        for (&ordinal, asset) in self.assets {
+            let rows = self.rows.get(&ordinal).map_or(&[][..], Vec::as_slice);
+            for entry in entries_of(rows) {
+                self.options.check_cancel()?;
+                if let Some(why) = fault_of(self.file, self.input, asset, &entry, &self.options.limits) {
+                    faults.insert((ordinal, entry.rows[0].id), why);
+                }
+            }
+        }
+        spread_faults(self.rows, &mut faults);
+        Ok(faults)
     }
 
     fn save(
         &self,
         asset: &Asset,
         rows: &[EntryRow],
+        faults: &HashMap<u32, String>,
         hash: Option<&[u8; 32]>,
         writer: &mut ContainerWriter,
         report: &mut RecoverReport,
     ) -> Result<()> {
         let entries = entries_of(rows);
-        let mut faults: HashMap<u32, String> = HashMap::new();
-        for entry in &entries {
-            self.options.check_cancel()?;
-            if let Some(why) = fault_of(self.file, self.input, asset, entry, &self.options.limits) {
-                faults.insert(entry.rows[0].id, why);
-            }
-        }
-        spread_faults(&entries, &mut faults);
         let content = |e: &EntryParts<'_>| match asset.kind {
             registry::asset::MODEL => e.rows[0].kind == registry::entry::TENSOR,
             _ => e.rows[0].kind == registry::entry::FILE,
@@ -161,8 +173,9 @@ fn fault_of(
 ) -> Option<String> {
     let first = entry.rows[0];
     let descriptor = EntryDescriptor::parse(first.kind, &first.fields, limits).ok();
-    let aliased = first.fields.get(registry::field::REPRESENTATION).is_some();
-    if let Some(chunking) = descriptor.and_then(|d| d.chunking()).filter(|_| !aliased) {
+    let borrowed =
+        descriptor.as_ref().and_then(|d| d.representation()).is_some_and(Representation::is_borrowed);
+    if let Some(chunking) = descriptor.and_then(|d| d.chunking()).filter(|_| !borrowed) {
         let mut next = 0;
         for row in &entry.rows {
             if row.first_chunk != next {
@@ -179,18 +192,26 @@ fn fault_of(
     })
 }
 
-/// An entry is lost with what it depends on.
-fn spread_faults(entries: &[EntryParts<'_>], faults: &mut HashMap<u32, String>) {
-    let ids: HashSet<u32> = entries.iter().map(|e| e.rows[0].id).collect();
+/// An entry is lost with what it depends on, in its own asset or another.
+fn spread_faults(rows: &BTreeMap<u32, Vec<EntryRow>>, faults: &mut HashMap<(u32, u32), String>) {
+    let ids: HashSet<(u32, u32)> =
+        rows.iter().flat_map(|(&asset, rows)| rows.iter().map(move |row| (asset, row.id))).collect();
     loop {
         let mut more = Vec::new();
-        for row in entries.iter().map(|e| e.rows[0]).filter(|r| !faults.contains_key(&r.id)) {
-            let lost = row.dependencies.iter().find_map(|d| match d {
-                Dependency::Entry(id) if faults.contains_key(id) || !ids.contains(id) => Some(*id),
-                _ => None,
-            });
-            if let Some(id) = lost {
-                more.push((row.id, format!("entry {id}, which it needs, is lost")));
+        for (&asset, rows) in rows {
+            for row in rows.iter().filter(|row| !faults.contains_key(&(asset, row.id))) {
+                let lost = row.dependencies.iter().find_map(|d| {
+                    let key = match d {
+                        Dependency::Entry(id) => (asset, *id),
+                        Dependency::Other { asset, entry } => (*asset, *entry),
+                        Dependency::External { .. } => return None,
+                    };
+                    (faults.contains_key(&key) || !ids.contains(&key)).then_some(key)
+                });
+                if let Some((of, id)) = lost {
+                    let place = if of == asset { String::new() } else { format!(" of asset {of}") };
+                    more.push(((asset, row.id), format!("entry {id}{place}, which it needs, is lost")));
+                }
             }
         }
         if more.is_empty() {

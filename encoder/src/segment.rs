@@ -1,5 +1,7 @@
 //! A segment: pieces of entries that are in memory at once and share tables. Chunks are coded in parallel; the bytes do not depend on it.
 
+use crate::delta::encode_delta;
+use crate::difference::{self, Member as Pair, Plan};
 use crate::items::{GROUP_DEPENDENCIES, Item};
 use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
 use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
@@ -9,6 +11,7 @@ use mcodec_coding::labelled::ColumnLabels;
 use mcodec_coding::{CodingError, fields};
 use mcodec_format::{Dependency, Fields, registry};
 use rayon::prelude::*;
+use std::collections::HashMap;
 
 /// Content up to this length is offered shared tables.
 const SMALL: u64 = 64 << 10;
@@ -21,6 +24,8 @@ pub(crate) struct Piece {
     /// Offset of the bytes within the item.
     pub(crate) start: u64,
     pub(crate) bytes: Vec<u8>,
+    /// The base's bytes at the same place, if the item is told against one.
+    pub(crate) base: Vec<u8>,
     /// Of the item's bytes before these.
     pub(crate) hasher: blake3::Hasher,
     /// Whether the item ends here.
@@ -39,21 +44,27 @@ pub(crate) struct Segment<'w, 'i> {
 
 /// A chunk's shared objects, before they have entry ids.
 #[derive(Debug, Clone, PartialEq)]
-enum Needs {
+pub(crate) enum Needs {
     /// The shared table of this number.
     Table(usize),
     /// The class set of this number.
     Classes(usize),
     /// Labels of the piece's own columns.
     Labels(ColumnLabels),
+    /// The tables of differences.
+    Differences,
+    /// Labels and factors of the columns of this stack of differences.
+    Columns(usize),
+    /// In their place: there are none.
+    NoColumns,
 }
 
 /// The coded chunks of a piece, and the shared objects they use (in the order of their dependency indices).
-struct Coded {
-    payloads: Vec<Vec<u8>>,
-    needs: Vec<Needs>,
+pub(crate) struct Coded {
+    pub(crate) payloads: Vec<Vec<u8>>,
+    pub(crate) needs: Vec<Needs>,
     /// The same without shared objects, of small labelled pieces.
-    alone: Option<Vec<u8>>,
+    pub(crate) alone: Option<Vec<u8>>,
 }
 
 /// A segment's shared objects, with the entry ids of those that are written.
@@ -62,6 +73,9 @@ struct Shared<'s> {
     sets: &'s [ClassSet],
     table_ids: Vec<Option<u32>>,
     set_ids: Vec<Option<u32>>,
+    plan: Option<&'s Plan>,
+    tables_id: Option<u32>,
+    columns_ids: HashMap<usize, u32>,
 }
 
 /// A labelled piece's part in the segment.
@@ -111,18 +125,41 @@ impl<'w, 'i> Segment<'w, 'i> {
             .map_err(EncodeError::coding("labels"))?;
         drop(members);
         let (items, options) = (self.items, self.options);
+        let pairs = pairs_of(items, pieces);
+        let known: Vec<&Pair<'_>> = pairs.iter().flatten().collect();
+        let plan = if known.is_empty() {
+            None
+        } else {
+            Some(difference::plan(&known, effort).map_err(EncodeError::coding("differences"))?)
+        };
+        let mut number = 0;
+        let mut coders: Vec<Option<difference::Coder<'_>>> = Vec::with_capacity(pairs.len());
+        for pair in &pairs {
+            coders.push(plan.as_ref().zip(pair.as_ref()).map(|(plan, pair)| {
+                number += 1;
+                difference::Coder::new(plan, number - 1, pair)
+            }));
+        }
         let mut coded: Vec<Coded> = pieces
             .par_iter()
-            .zip(&labelled)
-            .map(|(piece, labelled)| {
+            .zip(labelled.par_iter().zip(&coders))
+            .map(|(piece, (labelled, coder))| {
                 let item = &items[piece.item];
-                let coded = encode_piece(item, piece, &tables, labelled.as_ref(), options);
+                let coded = if item.base.is_some() {
+                    encode_delta(item, piece, coder.as_ref(), options)
+                } else {
+                    encode_piece(item, piece, &tables, labelled.as_ref(), options)
+                };
                 coded.map_err(EncodeError::coding(&item.name))
             })
             .collect::<Result<_>>()?;
         drop_unprofitable(&sets, &mut coded);
         let (table_ids, set_ids) = (vec![None; tables.len()], vec![None; sets.len()]);
-        let mut shared = Shared { tables: &tables, sets: &sets, table_ids, set_ids };
+        drop((coders, pairs));
+        let (tables_id, columns_ids) = (None, HashMap::new());
+        let plan = plan.as_ref();
+        let mut shared =
+            Shared { tables: &tables, sets: &sets, table_ids, set_ids, plan, tables_id, columns_ids };
         let mut open = None;
         for (piece, coded) in pieces.drain(..).zip(coded) {
             self.write_piece(&piece, coded, &mut shared)?;
@@ -200,6 +237,21 @@ impl<'w, 'i> Segment<'w, 'i> {
             Needs::Labels(labels) => {
                 return self.write_object(registry::entry::COLUMN_LABELS, &labels.to_bytes());
             }
+            Needs::Differences => {
+                let content = shared.plan.map(|plan| plan.tables.to_bytes()).unwrap_or_default();
+                (registry::entry::DIFFERENCE_TABLES, &mut shared.tables_id, content)
+            }
+            Needs::Columns(stack) => {
+                if let Some(&id) = shared.columns_ids.get(&stack) {
+                    return Ok(id);
+                }
+                let columns = shared.plan.and_then(|plan| plan.columns(stack));
+                let content = columns.map(|(columns, _)| columns.to_bytes()).unwrap_or_default();
+                let id = self.write_object(registry::entry::DIFFERENCE_COLUMNS, &content)?;
+                shared.columns_ids.insert(stack, id);
+                return Ok(id);
+            }
+            Needs::NoColumns => return self.write_object(registry::entry::DIFFERENCE_COLUMNS, &[1, 0]),
         };
         let id = if let Some(id) = *known { id } else { self.write_object(kind, &content)? };
         *known = Some(id);
@@ -233,11 +285,23 @@ impl<'w, 'i> Segment<'w, 'i> {
     }
 }
 
+/// The floats that are told against a base, beside it.
+fn pairs_of<'p>(items: &'p [Item<'_>], pieces: &'p [Piece]) -> Vec<Option<Pair<'p>>> {
+    let pair = |piece: &'p Piece| {
+        let item = &items[piece.item];
+        let format = item.delta_format().filter(|_| !piece.bytes.is_empty())?;
+        let start = piece.start / format.bytes() as u64;
+        Some(Pair::new(&item.name, format, item.shape(), start, (&piece.base, &piece.bytes)))
+    };
+    pieces.iter().map(pair).collect()
+}
+
 /// Whether the piece is all of a small item of one chunk that is not coded under labels.
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    let otherwise = item.float_format(options).is_some() || item.block_type().is_some();
+    let otherwise =
+        item.float_format(options).is_some() || item.block_type().is_some() || item.base.is_some();
     whole && len <= item.chunk_len(options.chunk_len) && !otherwise
 }
 
@@ -376,7 +440,7 @@ fn has_low_structure(chunk: &[u8], element: Element) -> bool {
 }
 
 /// A chunk that does not gain is stored, after a zero byte.
-fn payload_of(code: ChunkCode) -> Vec<u8> {
+pub(crate) fn payload_of(code: ChunkCode) -> Vec<u8> {
     if !code.raw {
         return code.payload;
     }

@@ -58,6 +58,24 @@ pub enum Representation {
     Plain,
     /// Its bytes are those of this entry of the same asset.
     Alias(u32),
+    /// Its chunks tell it against the tensor that is its first dependency.
+    Delta,
+    /// Its bytes are those of the tensor that is its first dependency.
+    Same,
+}
+
+impl Representation {
+    /// Whether the first dependency is the base that it is told against.
+    #[must_use]
+    pub fn has_base(&self) -> bool {
+        matches!(self, Self::Delta | Self::Same)
+    }
+
+    /// Whether it has no chunks of its own.
+    #[must_use]
+    pub fn is_borrowed(&self) -> bool {
+        matches!(self, Self::Alias(_) | Self::Same)
+    }
 }
 
 /// A tensor's descriptor.
@@ -116,6 +134,15 @@ pub enum EntryDescriptor {
 const WHAT: &str = "descriptor";
 
 impl EntryDescriptor {
+    /// How a tensor is rebuilt.
+    #[must_use]
+    pub fn representation(&self) -> Option<&Representation> {
+        match self {
+            Self::Tensor(t) => Some(&t.representation),
+            _ => None,
+        }
+    }
+
     /// Reads the fields of an entry of `kind`.
     ///
     /// # Errors
@@ -163,13 +190,14 @@ impl EntryDescriptor {
         }
     }
 
-    /// How chunks divide the entry's dependencies.
+    /// Which of the entry's `all` dependencies chunk `chunk` may need, its base apart.
     #[must_use]
-    pub fn groups(&self) -> Option<DependencyGroups> {
-        match self {
-            Self::Tensor(t) => t.groups,
-            _ => None,
-        }
+    pub fn dependencies_of(&self, chunk: u64, all: usize) -> core::ops::Range<usize> {
+        let Self::Tensor(tensor) = self else { return 0..all };
+        let base = usize::from(tensor.representation.has_base()).min(all);
+        let after = all.saturating_sub(base);
+        let own = tensor.groups.map_or(0..after, |groups| groups.of(chunk, after));
+        own.start.saturating_add(base)..own.end.saturating_add(base)
     }
 }
 
@@ -203,7 +231,14 @@ impl TensorDescriptor {
             None => None,
             Some(id) => Some(entry_id(id)?),
         };
-        let chunking = chunking(fields, byte_len, representation != Representation::Plain, limits)?;
+        let chunking = chunking(fields, byte_len, representation.is_borrowed(), limits)?;
+        if (chunking.coding == coding::DIFFERENCE) != (representation == Representation::Delta) {
+            return Err(FormatError::corrupt(
+                WHAT,
+                0,
+                "differences are the coding of deltas, and of nothing else",
+            ));
+        }
         let groups = fields.get(field::DEPENDENCY_GROUPS).map(groups).transpose()?;
         Ok(Self { dtype, dtype_name, shape, representation, chunking, owner, groups })
     }
@@ -222,12 +257,18 @@ impl TensorDescriptor {
             self.shape.iter().for_each(|&d| wire::put_varint(&mut dims, d));
             f.set(field::SHAPE, true, dims);
         }
-        if let Representation::Alias(id) = self.representation {
-            let mut value = Vec::new();
-            wire::put_varint(&mut value, representation::ALIAS);
-            wire::put_varint(&mut value, u64::from(id));
-            f.set(field::REPRESENTATION, true, value);
-        } else {
+        match self.representation {
+            Representation::Plain => {}
+            Representation::Alias(id) => {
+                let mut value = Vec::new();
+                wire::put_varint(&mut value, representation::ALIAS);
+                wire::put_varint(&mut value, u64::from(id));
+                f.set(field::REPRESENTATION, true, value);
+            }
+            Representation::Delta => f.set_varint(field::REPRESENTATION, true, representation::DELTA),
+            Representation::Same => f.set_varint(field::REPRESENTATION, true, representation::SAME),
+        }
+        if !self.representation.is_borrowed() {
             put_chunking(&mut f, &self.chunking);
         }
         if let Some(owner) = self.owner {
@@ -298,7 +339,11 @@ fn representation(value: Option<&[u8]>) -> Result<Representation> {
             ([], id) => Ok(Representation::Alias(entry_id(id)?)),
             _ => Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation")),
         },
-        representation::PLAIN => Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation")),
+        representation::DELTA if rest.is_empty() => Ok(Representation::Delta),
+        representation::SAME if rest.is_empty() => Ok(Representation::Same),
+        representation::PLAIN | representation::DELTA | representation::SAME => {
+            Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation"))
+        }
         other => Err(unsupported(format!("representation {other}"))),
     }
 }

@@ -52,20 +52,26 @@ pub mod entry {
     pub const CLASSES: u64 = 5;
     /// Column labels of one tensor.
     pub const COLUMN_LABELS: u64 = 6;
+    /// Tables of differences.
+    pub const DIFFERENCE_TABLES: u64 = 7;
+    /// Labels and factors of the columns of differences.
+    pub const DIFFERENCE_COLUMNS: u64 = 8;
     /// All of them.
-    pub const ALL: [Named; 6] = [
+    pub const ALL: [Named; 8] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
         named(RECORD, "record"),
         named(CLASSES, "classes"),
         named(COLUMN_LABELS, "column-labels"),
+        named(DIFFERENCE_TABLES, "difference-tables"),
+        named(DIFFERENCE_COLUMNS, "difference-columns"),
     ];
 
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
     #[must_use]
     pub fn is_shared_object(kind: u64) -> bool {
-        matches!(kind, TABLE | CLASSES | COLUMN_LABELS)
+        matches!(kind, TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS)
     }
 }
 
@@ -76,8 +82,13 @@ pub mod representation {
     pub const PLAIN: u64 = 1;
     /// The bytes of another entry.
     pub const ALIAS: u64 = 2;
+    /// Told against a tensor of another asset or file.
+    pub const DELTA: u64 = 3;
+    /// The bytes of a tensor of another asset or file.
+    pub const SAME: u64 = 4;
     /// All of them.
-    pub const ALL: [Named; 2] = [named(PLAIN, "plain"), named(ALIAS, "alias")];
+    pub const ALL: [Named; 4] =
+        [named(PLAIN, "plain"), named(ALIAS, "alias"), named(DELTA, "delta"), named(SAME, "same")];
 }
 
 /// Codings of an entry's chunks.
@@ -91,9 +102,16 @@ pub mod coding {
     pub const LABELLED: u64 = 2;
     /// Quantised blocks taken apart.
     pub const BLOCKS: u64 = 3;
+    /// Differences from a base.
+    pub const DIFFERENCE: u64 = 4;
     /// All of them.
-    pub const ALL: [Named; 4] =
-        [named(RAW, "raw"), named(FIELDS, "fields"), named(LABELLED, "labelled"), named(BLOCKS, "blocks")];
+    pub const ALL: [Named; 5] = [
+        named(RAW, "raw"),
+        named(FIELDS, "fields"),
+        named(LABELLED, "labelled"),
+        named(BLOCKS, "blocks"),
+        named(DIFFERENCE, "difference"),
+    ];
 }
 
 /// Codings of one bit field (coding `fields`).
@@ -103,6 +121,16 @@ pub const FIELD_MODES: [Named; 5] =
 /// Codings of one class of symbols (coding `blocks`).
 pub const PART_MODES: [Named; 4] =
     [named(0, "packed"), named(1, "constant"), named(2, "zstd"), named(3, "rans")];
+
+/// Forms of a chunk of differences (coding `difference`).
+pub const DIFFERENCE_FORMS: [Named; 6] = [
+    named(0, "stored"),
+    named(1, "linear"),
+    named(2, "same"),
+    named(3, "xor"),
+    named(4, "integer"),
+    named(5, "alone"),
+];
 
 /// Layouts of a `file` entry.
 pub mod file_layout {
@@ -187,8 +215,10 @@ pub mod field {
 pub mod asset_field {
     /// How the source file is rebuilt when no `file` entry says it.
     pub const SOURCE: u64 = 1;
+    /// What asset of another file the tensors are told against: its content hash, and its name.
+    pub const BASE: u64 = 2;
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 1] = [1];
+    pub const IDS: [u64; 2] = [1, 2];
 }
 
 /// Element types.

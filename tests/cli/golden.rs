@@ -53,6 +53,7 @@ fn help() {
         "bench",
         "bench models",
         "bench gpu",
+        "bench deltas",
         "completion",
         "man",
     ] {
@@ -182,6 +183,43 @@ fn encoding_and_decoding() {
                 "decode zipped.mcodec -o y",
                 "decode m.mcodec",
                 "decode m.mcodec -o x --frobnicate",
+            ],
+        ),
+    );
+}
+
+#[test]
+fn bases() {
+    let place = place();
+    // One weight of the first tensor moved.
+    let mut tuned = small(1);
+    let at = tuned.len() - 40;
+    tuned[at] ^= 1;
+    place.write("tuned.safetensors", tuned);
+    check(
+        "bases",
+        &session(
+            &place,
+            &[
+                "encode tuned.safetensors --base m.safetensors -v -o tuned.mcodec",
+                "info tuned.mcodec",
+                "decode tuned.mcodec -o back.safetensors",
+                "decode tuned.mcodec --base n.mcodec -o back.safetensors",
+                "decode tuned.mcodec --base none -o back.safetensors",
+                "decode tuned.mcodec --base m.mcodec -o back.safetensors",
+                "diff tuned.mcodec tuned.safetensors --base m.mcodec",
+                "diff tuned.mcodec tuned.safetensors",
+                "verify tuned.mcodec",
+                "verify --deep tuned.mcodec",
+                "verify --deep tuned.mcodec --base m.safetensors",
+                "encode tuned.safetensors --base m.safetensors --mappable -o x.mcodec",
+                "encode tuned.safetensors --base record.json -o x.mcodec",
+                "encode tuned.safetensors --base hf.mcodec --base-asset none -o x.mcodec",
+                "append m.mcodec tuned.safetensors -v",
+                "append m.mcodec n.safetensors --base-asset none -v",
+                "append m.mcodec hf --base-asset frob -v",
+                "decode m.mcodec --asset tuned -o back2.safetensors",
+                "verify --deep m.mcodec",
             ],
         ),
     );

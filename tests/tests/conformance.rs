@@ -4,6 +4,8 @@
 
 #[path = "conformance/coverage.rs"]
 mod coverage;
+#[path = "conformance/deltas.rs"]
+mod deltas;
 #[path = "conformance/encoded.rs"]
 mod encoded;
 #[path = "conformance/hand.rs"]
@@ -53,6 +55,7 @@ fn vectors() -> &'static [Vector] {
     ALL.get_or_init(|| {
         let mut all = sound::all();
         all.extend(labelled::all());
+        all.extend(deltas::all());
         all.extend(versions::all());
         all.extend(hostile::all());
         all.extend(labelled_hostile::all());
@@ -270,4 +273,13 @@ fn the_independent_reader_agrees() {
             Command::new(&python).arg(&reader).arg("--vectors").arg(folder).output().expect("reader runs");
         assert!(out.status.success(), "{}", String::from_utf8_lossy(&out.stdout));
     }
+    // With its base, a file that is told against another is read too, and its content hash is right.
+    let (base, delta) = (dir.path().join("run.mcodec"), dir.path().join("delta.mcodec"));
+    let out =
+        Command::new(&python).arg(&reader).arg("--base").arg(base).arg(delta).output().expect("reader runs");
+    let twin: Value = serde_json::from_slice(&out.stdout).expect("the twin is JSON");
+    assert_eq!(twin["damage"], serde_json::json!([]));
+    let entries = twin["entries"].as_array().expect("entries");
+    assert!(entries.iter().all(|e| e["refused"].is_null() && !e["content"].is_null()));
+    assert!(entries.iter().any(|e| e["descriptor"]["representation"][0] == "delta"));
 }

@@ -108,7 +108,8 @@ fn an_entry_that_needs_another_file_says_which() {
     let plan = reader.plan(&entry, 0..64).unwrap();
     assert_eq!(plan.external, [([0xee; 32], "their table".to_owned())]);
     match reader.read_all(&entry) {
-        Err(DecodeError::Missing { name, hash }) => {
+        Err(DecodeError::Missing { name, hash, hint }) => {
+            assert_eq!(hint, "");
             assert_eq!((name.as_str(), hash), ("other-file", "ee".repeat(32)))
         }
         other => panic!("{other:?}"),

@@ -84,13 +84,14 @@ fn the_sans_io_core_can_be_driven_by_hand() {
         fetched.add(r.start, &file[r.start as usize..r.end as usize]);
     }
     let mut out = vec![0u8; 800];
-    decode_range(&entry, range, &fetched, &SharedCache::default(), &mut out, false).unwrap();
+    decode_range(&entry, range, &fetched, &SharedCache::default(), &[], &mut out, false).unwrap();
     assert!(out == all[7].bytes[800..1600]);
     let missing = decode_range(
         &entry,
         0..4800,
         &Fetched::default(),
         &SharedCache::default(),
+        &[],
         &mut vec![0; 4800],
         false,
     );

@@ -94,6 +94,14 @@ pub(crate) enum Kind {
     Blob,
 }
 
+/// Models that others are told against.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct Bases {
+    /// A model that this one is told against: an mcodec file, a model file or a folder; may be repeated, where bases have bases
+    #[arg(long = "base", value_name = "PATH", value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+}
+
 /// How an input is read, for encode and append.
 #[derive(Debug, Args)]
 pub(crate) struct Import {
@@ -121,6 +129,11 @@ pub(crate) struct Encode {
     /// Name of the asset, when it comes from the standard input
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
+    #[command(flatten)]
+    pub(crate) bases: Bases,
+    /// The asset of the first base that is meant, if it holds several
+    #[arg(long, value_name = "NAME", requires = "paths")]
+    pub(crate) base_asset: Option<String>,
 }
 
 /// Form of what is decoded.
@@ -171,6 +184,8 @@ pub(crate) struct Decode {
     /// What decodes: cpu, gpu, or gpu:NAME for a GPU with NAME in its name
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: crate::device::Device,
+    #[command(flatten)]
+    pub(crate) bases: Bases,
 }
 
 #[derive(Debug, Args)]
@@ -191,6 +206,8 @@ pub(crate) struct Verify {
     /// Decode everything and compare content hashes too
     #[arg(long)]
     pub(crate) deep: bool,
+    #[command(flatten)]
+    pub(crate) bases: Bases,
 }
 
 #[derive(Debug, Args)]
@@ -204,6 +221,8 @@ pub(crate) struct Diff {
     /// The asset to compare, if a file holds several
     #[arg(long, value_name = "NAME")]
     pub(crate) asset: Option<String>,
+    #[command(flatten)]
+    pub(crate) bases: Bases,
 }
 
 #[derive(Debug, Args)]
@@ -223,6 +242,11 @@ pub(crate) struct Append {
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) import: Import,
+    #[command(flatten)]
+    pub(crate) bases: Bases,
+    /// The asset of the file that the new one is told against, "auto" (the nearest of the first, the last and the base) or "none"
+    #[arg(long, value_name = "NAME", default_value = "auto")]
+    pub(crate) base_asset: String,
 }
 
 #[derive(Debug, Args)]
@@ -293,6 +317,8 @@ pub(crate) enum BenchWhat {
     /// Speed of decoding labelled floats on a GPU
     #[command(after_help = BENCH_GPU_HELP)]
     Gpu(BenchGpu),
+    /// Ratio and speed on fine-tunes told against their base, beside differences that zstd compresses
+    Deltas(BenchDeltas),
 }
 
 const BENCH_GPU_HELP: &str = "\
@@ -320,6 +346,19 @@ pub(crate) struct BenchGpu {
     /// Do without subgroups
     #[arg(long)]
     pub(crate) no_subgroups: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchDeltas {
+    /// The base: a model file
+    #[arg(long, value_name = "PATH", value_hint = ValueHint::FilePath)]
+    pub(crate) base: PathBuf,
+    /// The fine-tunes: safetensors files
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) files: Vec<PathBuf>,
+    /// Repetitions, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reps: u32,
 }
 
 #[derive(Debug, Args)]

@@ -1,20 +1,59 @@
 //! Opening mcodec files for random access, also from the standard input.
 
-use crate::cli::Common;
+use crate::cli::{Bases, Common};
 use crate::console::Console;
 use crate::outcome::UsageError;
 use crate::sink::is_std;
 use crate::stdin;
-use anyhow::Context;
-use mcodec_decode::{ReadOptions, Reader};
+use anyhow::{Context, bail};
+use mcodec_decode::{BaseModel, ReadOptions, Reader, base_of_asset, hex};
 use mcodec_encode::EncodeError;
 use mcodec_format::registry::MAGIC;
 use std::fs::File;
 use std::io::{self, Read, Write};
 use std::path::Path;
+use std::sync::Arc;
 
 /// A reader of a file on disk.
 pub(crate) type FileReader = Reader<File>;
+
+/// A model that others are told against.
+pub(crate) type Base = Arc<dyn BaseModel>;
+
+/// Opens the bases that are given.
+pub(crate) fn bases(given: &Bases, common: &Common, console: &Console) -> anyhow::Result<Vec<Base>> {
+    if given.paths.is_empty() {
+        return Ok(Vec::new());
+    }
+    if given.paths.iter().any(|path| is_std(path)) {
+        return Err(crate::outcome::usage("a base is a file or a folder, not the standard input"));
+    }
+    Ok(mcodec_encode::open_bases(&given.paths, None, &console.encode_options(common))?)
+}
+
+/// Refuses a file that is told against a model that is none of its bases: `asset`, or any asset, if it is told so.
+pub(crate) fn check_bases(reader: &FileReader, path: &Path, asset: Option<&str>) -> anyhow::Result<()> {
+    for asset in reader.assets()?.iter().filter(|a| asset.is_none_or(|name| a.name == name)) {
+        let Some((hash, name)) = base_of_asset(asset) else { continue };
+        let given = reader.bases();
+        if given.iter().any(|base| base.content_hash() == hash) {
+            continue;
+        }
+        let what = format!(
+            "{}: asset {:?} is told against {name:?}, content hash blake3:{}",
+            shown(path),
+            asset.name,
+            hex(&hash)
+        );
+        if given.is_empty() {
+            bail!("{what}: name that model with --base");
+        }
+        let have: Vec<String> =
+            given.iter().map(|b| format!("{:?} blake3:{}", b.name(), hex(&b.content_hash()))).collect();
+        bail!("{what}; the bases that were given are others: {}", have.join(", "));
+    }
+    Ok(())
+}
 
 /// Opens `path`, or what comes through the standard input, with all warnings told.
 pub(crate) fn open(path: &Path, common: &Common, console: &Console) -> anyhow::Result<FileReader> {

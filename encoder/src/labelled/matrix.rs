@@ -86,7 +86,7 @@ impl Matrix {
 }
 
 /// Elements of a row, and whether columns mean something: the last dimension, or all but the first where the last is short.
-fn columns_of(shape: &[u64]) -> (usize, bool) {
+pub(crate) fn columns_of(shape: &[u64]) -> (usize, bool) {
     let columns = match shape {
         [] | [_] => 0,
         [_, rest @ ..] if shape.len() > 2 && shape[shape.len() - 1] < 16 => {

@@ -17,7 +17,7 @@ mod sums;
 
 pub(crate) use coder::Coder;
 pub(crate) use fit::label;
-pub(crate) use matrix::Matrix;
+pub(crate) use matrix::{Matrix, columns_of};
 pub(crate) use sets::{ClassSet, Member, share_classes};
 
 /// Labels per octave of scale.

@@ -40,7 +40,7 @@ impl Element {
     }
 
     /// Where the exponent starts and how many bits it has, if the element is a float with a mantissa worth cutting.
-    pub(super) fn exponent(self) -> Option<(u8, u8)> {
+    pub(crate) fn exponent(self) -> Option<(u8, u8)> {
         match self {
             Self::Bf16 => Some((7, 8)),
             Self::F16 => Some((10, 5)),

@@ -104,7 +104,7 @@ fn cut(draft: &Draft, items: &[Item], index: &Dependencies) -> Result<Vec<Cut>> 
     let mut start = 0;
     let mut size = 0;
     for (i, item) in items.iter().enumerate() {
-        let cost = item.row.map_or(64, |r| estimate(&draft.rows[r]));
+        let cost = item.row.map_or(64, |r| estimate(&draft.rows[r]) + index.base_estimate(draft, r));
         let same_key = i > 0 && items[i - 1].key == item.key;
         if i > start && size + cost > PAGE_TARGET && !(same_key && item.first_chunk == 0) {
             pages.push(page(draft, items, start..i, index)?);
@@ -172,6 +172,20 @@ impl Dependencies {
     fn of(draft: &Draft) -> Self {
         let firsts = draft.rows.iter().enumerate().filter(|(_, r)| r.first_chunk == 0);
         Self(firsts.map(|(i, r)| ((draft.assets[r.asset].ordinal, r.id), i)).collect())
+    }
+
+    /// What copies of the rows of a row's base take, and of the base's base, with what they depend on.
+    fn base_estimate(&self, draft: &Draft, row: usize) -> usize {
+        let mut sum = 0;
+        let mut at = row;
+        // Paths are short; a circle is found when the page is made.
+        for _ in 0..8 {
+            let Some(Dependency::Other { asset, entry }) = draft.rows[at].dependencies.first() else { break };
+            let Some(&base) = self.0.get(&(*asset, *entry)) else { break };
+            at = base;
+            sum += estimate(&draft.rows[at]) * (1 + draft.rows[at].dependencies.len().min(3));
+        }
+        sum
     }
 
     /// Rows that rows `owned` depend on, to any depth, without `owned` themselves.

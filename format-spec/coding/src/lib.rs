@@ -10,6 +10,7 @@
 mod alias;
 mod bits;
 pub mod blocks;
+pub mod difference;
 mod error;
 pub mod fields;
 pub mod labelled;

@@ -20,7 +20,7 @@ fn main() -> Result<()> {
     let mut files = encoded(scratch.path())?;
     files.push(("shared-table", shared_table()?));
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
-    for name in ["labelled_forms", "labelled_signs", "dependency_groups"] {
+    for name in ["labelled_forms", "labelled_signs", "dependency_groups", "deltas", "x_deltas"] {
         files.push((name, fs::read(vectors.join(name).with_extension("mcodec"))?));
     }
     files.push(("leaves", with_leaves(3, 4, 1)));
@@ -264,10 +264,66 @@ fn tables(root: &Path) -> Result<()> {
         save(root, "tables", name, &[&[2, 0, 1], &payload[..]].concat())?;
     }
     labelled_payloads(root)?;
+    difference_payloads(root)?;
     for kind in mcodec_coding::blocks::types() {
         let len = 6 * mcodec_coding::blocks::block_bytes(kind).unwrap_or_default();
         let payload = mcodec_encode::blocks::encode_chunk(&[0x11, 0x31].repeat(len)[..len], kind, 9)?;
         save(root, "tables", &format!("blocks-{kind}"), &[&[3, 6], &payload[..]].concat())?;
+    }
+    Ok(())
+}
+
+/// Differences under the tables and columns of `targets::difference`, and such objects.
+fn difference_payloads(root: &Path) -> Result<()> {
+    use mcodec_coding::difference::{ChunkSpec, ColumnsAt, Form, encode, encode_whole};
+    use mcodec_coding::labelled::FloatFormat;
+    use mcodec_fuzz::targets::difference::{base, fixed};
+    let (tables, all) = fixed();
+    save(root, "tables", "difference-tables", &[&[8], &tables.to_bytes()[..]].concat())?;
+    save(root, "tables", "difference-columns", &[&[8], &all[1].to_bytes()[..]].concat())?;
+    let n = 100u16;
+    for (name, format, label) in [
+        ("bf16", FloatFormat::Bf16, -48),
+        ("f16", FloatFormat::F16, -8),
+        ("f32", FloatFormat::F32, -60),
+        ("f64", FloatFormat::F64, -60),
+    ] {
+        let of = base(usize::from(n) * format.bytes(), 9);
+        let mut bytes = of.clone();
+        bytes.iter_mut().step_by(format.bytes()).for_each(|b| *b = b.wrapping_add(3));
+        for (how, columns, columns_at) in [
+            ("plain", 50, ColumnsAt::Nowhere),
+            ("inline", 7, ColumnsAt::Inline(&all[1])),
+            ("shared", 64, ColumnsAt::Shared(3, &all[2])),
+        ] {
+            let rows = usize::from(n).div_ceil(columns);
+            let rank = if how == "plain" { 0 } else { 3 };
+            let spec = ChunkSpec {
+                format,
+                tables_dependency: 0,
+                tables,
+                columns,
+                first_column: 0,
+                columns_at,
+                row_labels: &vec![label; rows],
+                row_factors: &vec![2; rows * rank],
+                lanes_log2: 1,
+            };
+            let payload = encode(&of, &bytes, &spec)?;
+            let input = [&[7][..], &n.to_le_bytes(), &[9], &payload].concat();
+            save(root, "tables", &format!("difference-{name}-{how}"), &input)?;
+        }
+    }
+    let of = base(200, 9);
+    let packed = |made: &[u8]| {
+        use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
+        encode(made, 16, &[FieldSpec { width: 16, code: FieldCode::Packed }])
+    };
+    for (name, form) in [("same", Form::Same), ("xor", Form::Xor), ("integer", Form::Integer), ("alone", Form::Alone)] {
+        let bytes = if form == Form::Same { of.clone() } else { base(200, 10) };
+        let payload = encode_whole(form, &of, &bytes, 16, packed)?;
+        let input = [&[7][..], &n.to_le_bytes(), &[9], &payload].concat();
+        save(root, "tables", &format!("difference-{name}"), &input)?;
     }
     Ok(())
 }

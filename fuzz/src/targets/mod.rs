@@ -5,6 +5,7 @@
 pub mod archive;
 pub mod container;
 pub mod decode;
+pub mod difference;
 pub mod forward;
 pub mod front_door;
 pub mod gguf_header;

@@ -1,6 +1,6 @@
-//! Entropy tables, rANS streams, coded fields, coded blocks and labelled floats. The first byte says which.
+//! Entropy tables, rANS streams, coded fields, coded blocks, labelled floats and differences. The first byte says which.
 
-use super::labelled;
+use super::{difference, labelled};
 use mcodec_coding::rans::StreamDecoder;
 use mcodec_coding::{DecodeTable, Table, blocks, fields};
 use std::sync::OnceLock;
@@ -8,13 +8,15 @@ use std::sync::OnceLock;
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
     let Some((&how, rest)) = bytes.split_first() else { return };
-    match how % 7 {
+    match how % 9 {
         0 => table(rest),
         1 => stream(rest),
         3 => block_payload(rest),
         4 => labelled::payload(rest),
         5 => labelled::payload_under(rest),
         6 => labelled::objects(rest),
+        7 => difference::payload(rest),
+        8 => difference::objects(rest),
         _ => payload(rest),
     }
 }

@@ -6,13 +6,14 @@ use serde_json::Value;
 use std::collections::BTreeSet;
 
 /// Tables of named ids, by the headings of `REGISTRY.md`.
-pub fn named_tables() -> [(&'static str, &'static [Named]); 9] {
+pub fn named_tables() -> [(&'static str, &'static [Named]); 10] {
     [
         ("Asset kinds", &registry::asset::ALL),
         ("Entry kinds", &registry::entry::ALL),
         ("Representations", &registry::representation::ALL),
         ("Codings", &registry::coding::ALL),
         ("Field modes", &registry::FIELD_MODES),
+        ("Difference forms", &registry::DIFFERENCE_FORMS),
         ("File layouts", &registry::file_layout::ALL),
         ("Dependency kinds", &registry::DEPENDENCY_KINDS),
         ("Required features", &registry::REQUIRED_FEATURES),
@@ -50,6 +51,10 @@ pub fn missing(twins: &[Value]) -> Vec<String> {
     registry::field::ALL.iter().for_each(|f| want("Entry descriptor fields", f.1));
     registry::SCHEMAS.iter().for_each(|s| want("Record schemas", s));
     want("Asset fields", "1");
+    want("Asset fields", "2");
+    for other in ["none", "shared", "inline"] {
+        want("Columns of differences", other);
+    }
     for other in ["0", "8", "16", "32", "64"] {
         want("Units", other);
     }
@@ -93,6 +98,9 @@ fn collect(twin: &Value, have: &mut BTreeSet<String>) {
         if !asset["source"].is_null() {
             add("Asset fields", &"1".into());
         }
+        if !asset["base"].is_null() {
+            add("Asset fields", &"2".into());
+        }
     }
     for entry in list(&twin["entries"]) {
         collect_entry(entry, &mut add);
@@ -126,6 +134,10 @@ fn collect_entry(entry: &Value, add: &mut impl FnMut(&str, &Value)) {
             add("Forms", &Value::from(format!("check of {}", chunk["check_bytes"])));
             if !chunk["labelled"].is_null() {
                 collect_labelled(&chunk["labelled"], add);
+            }
+            if !chunk["difference"].is_null() {
+                add("Difference forms", &chunk["difference"]["form"]);
+                add("Columns of differences", &chunk["difference"]["columns_at"]);
             }
             let Some((unit, fields)) = list(&chunk["fields"]).split_first() else { continue };
             add("Codings", &"fields".into());

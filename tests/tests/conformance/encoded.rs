@@ -113,6 +113,22 @@ fn folder(dir: &Path) -> Vec<u8> {
     fs::read(path).expect("file is there")
 }
 
+/// A model of f32 with every third element moved by up to `most` last places, and one in a hundred by much more.
+fn stepped(file: &[u8], most: u32) -> Vec<u8> {
+    let mut noise = Noise(u64::from(most));
+    let mut out = file.to_vec();
+    let head = 8 + u64::from_le_bytes(file[..8].try_into().expect("8 bytes")) as usize;
+    for element in out[head..].as_chunks_mut::<4>().0 {
+        let by = match noise.word() % 300 {
+            0..3 => noise.word() as u32 & 0xFF_FFFF,
+            3..100 => noise.word() as u32 % (most << 9),
+            _ => continue,
+        };
+        *element = u32::from_le_bytes(*element).wrapping_add(by).to_le_bytes();
+    }
+    out
+}
+
 /// Encodes the committed models into `dir`: finished, streaming, appended, mappable.
 pub fn write_models(dir: &Path) {
     let input = dir.join("input");
@@ -130,6 +146,17 @@ pub fn write_models(dir: &Path) {
     mappable.mappable = true;
     encode(&fracast, "mapped.mcodec", &mappable);
     append(&moe, &fracast, None, &EncodeOptions::default()).expect("model is appended");
+    // A model of the sizes and steps of the real one, told against another of the same file, and against another file.
+    let (older, newer) = (input.join("older.safetensors"), input.join("newer.safetensors"));
+    fs::write(&older, stepped(&fs::read(&fracast).expect("model is read"), 1)).expect("input is written");
+    fs::write(&newer, stepped(&fs::read(&fracast).expect("model is read"), 9)).expect("input is written");
+    let run = encode(&fracast, "run.mcodec", &EncodeOptions::default());
+    append(&run, &older, None, &EncodeOptions::default()).expect("model is appended");
+    append(&run, &newer, None, &EncodeOptions::default()).expect("model is appended");
+    let mut against = EncodeOptions::default();
+    against.effort = 9;
+    against.bases = mcodec_encode::open_bases(&[run], Some("older"), &against).expect("base is opened");
+    encode(&newer, "delta.mcodec", &against);
     let gguf = input.join("every-type.gguf");
     fs::write(&gguf, mcodec_tests::gguf::every_type(20, 1).to_bytes()).expect("input is written");
     encode(&gguf, "gguf.mcodec", &EncodeOptions::default());

@@ -343,7 +343,7 @@ fn alias(name: &'static str, about: &'static str, shape: u64, target: Representa
         Vec::new(),
     ));
     draft.depend(Dependency::Entry(1));
-    refuses(name, about, draft, (&[("broken", "not a plain tensor")], &["not a plain tensor"]))
+    refuses(name, about, draft, (&[("broken", "its owner is not a tensor")], &["its owner is not a tensor"]))
 }
 
 fn unsafe_path() -> Vector {

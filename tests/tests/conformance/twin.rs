@@ -3,7 +3,9 @@
 use crate::walk;
 use mcodec_coding::CodingError;
 use mcodec_coding::labelled::{FORM, LabelledLedger};
-use mcodec_decode::{DecodeError, ReadOptions, Reader, check_asset, check_record, hex, source_files, verify};
+use mcodec_decode::{
+    DecodeError, ReadOptions, Reader, base_of_asset, check_asset, check_record, hex, source_files, verify,
+};
 use mcodec_format::registry::{
     self, asset_field, coding, entry, field, file_layout, name_of, representation,
 };
@@ -220,7 +222,8 @@ fn part(
     };
     let coding = row.fields.varint("coding", field::CODING).map(|c| c.unwrap_or(coding::FIELDS));
     let is_labelled = coding == Ok(coding::LABELLED);
-    let is_coded = (is_labelled || coding == Ok(coding::FIELDS))
+    let is_difference = coding == Ok(coding::DIFFERENCE);
+    let is_coded = (is_labelled || is_difference || coding == Ok(coding::FIELDS))
         && !entry::is_shared_object(row.kind)
         && name_of(&entry::ALL, row.kind).is_some();
     let chunk = |span: mcodec_format::ChunkSpan| {
@@ -233,7 +236,19 @@ fn part(
         });
         let payload = bytes.get(span.payload.start as usize..span.payload.end as usize);
         let payload = payload.filter(|_| is_coded);
-        if let Some(payload) = payload.filter(|p| is_labelled && p.first() == Some(&FORM)) {
+        if is_difference {
+            if let Some(head) = payload.and_then(difference_head) {
+                twin["difference"] = head;
+                if let Some(found) = ledger(span.place.chunk) {
+                    twin["difference"]["bytes"] = json!({
+                        "labels": found.labels,
+                        "states": found.states,
+                        "packed": found.packed,
+                        "entropy_coded": found.entropy_coded,
+                    });
+                }
+            }
+        } else if let Some(payload) = payload.filter(|p| is_labelled && p.first() == Some(&FORM)) {
             if let Some(head) = labelled_head(payload) {
                 twin["labelled"] = head;
                 if let Some(found) = ledger(span.place.chunk) {
@@ -298,6 +313,31 @@ fn labelled_head(payload: &[u8]) -> Option<Value> {
             "labels": labels,
             "row_zeros": flags & 4 != 0,
             "absorbed": flags & 8 != 0,
+        })
+    })
+}
+
+/// What a payload of differences begins with, as far as it can be told.
+fn difference_head(payload: &[u8]) -> Option<Value> {
+    let (&form, rest) = payload.split_first()?;
+    let name = name_of(&registry::DIFFERENCE_FORMS, form.into()).map_or(json!(form), Value::from);
+    if form != FORM {
+        return Some(json!({ "form": name }));
+    }
+    let (&[flags, format], rest) = rest.split_first_chunk()?;
+    let (rest, tables) = wire::varint(rest).ok()?;
+    let rest = if flags == 1 { wire::varint(rest).ok()?.0 } else { rest };
+    let (rest, columns) = wire::varint(rest).ok()?;
+    let (_, first_column) = wire::varint(rest).ok()?;
+    let is_sound = format < 4 && (1..=1 << 40).contains(&columns) && first_column < columns;
+    let columns_at = *["none", "shared", "inline"].get(usize::from(flags))?;
+    is_sound.then(|| {
+        json!({
+            "form": name,
+            "tables": tables,
+            "columns": columns,
+            "first_column": first_column,
+            "columns_at": columns_at,
         })
     })
 }
@@ -384,6 +424,9 @@ fn asset_twin(reader: &Source, asset: &Asset, pages: &[Arc<Page>], unknown: &mut
         "source": asset.fields.varint("asset", asset_field::SOURCE).ok().flatten(),
         "unknown_fields": unknown_fields(&asset.fields, &asset_field::IDS),
     });
+    if let Some((hash, name)) = base_of_asset(asset) {
+        twin["base"] = json!({ "content_hash": hex(&hash), "name": name });
+    }
     match check_asset(asset, pages.iter().map(|p| &**p)) {
         Err(e) => twin["refused"] = e.to_string().into(),
         Ok(()) if kind.is_some() => twin["files"] = files(reader, asset).map_or(Value::Null, Value::from),

@@ -6,6 +6,7 @@
 
 mod child;
 mod codec;
+pub(crate) mod deltas;
 #[cfg(feature = "gpu")]
 mod gpu;
 mod in_memory;

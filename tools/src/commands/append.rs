@@ -7,13 +7,24 @@ use crate::console::Console;
 use crate::input;
 use crate::outcome::{Outcome, usage};
 use crate::sink::is_std;
+use mcodec_encode::AppendBase;
 
 /// Adds an asset to a file.
 pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     if is_std(&args.input) {
         return Err(usage("append takes a file or a folder, not the standard input"));
     }
-    let (options, kind) = import(&args.import, console.encode_options(common));
+    let (mut options, kind) = import(&args.import, console.encode_options(common));
+    options.bases = input::bases(&args.bases, common, console)?;
+    let named = !matches!(args.base_asset.as_str(), "auto" | "none");
+    if options.mappable && (named || !options.bases.is_empty()) {
+        return Err(usage("--mappable stores tensors as they are: there is no base to tell them against"));
+    }
+    options.append_base = match args.base_asset.as_str() {
+        "auto" => AppendBase::Auto,
+        "none" => AppendBase::Nothing,
+        name => AppendBase::Asset(name.to_owned()),
+    };
     let target = Target::of(&args.target, common.output.as_deref(), common.force)?;
     let report = mcodec_encode::append(target.path(), &args.input, kind, &options)
         .map_err(|e| input::about(&args.target, e))?;

@@ -15,13 +15,14 @@ pub(crate) fn run(args: &Bench, common: &Common, console: &Console) -> anyhow::R
         BenchWhat::Gpu(_) => Err(crate::outcome::usage(
             "this mcodec was built without the feature \"gpu\", which the command bench gpu needs",
         )),
+        BenchWhat::Deltas(deltas) => crate::bench::deltas::run(deltas, common, console),
     }
 }
 
 /// Says what is missing.
 #[cfg(not(feature = "bench"))]
 pub(crate) fn run(args: &Bench, _: &Common, _: &Console) -> anyhow::Result<Outcome> {
-    let (BenchWhat::Models(_) | BenchWhat::Gpu(_)) = &args.what;
+    let (BenchWhat::Models(_) | BenchWhat::Gpu(_) | BenchWhat::Deltas(_)) = &args.what;
     Err(crate::outcome::usage(
         "this mcodec was built without the feature \"bench\", which the command bench needs",
     ))

@@ -41,9 +41,10 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         && args.format.is_none()
         && args.elements.is_none()
         && args.record.is_none();
+    let bases = input::bases(&args.bases, common, console)?;
     let reader = if !is_std(&args.input) {
         input::open(&args.input, common, console)?
-    } else if whole && args.asset.is_none() && args.device == Device::Cpu {
+    } else if whole && args.asset.is_none() && args.device == Device::Cpu && bases.is_empty() {
         match forward::decode(output, common, console)? {
             Forwarded::Decoded => {
                 let report =
@@ -55,7 +56,12 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     } else {
         input::open(&args.input, common, console)?
     };
-    let reader = device::reading_on(reader, &args.device, console)?;
+    let reader = device::reading_on(reader, &args.device, console)?.with_bases(bases);
+    // Selected tensors, and records, may need no base.
+    if args.tensors.is_empty() && args.record.is_none() {
+        let named = args.asset.as_deref().filter(|a| !a.starts_with("blake3:"));
+        input::check_bases(&reader, &args.input, named)?;
+    }
     let job = Job { args, common, console, output, reader: &reader };
     let report = if whole && args.asset.is_none() && reader.index().root().assets > 1 {
         job.all_assets()?

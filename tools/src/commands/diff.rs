@@ -3,11 +3,13 @@
 use crate::cli::{Common, Diff};
 use crate::console::Console;
 use crate::diff::{Report, compare, pairs, text};
+use crate::input;
 use crate::outcome::Outcome;
 
 /// Compares two inputs.
 pub(crate) fn run(args: &Diff, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
-    let pairs = pairs(&args.a, &args.b, args.asset.as_deref(), common, console)?;
+    let bases = input::bases(&args.bases, common, console)?;
+    let pairs = pairs(&args.a, &args.b, args.asset.as_deref(), &bases, common, console)?;
     let report: Report = compare(pairs, console)?;
     if console.json() {
         console.print_json(&report)?;

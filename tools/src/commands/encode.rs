@@ -14,7 +14,15 @@ use std::path::Path;
 pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let to = console.output()?;
     let output = output(to, common)?;
-    let (options, kind) = import(&args.import, console.encode_options(common));
+    let (mut options, kind) = import(&args.import, console.encode_options(common));
+    if !args.bases.paths.is_empty() {
+        if options.mappable {
+            return Err(usage(
+                "--mappable stores tensors as they are: there is no base to tell them against",
+            ));
+        }
+        options.bases = mcodec_encode::open_bases(&args.bases.paths, args.base_asset.as_deref(), &options)?;
+    }
     let report = if is_std(&args.input) {
         let name = args.name.clone().unwrap_or_else(|| stem(to));
         encode_stream(crate::stdin::open(console.cancel())?, &name, kind, output, &options)?
@@ -65,6 +73,8 @@ struct Report<'a> {
     tensors: u64,
     /// Tensors stored as the bytes of another.
     aliases: u64,
+    /// Tensors told against a base.
+    deltas: u64,
     notes: &'a [String],
 }
 
@@ -80,6 +90,7 @@ pub(super) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> an
         output_bytes: report.output_bytes,
         tensors: report.tensors,
         aliases: report.aliases,
+        deltas: report.deltas,
         notes: &report.notes,
     };
     let (from, to) = (report.input_bytes, report.output_bytes);
@@ -88,6 +99,9 @@ pub(super) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> an
     if console.verbose() {
         let (tensors, aliases) = (report.tensors, report.aliases);
         line = format!("{line}, asset {:?}, {tensors} tensors, {aliases} of them aliases", report.asset);
+        if report.deltas > 0 {
+            line = format!("{line}, {} told against a base", report.deltas);
+        }
     }
     console.report(&value, &line)
 }

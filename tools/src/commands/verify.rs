@@ -19,6 +19,8 @@ struct Report {
     deep: bool,
     bytes: u64,
     chunks: u64,
+    /// Some content needs a base that was not given: its chunks were checked, but it was not decoded.
+    undecoded: bool,
     /// Records, files and tables that were decoded one by one (models are decoded for their content hash).
     decoded: u64,
     damage: Vec<Damage>,
@@ -42,8 +44,9 @@ pub(crate) fn run(args: &Verify, common: &Common, console: &Console) -> anyhow::
         input::open_file(&args.input)?
     };
     let name = input::shown(&args.input);
+    let bases = input::bases(&args.bases, common, console)?;
     let found = Reader::open(file, ReadOptions::default().threads(common.threads()))
-        .and_then(|reader| verify(&reader, args.deep));
+        .and_then(|reader| verify(&reader.with_bases(bases), args.deep));
     console.cancel().check()?;
     let report = match found {
         Ok(report) => report_of(args.deep, report),
@@ -67,6 +70,7 @@ fn report_of(deep: bool, found: VerifyReport) -> Report {
         bytes: found.bytes,
         chunks: found.chunks,
         decoded: found.decoded,
+        undecoded: found.undecoded,
         damage,
         unknown: found.unknown.into_iter().map(|u| u.what).collect(),
     }
@@ -75,7 +79,7 @@ fn report_of(deep: bool, found: VerifyReport) -> Report {
 /// The report of a file that is too damaged to be opened.
 fn unreadable(deep: bool, e: &DecodeError) -> Report {
     let damage = vec![Damage { offset: None, entry: None, what: e.to_string() }];
-    Report { ok: false, deep, bytes: 0, chunks: 0, decoded: 0, damage, unknown: Vec::new() }
+    Report { ok: false, deep, bytes: 0, chunks: 0, decoded: 0, undecoded: false, damage, unknown: Vec::new() }
 }
 
 fn text(name: &str, report: &Report, console: &Console) -> String {
@@ -90,7 +94,11 @@ fn text(name: &str, report: &Report, console: &Console) -> String {
         _ = writeln!(out, "{name}: unknown, passed over: {}", printable(unknown));
     }
     if report.ok {
-        let how = if report.deep { ", all decoded" } else { "" };
+        let how = match (report.deep, report.undecoded) {
+            (false, _) => "",
+            (true, false) => ", all decoded",
+            (true, true) => ", decoded but for what needs the base",
+        };
         _ = writeln!(out, "{name}: no damage in {} chunks, {}{how}", report.chunks, bytes(report.bytes));
     } else {
         let plural = if report.damage.len() == 1 { "" } else { "s" };

@@ -4,7 +4,7 @@ use crate::cli::Common;
 use crate::console::Console;
 use crate::export::safetensors::metadata_of;
 use crate::gguf::GgufHead;
-use crate::input::{self, FileReader, is_mcodec, shown};
+use crate::input::{self, Base, FileReader, is_mcodec, shown};
 use crate::outcome::usage;
 use crate::selection;
 use crate::sink::is_std;
@@ -60,13 +60,14 @@ pub(crate) fn pairs(
     a: &Path,
     b: &Path,
     asset: Option<&str>,
+    bases: &[Base],
     common: &Common,
     console: &Console,
 ) -> anyhow::Result<Vec<Pair>> {
     if is_std(a) && is_std(b) {
         return Err(usage("only one of the inputs can be the standard input"));
     }
-    let (one, two) = (open(a, common, console)?, open(b, common, console)?);
+    let (one, two) = (open(a, bases, common, console)?, open(b, bases, common, console)?);
     if let (Opened::Container(one), Opened::Container(two)) = (&one, &two) {
         return containers((a, one), (b, two), asset);
     }
@@ -83,9 +84,10 @@ pub(crate) fn pairs(
     Ok(vec![(Some(one_side), Some(two_side))])
 }
 
-fn open(path: &Path, common: &Common, console: &Console) -> anyhow::Result<Opened> {
+fn open(path: &Path, bases: &[Base], common: &Common, console: &Console) -> anyhow::Result<Opened> {
     if is_std(path) || is_mcodec(path) {
-        return Ok(Opened::Container(Rc::new(input::open(path, common, console)?)));
+        let reader = input::open(path, common, console)?.with_bases(bases.to_vec());
+        return Ok(Opened::Container(Rc::new(reader)));
     }
     let meta = std::fs::metadata(path).with_context(|| format!("cannot open {}", shown(path)))?;
     let model = || -> anyhow::Result<Opened> {

@@ -4,7 +4,7 @@ use super::assembler::Assembler;
 use anyhow::{Context, bail};
 use mcodec_decode::layout::{Layout, Piece};
 use mcodec_decode::safetensors::{HeaderTensor, canonical_order};
-use mcodec_decode::{DecodeError, SharedObject, check_asset, decode_chunk};
+use mcodec_decode::{DecodeError, SharedObject, base_of_asset, check_asset, decode_chunk, hex};
 use mcodec_format::{
     ChunkPlace, Dependency, EntryDescriptor, FormatError, Limits, Page, Representation, TensorDescriptor,
     registry,
@@ -101,6 +101,17 @@ impl Stream {
             bail!("another asset begins within the stream: store it in a file first, then decode that");
         }
         for row in &page.rows {
+            if let Ok(descriptor) = EntryDescriptor::parse(row.kind, &row.fields, &self.limits)
+                && descriptor.representation().is_some_and(Representation::has_base)
+            {
+                let base = page.asset_of(row).and_then(base_of_asset);
+                let known = base.map(|(hash, name)| format!(" {name:?}, content hash blake3:{}", hex(&hash)));
+                bail!(
+                    "{:?} is told against another model{}: name that with --base",
+                    row.name,
+                    known.unwrap_or_default()
+                );
+            }
             if page.asset_of(row).map(|a| a.ordinal) != self.assets.first().map(|a| a.0) {
                 continue;
             }
@@ -177,7 +188,7 @@ impl Stream {
         }
         let (name, coding) = (known.name.clone(), chunking.coding);
         let all = known.dependencies.len();
-        let group = descriptor.groups().map_or(0..all, |groups| groups.of(place.chunk, all));
+        let group = descriptor.dependencies_of(place.chunk, all);
         let dependencies = known.dependencies.get(group).unwrap_or_default().to_vec();
         let shared = dependencies.iter().map(|d| self.shared(d)).collect::<anyhow::Result<_>>()?;
         let len = (range.end - range.start) as usize;
@@ -233,7 +244,7 @@ impl Stream {
         let decode = |job: &Job| {
             let mut bytes = vec![0u8; job.len];
             let coding = |source| DecodeError::Coding { name: job.name.clone(), place: job.place, source };
-            decode_chunk(job.coding, &job.payload, &job.shared, &mut bytes).map_err(coding)?;
+            decode_chunk(job.coding, &job.payload, &job.shared, &[], &mut bytes).map_err(coding)?;
             Ok(bytes)
         };
         let decoded: Vec<Vec<u8>> =

@@ -90,8 +90,12 @@ pub(super) fn ledger<S: ReadAt>(
         match item.kind() {
             registry::entry::FILE => ledger.domain.files += item.coded,
             registry::entry::RECORD => ledger.domain.records += item.coded,
-            registry::entry::TABLE | registry::entry::CLASSES => ledger.coding.shared_tables += item.coded,
-            registry::entry::COLUMN_LABELS => ledger.coding.shared_labels += item.coded,
+            registry::entry::TABLE | registry::entry::CLASSES | registry::entry::DIFFERENCE_TABLES => {
+                ledger.coding.shared_tables += item.coded;
+            }
+            registry::entry::COLUMN_LABELS | registry::entry::DIFFERENCE_COLUMNS => {
+                ledger.coding.shared_labels += item.coded;
+            }
             registry::entry::TENSOR if item.is_owned() => ledger.domain.records += item.coded,
             registry::entry::TENSOR if deep => inside(reader, item, &mut ledger.coding, cancel)?,
             registry::entry::TENSOR => ledger.coding.unread += item.coded,
@@ -134,8 +138,17 @@ fn inside<S: ReadAt>(
             let decoded_len = (range.end - range.start) as usize;
             let of_parts = || inside_chunk(chunking.coding, &payload, decoded_len);
             let of_labelled = || reader.labelled_ledger(entry.as_ref()?, span.place.chunk).ok()?;
-            let is_labelled = chunking.coding == registry::coding::LABELLED;
+            let is_difference = chunking.coding == registry::coding::DIFFERENCE;
+            let is_labelled = is_difference || chunking.coding == registry::coding::LABELLED;
+            let of_rest = || fields::ledger(payload.get(1..)?, decoded_len).ok();
             let known = match payload.first() {
+                Some(_) if is_difference && len == 1 => {
+                    coding.heads += 1;
+                    true
+                }
+                Some(2..) if is_difference => {
+                    of_rest().map(|f| (coding.heads += 1, coding.add_fields(&f))).is_some()
+                }
                 Some(0) => {
                     coding.heads += 1;
                     coding.stored += len - 1;

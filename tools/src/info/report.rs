@@ -4,7 +4,7 @@ use super::inventory::{Inventory, Item, layout_name};
 use super::ledger::{Ledger, ledger};
 use crate::console::{Console, printable};
 use crate::gguf::GgufHead;
-use mcodec_decode::{ReadAt, Reader, check_asset, check_record, hex};
+use mcodec_decode::{ReadAt, Reader, base_of_asset, check_asset, check_record, hex};
 use mcodec_encode::import::gguf::Value;
 use mcodec_format::{Asset, EntryDescriptor, Page, Representation, SlotState, TensorDescriptor, registry};
 use serde::Serialize;
@@ -58,6 +58,8 @@ pub(crate) struct AssetInfo {
     pub(super) kind: String,
     /// `blake3:` and hex.
     pub(super) content_hash: String,
+    /// The asset of another file that its tensors are told against; null if they are not.
+    pub(super) base: Option<BaseInfo>,
     /// Why this version does not decode it; null if it does.
     pub(super) refused: Option<String>,
     /// Tensors, those of records excluded.
@@ -78,6 +80,15 @@ pub(crate) struct AssetInfo {
     pub(super) files: Vec<FileInfo>,
     /// Records.
     pub(super) records: Vec<RecordInfo>,
+}
+
+/// What an asset is told against.
+#[derive(Debug, Serialize)]
+pub(crate) struct BaseInfo {
+    /// What it was called when the file was made.
+    pub(super) name: String,
+    /// `blake3:` and hex.
+    pub(super) content_hash: String,
 }
 
 /// The header of a GGUF file.
@@ -246,6 +257,8 @@ fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventor
         name: asset.name.clone(),
         kind: kind.map_or_else(|| format!("unknown kind {}", asset.kind), str::to_owned),
         content_hash: format!("blake3:{}", hex(&asset.hash)),
+        base: base_of_asset(asset)
+            .map(|(hash, name)| BaseInfo { name, content_hash: format!("blake3:{}", hex(&hash)) }),
         refused: check_asset(asset, pages.into_iter()).err().map(|e| e.to_string()),
         tensor_count: own().count() as u64,
         parameters: counted.map(elements).fold(0, u64::saturating_add),
@@ -312,15 +325,18 @@ fn describe(info: &mut TensorInfo, t: &TensorDescriptor) {
     info.bytes = t.chunking.byte_len;
     info.ratio = ratio(info.bytes, info.coded_bytes);
     let representation = match t.representation {
+        Representation::Plain => registry::representation::PLAIN,
         Representation::Alias(of) => {
             info.alias_of = Some(of);
             registry::representation::ALIAS
         }
-        _ => {
-            info.coding = registry::name_of(&registry::coding::ALL, t.chunking.coding);
-            registry::representation::PLAIN
-        }
+        Representation::Delta => registry::representation::DELTA,
+        Representation::Same => registry::representation::SAME,
+        _ => 0,
     };
+    if !t.representation.is_borrowed() {
+        info.coding = registry::name_of(&registry::coding::ALL, t.chunking.coding);
+    }
     info.representation = registry::name_of(&registry::representation::ALL, representation);
 }
 

@@ -43,6 +43,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
     let share = percent(asset.coded_bytes, asset.bytes);
     writeln!(out, "\n{} {:?}: {decoded} in {coded} ({share})", asset.kind, asset.name)?;
     writeln!(out, "  content {}", asset.content_hash)?;
+    if let Some(base) = &asset.base {
+        writeln!(out, "  told against {:?}, content {}", base.name, base.content_hash)?;
+    }
     if let Some(why) = &asset.refused {
         writeln!(out, "  refused: {}", printable(why))?;
     }
@@ -99,6 +102,9 @@ fn tensor_line(tensor: &TensorInfo) -> String {
     let of = if tensor.of_record { ", of a record" } else { "" };
     if let Some(entry) = tensor.alias_of {
         return format!("{dtype:8} {shape:16} alias of entry {entry}{of}");
+    }
+    if tensor.representation == Some("same") {
+        return format!("{dtype:8} {shape:16} as in the base{of}");
     }
     let coding = tensor.coding.unwrap_or_default();
     let share = percent(tensor.coded_bytes, tensor.bytes);

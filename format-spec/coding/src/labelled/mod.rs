@@ -31,7 +31,7 @@ mod encode_tables;
 mod float_format;
 mod labels;
 mod labels_of_elements;
-mod lists;
+pub(crate) mod lists;
 mod merge;
 mod parts;
 mod payload;

@@ -1,0 +1,141 @@
+//! Reading chunks of differences.
+
+use super::gaussian;
+use super::grid::{Grid, QUARTERS};
+use super::payload::{Block, LINEAR, Shape};
+use super::slots::SLOTS;
+use super::whole;
+use super::{Columns, MAX_RANK, PHASES, SharedObjects};
+use crate::bits::BitSource;
+use crate::error::{Result, corrupt, invalid};
+use crate::fields;
+use crate::labelled::FloatFormat;
+
+/// Decodes the payload of a chunk of coding 4 into `out`, whose length is the chunk's decoded length; `base` are the base's bytes at the
+/// same place.
+///
+/// Scratch memory is at most 4 MiB and what the labels of the chunk's rows take. After an error the content of `out` is unspecified.
+///
+/// # Errors
+/// Any breach of section 7.6; [`crate::CodingError::MissingTable`] if `shared` lacks what the chunk names.
+pub fn decode<S>(payload: &[u8], shared: &S, base: &[u8], out: &mut [u8]) -> Result<()>
+where
+    S: SharedObjects + fields::SharedTables + ?Sized,
+{
+    if base.len() != out.len() {
+        return Err(invalid("a base has the length of what is told against it"));
+    }
+    if payload.first() != Some(&LINEAR) {
+        return whole::decode(payload, shared, base, out);
+    }
+    let block = Block::parse(payload, shared, out.len())?;
+    match block.format {
+        FloatFormat::Bf16 => decode_rows::<2, 7, 8>(block, base, out),
+        FloatFormat::F16 => decode_rows::<2, 10, 5>(block, base, out),
+        FloatFormat::F32 => decode_rows::<4, 23, 8>(block, base, out),
+        FloatFormat::F64 => decode_rows::<8, 52, 11>(block, base, out),
+    }
+}
+
+fn decode_rows<const SIZE: usize, const M: u32, const E: u32>(
+    mut block: Block<'_>,
+    base: &[u8],
+    out: &mut [u8],
+) -> Result<()> {
+    let tables = block.tables;
+    let mut stream = core::mem::replace(&mut block.stream, EMPTY);
+    let slots: Vec<&[u32; SLOTS]> = tables.slots.iter().map(|t| &*t.slots).collect();
+    let mut bits = BitSource::new(stream.plane);
+    let mut predictor = Predictor::new(block.columns(), block.shape);
+    let (base, _) = base.as_chunks::<SIZE>();
+    let (out, _) = out.as_chunks_mut::<SIZE>();
+    for ((span, first), &label) in block.shape.spans().zip(&block.row_labels) {
+        let columns = first..first + span.len();
+        predictor.row(columns.clone(), |class| gaussian::take(class, &mut stream, &mut bits))?;
+        let (base, out) = (&base[span.clone()], &mut out[span]);
+        let columns = predictor.labels(columns).zip(predictor.predicted());
+        for ((base, out), (column, predicted)) in base.iter().zip(out).zip(columns) {
+            let base = load(base);
+            let place = Grid::<M, E>::place(base, label + column, predicted);
+            let slots = slots[usize::from(tables.number(place.context))];
+            let symbol = stream.symbol(slots);
+            let value = Grid::<M, E>::value(place, symbol, base, &mut bits)?;
+            out.copy_from_slice(&value.to_le_bytes()[..SIZE]);
+        }
+    }
+    stream.finish()?;
+    if bits.finish()? != stream.plane.len() {
+        return Err(corrupt("bits left over in a plane"));
+    }
+    Ok(())
+}
+
+const EMPTY: super::stream::Stream<'static> = super::stream::Stream::EMPTY;
+
+/// An element's bits.
+#[inline(always)]
+pub(super) fn load<const SIZE: usize>(bytes: &[u8; SIZE]) -> u64 {
+    let mut word = [0; 8];
+    word[..SIZE].copy_from_slice(bytes);
+    u64::from_le_bytes(word)
+}
+
+/// Predicts the differences of one row after another.
+pub(super) struct Predictor<'a> {
+    columns: Option<&'a Columns>,
+    /// Of the present row; all 0 without factors.
+    predicted: Vec<i32>,
+    len: usize,
+}
+
+impl<'a> Predictor<'a> {
+    pub(super) fn new(columns: Option<&'a Columns>, shape: Shape) -> Self {
+        let predicts = columns.is_some_and(|c| !c.components().is_empty());
+        let predicted = vec![0; if predicts { shape.columns } else { 0 }];
+        Self { columns, predicted, len: 0 }
+    }
+
+    /// Goes to the next row, of which elements in `columns` are wanted; `take` gives its factors by their classes.
+    pub(super) fn row(
+        &mut self,
+        columns: core::ops::Range<usize>,
+        mut take: impl FnMut(u8) -> Result<i16>,
+    ) -> Result<()> {
+        self.len = columns.len();
+        let Some(all) = self.columns.filter(|c| !c.components().is_empty()) else { return Ok(()) };
+        let mut weights = [0i32; MAX_RANK];
+        for (weight, component) in weights.iter_mut().zip(all.components()) {
+            *weight = weight_of(take(component.row_class)?, component.scale);
+        }
+        let predicted = &mut self.predicted[..columns.len()];
+        predicted.fill(0);
+        for (at, weight) in weights.iter().enumerate().take(all.components().len()) {
+            if *weight == 0 {
+                continue;
+            }
+            for (sum, &factor) in predicted.iter_mut().zip(all.factors(at, columns.clone())) {
+                *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(factor)));
+            }
+        }
+        Ok(())
+    }
+
+    /// What is predicted in the columns of the present row, in 1/2^20 of the scale.
+    pub(super) fn predicted(&self) -> impl Iterator<Item = i32> + '_ {
+        let own = self.predicted.get(..self.len).unwrap_or_default();
+        own.iter().copied().chain(core::iter::repeat_n(0, self.len - own.len()))
+    }
+
+    /// The labels of columns.
+    pub(super) fn labels(&self, columns: core::ops::Range<usize>) -> impl Iterator<Item = i32> + '_ {
+        let own = self.columns.and_then(|all| all.labels().get(columns.clone())).unwrap_or_default();
+        own.iter().map(|&l| i32::from(l)).chain(core::iter::repeat_n(0, columns.len() - own.len()))
+    }
+}
+
+/// What a unit of the columns' factors adds in a row with this factor, in 1/2^20 of the scale.
+fn weight_of(factor: i16, scale: i8) -> i32 {
+    let product = i64::from(factor) * QUARTERS[i32::from(scale).rem_euclid(PHASES) as usize];
+    let shift = i32::from(scale).div_euclid(PHASES) + 4;
+    if shift >= 0 { (product << shift) as i32 } else { ((product + (1 << (-shift - 1))) >> -shift) as i32 }
+}
