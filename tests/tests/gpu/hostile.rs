@@ -41,7 +41,7 @@ fn mutated_payloads_say_what_they_say_to_the_cpu() {
             }
         }
         let mut expected = vec![0; coded.bytes.len()];
-        let here = decode_chunk(coding::LABELLED, &coded.payload, &coded.shared, &mut expected);
+        let here = decode_chunk(coding::LABELLED, &coded.payload, &coded.shared, &[], &mut expected);
         for gpu in devices() {
             let (chunks, places) = laid_out(std::slice::from_ref(&coded));
             let out = gpu.buffer(places[0].end).unwrap();
