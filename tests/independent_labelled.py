@@ -135,8 +135,11 @@ class Payload:
         self.escape_count, lane_bits = cursor.varint(), cursor.uint(1)
         need(lane_bits <= 6, "lane count", Unsupported)
         self.lanes = 1 << lane_bits
-        self.states = np.frombuffer(cursor.take(4 * self.lanes), "<u4").astype(np.int64)
-        need((self.states >= 1 << 16).all(), "rANS state")
+        bits = BitReader(cursor.data, cursor.at, cursor.end)
+        sizes = [16 + bits.bits(4) for _ in range(self.lanes)]
+        self.states = np.array([(1 << size) + bits.bits(size) for size in sizes], np.int64)
+        self.state_bytes = bits.close("states")
+        cursor.take(self.state_bytes)
         self.read_planes(cursor)
         need(self.escape_count <= self.n, "more escapes than elements")
         self.escapes = cursor.take(packed_length(self.escape_count, classes.high_bits))
@@ -232,7 +235,8 @@ def labelled_twin(payload, context):
         parsed = Payload(payload, *context())
     except Refused:
         return twin  # decoding says why
-    states, packed, words = 4 * parsed.lanes, parsed.packed_length, 2 * len(parsed.words)
+    states, packed, words = parsed.state_bytes, parsed.packed_length, 2 * len(parsed.words)
+    twin["lanes"] = parsed.lanes
     twin["bytes"] = {"labels": len(payload) - states - packed - words, "states": states, "packed": packed, "entropy_coded": words}
     return twin
 

@@ -112,6 +112,7 @@ pub(crate) fn labelled_ledger(
         let parts = difference::ledger(bytes, &SharedOf(&shared), len);
         parts.map(|parts| {
             parts.map(|p| labelled::LabelledLedger {
+                lanes: (p.states / 4) as u32,
                 labels: p.labels,
                 states: p.states,
                 packed: p.packed,

@@ -7,7 +7,7 @@
 //! println!("{} bytes from {}", report.output_bytes, report.input_bytes);
 //! # Ok::<(), mcodec_encode::EncodeError>(())
 //! ```
-#![forbid(unsafe_code)]
+#![deny(unsafe_code)]
 
 mod against;
 mod bases;

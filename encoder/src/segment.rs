@@ -7,7 +7,7 @@ use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
 use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
 use crate::writer::{ContainerWriter, NewEntry};
 use crate::{EncodeError, EncodeOptions, Result};
-use mcodec_coding::labelled::{ColumnLabels, FloatFormat};
+use mcodec_coding::labelled::ColumnLabels;
 use mcodec_coding::{CodingError, fields};
 use mcodec_format::{Dependency, Fields, registry};
 use rayon::prelude::*;
@@ -114,9 +114,8 @@ impl<'w, 'i> Segment<'w, 'i> {
         pieces: &mut Vec<Piece>,
         hashes: &mut [[u8; 32]],
     ) -> Result<Option<blake3::Hasher>> {
-        pieces.par_iter_mut().for_each(|piece| _ = piece.hasher.update(&piece.bytes));
+        let (mut members, places) = self.hash_and_label(pieces);
         let tables = self.tables(pieces)?;
-        let (mut members, places) = self.members(pieces);
         let effort = self.options.effort;
         let (sets, set_of) = share_classes(&mut members, effort).map_err(EncodeError::coding("classes"))?;
         let labelled: Vec<Option<Labelled<'_>>> = places
@@ -184,26 +183,24 @@ impl<'w, 'i> Segment<'w, 'i> {
         shared_tables(&offered, self.options.effort).map_err(EncodeError::coding("shared tables"))
     }
 
-    /// The pieces that are coded under labels, and which of these each piece is.
-    fn members(&self, pieces: &[Piece]) -> (Vec<Member>, Vec<Option<usize>>) {
+    /// Hashes all pieces; returns those that are coded under labels, and which of these each piece is.
+    fn hash_and_label(&self, pieces: &mut [Piece]) -> (Vec<Member>, Vec<Option<usize>>) {
         let (items, options) = (self.items, self.options);
-        let formats: Vec<Option<FloatFormat>> = pieces
-            .iter()
-            .map(|p| items[p.item].float_format(options).filter(|_| !p.bytes.is_empty()))
-            .collect();
-        let members = pieces
-            .par_iter()
-            .zip(&formats)
-            .filter_map(|(piece, format)| {
-                let format = (*format)?;
+        let made: Vec<Option<Member>> = pieces
+            .par_iter_mut()
+            .map(|piece| {
+                piece.hasher.update(&piece.bytes);
+                let item = &items[piece.item];
+                let format = item.float_format(options).filter(|_| !piece.bytes.is_empty())?;
                 let start = piece.start / format.bytes() as u64;
-                let matrix = Matrix::new(format, items[piece.item].shape(), start, &piece.bytes);
+                let matrix = Matrix::new(format, item.shape(), start, &piece.bytes);
                 let labels = label(&matrix, options.effort);
                 Some(Member { matrix, labels })
             })
             .collect();
         let mut next = 0..;
-        (members, formats.iter().map(|format| format.and_then(|_| next.next())).collect())
+        let places = made.iter().map(|member| member.as_ref().and_then(|_| next.next())).collect();
+        (made.into_iter().flatten().collect(), places)
     }
 
     /// Stores a shared object; returns its entry id.

@@ -1,7 +1,10 @@
 //! How often each magnitude occurs, relative to the scale of its class.
 
+use std::collections::HashMap;
+
 use super::PHASES;
 use super::fit::Labelling;
+use super::log2::log2;
 use super::matrix::{Matrix, SIGN, TOP};
 
 /// Octaves below and above a class's own that are told apart.
@@ -13,14 +16,17 @@ pub(super) const BIN_BITS: u32 = 2;
 pub(super) const BINS: usize = ((BELOW + ABOVE) << BIN_BITS) as usize;
 pub(super) const ZEROS: usize = BINS;
 pub(super) const FAR: usize = BINS + 1;
+const COUNTS: usize = BINS + 2;
+/// Elements whose places are found at once.
+const RUN: usize = 512;
 
 /// Counts of one class, by exponent and top mantissa bits less those of the class's octave.
 #[derive(Debug, Clone)]
-pub(super) struct Histogram(pub(super) [u32; BINS + 2]);
+pub(super) struct Histogram(pub(super) [u32; COUNTS]);
 
 impl Default for Histogram {
     fn default() -> Self {
-        Self([0; BINS + 2])
+        Self([0; COUNTS])
     }
 }
 
@@ -47,22 +53,20 @@ impl Histogram {
         if n == 0 {
             return 0.0;
         }
-        let (mut bits, mut used) = (0.0, 0);
-        for &count in self.0.iter().filter(|c| **c > 0) {
-            bits -= f64::from(count) * (f64::from(count) / n as f64).log2();
-            used += 1;
-        }
-        bits + TABLE_BITS + f64::from(used) * SYMBOL_BITS + f64::from(self.0[FAR]) * ESCAPE_BITS
+        let counts = self.0.iter().map(|&count| f64::from(count));
+        let bits = n as f64 * log2(n as f64) - counts.map(|c| c * log2(c.max(1.0))).sum::<f64>();
+        let used = self.0.iter().filter(|c| **c > 0).count() as f64;
+        bits + TABLE_BITS + used * SYMBOL_BITS + f64::from(self.0[FAR]) * ESCAPE_BITS
     }
 
     /// The ideal code length of these counts under the frequencies of `of`, in bits.
     pub(super) fn cost_under(&self, of: &Self) -> f64 {
-        let n = of.total() as f64 + 1.0;
+        let log_n = log2(of.total() as f64 + 1.0);
         let mut bits = f64::from(self.0[FAR]) * ESCAPE_BITS;
         for (&count, &frequency) in self.0.iter().zip(&of.0).filter(|(c, _)| **c > 0) {
             // What the table lacks is escaped.
             bits += f64::from(count)
-                * if frequency > 0 { (n / f64::from(frequency)).log2() } else { n.log2() + ESCAPE_BITS };
+                * if frequency > 0 { log_n - log2(frequency.into()) } else { log_n + ESCAPE_BITS };
         }
         bits
     }
@@ -83,28 +87,27 @@ pub(super) struct ByClass {
 }
 
 impl ByClass {
-    /// Counts every `stride`th row of the matrix.
-    pub(super) fn count(matrix: &Matrix, labels: &Labelling, stride: usize) -> Self {
+    /// Counts about `sample` elements of the matrix, in whole rows; each counts for as many as there are for it.
+    pub(super) fn count(matrix: &Matrix, labels: &Labelling, sample: usize) -> Self {
         let (low, high) = labels.range();
         let first = low.div_euclid(PHASES) * PHASES;
-        let mut classes = vec![Histogram::default(); (high - first + 1) as usize];
-        let base = base_of(matrix);
+        let mut counts = vec![0u32; (high - first + 1) as usize * COUNTS];
+        let stride = (matrix.highs.len() / sample.max(1)).max(1);
+        let mut patterns: HashMap<i32, Pattern> = HashMap::new();
+        let mut places = [0u16; RUN];
         for row in (0..matrix.rows()).step_by(stride) {
             let (column, elements) = matrix.row(row);
-            let row_class = labels.rows[row];
-            if labels.columns.is_empty() {
-                let octave = row_class.div_euclid(PHASES);
-                let counts = &mut classes[(row_class - first) as usize].0;
-                elements.iter().for_each(|&high| counts[bin_of(high, octave, base)] += 1);
-                continue;
-            }
-            for (&high, &label) in elements.iter().zip(&labels.columns[column..]) {
-                let class = row_class + label;
-                let counts = &mut classes[(class - first) as usize].0;
-                counts[bin_of(high, class.div_euclid(PHASES), base)] += 1;
+            let label = labels.rows[row];
+            let pattern = patterns
+                .entry(label)
+                .or_insert_with(|| Pattern::new(matrix, label - first, first, &labels.columns));
+            for (at, run) in elements.chunks(RUN).enumerate() {
+                pattern.places(run, column + at * RUN, &mut places);
+                places[..run.len()].iter().for_each(|&place| counts[usize::from(place)] += 1);
             }
         }
-        Self { first, classes }
+        let scaled = |counts: &[u32; COUNTS]| Histogram(counts.map(|count| count * stride as u32));
+        Self { first, classes: counts.as_chunks().0.iter().map(scaled).collect() }
     }
 
     /// The classes of each phase together.
@@ -122,20 +125,43 @@ impl ByClass {
     }
 }
 
-/// Bin of exponent field 0 in octave 0.
-fn base_of(matrix: &Matrix) -> i32 {
-    let bias = (1 << (matrix.format.exponent_bits() - 1)) - 1;
-    (BELOW - bias) << BIN_BITS
+/// Where the elements of a row with some label are counted.
+struct Pattern {
+    /// For each column, or all: what is added to exponent and top mantissa bits (modulo 2^16) for the bin, and the class's first place.
+    columns: Vec<(u16, u16)>,
+    same: bool,
 }
 
-fn bin_of(high: u16, octave: i32, base: i32) -> usize {
-    let y = i32::from((high & !SIGN) >> (TOP - BIN_BITS));
-    let bin = y + base - (octave << BIN_BITS);
-    if (0..BINS as i32).contains(&bin) {
-        bin as usize
-    } else if y == 0 {
-        ZEROS
-    } else {
-        FAR
+impl Pattern {
+    fn new(matrix: &Matrix, row: i32, first: i32, columns: &[i32]) -> Self {
+        let bias = (1 << (matrix.format.exponent_bits() - 1)) - 1;
+        let of = |label: &i32| {
+            let class = row + label;
+            let octave = (first + class).div_euclid(PHASES);
+            // Bin of exponent field 0.
+            let zero = (BELOW - bias - octave) << BIN_BITS;
+            (zero as u16, class as u16 * COUNTS as u16)
+        };
+        match columns {
+            [] => Self { columns: vec![of(&0)], same: true },
+            columns => Self { columns: columns.iter().map(of).collect(), same: false },
+        }
+    }
+
+    /// The places of a run of elements from column `column` on.
+    fn places(&self, run: &[u16], column: usize, places: &mut [u16; RUN]) {
+        let place = |high: u16, (zero, first): (u16, u16)| {
+            let y = (high & !SIGN) >> (TOP - BIN_BITS);
+            let bin = y.wrapping_add(zero);
+            let other = if y == 0 { ZEROS as u16 } else { FAR as u16 };
+            first + if bin < BINS as u16 { bin } else { other }
+        };
+        if self.same {
+            let of_all = self.columns[0];
+            places.iter_mut().zip(run).for_each(|(at, &high)| *at = place(high, of_all));
+        } else {
+            let columns = &self.columns[column..column + run.len()];
+            places.iter_mut().zip(run).zip(columns).for_each(|((at, &high), &of)| *at = place(high, of));
+        }
     }
 }

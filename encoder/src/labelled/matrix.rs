@@ -24,6 +24,8 @@ pub(crate) struct Matrix {
     pub(crate) has_columns: bool,
     /// Exponent and top three mantissa bits of each element, the sign in bit 15.
     pub(super) highs: Vec<u16>,
+    /// The least and the greatest of these without their sign.
+    pub(super) range: (u16, u16),
 }
 
 impl Matrix {
@@ -33,7 +35,7 @@ impl Matrix {
         let (columns, has_columns) = columns_of(shape);
         let first_column = (start % columns as u64) as usize;
         let shift = format.mantissa_bits() - TOP;
-        let highs = match format {
+        let highs: Vec<u16> = match format {
             FloatFormat::Bf16 | FloatFormat::F16 => {
                 let words = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
                 words.map(|v| (v & !SIGN) >> shift | v & SIGN).collect()
@@ -47,7 +49,13 @@ impl Matrix {
                 words.map(|v| ((v & !(1 << 63)) >> shift) as u16 | (v >> 48) as u16 & SIGN).collect()
             }
         };
-        Self { format, columns, first_column, has_columns, highs }
+        // Signed, as vector instructions of old have it.
+        let (low, high) = highs.iter().fold((i16::MAX, 0), |(low, high): (i16, i16), &bits| {
+            let bits = (bits & !SIGN) as i16;
+            (low.min(bits), high.max(bits))
+        });
+        let range = (low as u16, high as u16);
+        Self { format, columns, first_column, has_columns, highs, range }
     }
 
     /// How many rows the elements touch.
@@ -56,32 +64,24 @@ impl Matrix {
         (self.first_column + self.highs.len()).div_ceil(self.columns)
     }
 
+    /// How many elements each column has in every `stride`th row.
+    pub(super) fn column_counts(&self, stride: usize) -> Vec<u32> {
+        let rows = self.rows();
+        let mut counts = vec![rows.div_ceil(stride) as u32; self.columns];
+        // The first and the last row may lack some.
+        counts[..self.first_column].iter_mut().for_each(|count| *count -= 1);
+        if (rows - 1).is_multiple_of(stride) {
+            let end = (self.first_column + self.highs.len() - 1) % self.columns + 1;
+            counts[end..].iter_mut().for_each(|count| *count -= 1);
+        }
+        counts
+    }
+
     /// The elements of row `row`, and the column of the first of them.
     pub(super) fn row(&self, row: usize) -> (usize, &[u16]) {
         let start = (row * self.columns).saturating_sub(self.first_column);
         let end = ((row + 1) * self.columns - self.first_column).min(self.highs.len());
         (if row == 0 { self.first_column } else { 0 }, &self.highs[start..end])
-    }
-
-    /// Bits of exponent and top three mantissa bits.
-    pub(super) fn high_bits(&self) -> u32 {
-        self.format.exponent_bits() + TOP
-    }
-
-    /// The magnitude that each exponent and top mantissa stand for, in the middle of what they leave open; 0 for what is not finite.
-    pub(super) fn magnitudes(&self) -> Vec<f32> {
-        let exponent_bits = self.format.exponent_bits();
-        let bias = (1 << (exponent_bits - 1)) - 1;
-        let top = (1u32 << exponent_bits) - 1;
-        let one = |high: u32| {
-            let (exponent, mantissa) = (high >> TOP, f64::from(high & 7) / 8.0 + 1.0 / 16.0);
-            match exponent {
-                0 => mantissa * f64::powi(2.0, 1 - bias),
-                e if e == top => 0.0,
-                e => (1.0 + mantissa) * f64::powi(2.0, e as i32 - bias),
-            }
-        };
-        (0..1u32 << self.high_bits()).map(|high| one(high) as f32).collect()
     }
 }
 

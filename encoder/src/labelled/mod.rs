@@ -7,11 +7,13 @@
 mod coder;
 mod fit;
 mod histogram;
+mod log2;
 mod matrix;
 mod model;
 mod refine;
 mod sets;
 mod signs;
+mod sums;
 
 pub(crate) use coder::Coder;
 pub(crate) use fit::label;
@@ -28,7 +30,15 @@ pub(crate) struct Settings {
     tables: usize,
     precision: u8,
     /// Elements looked at when modes are compared.
+    mode_sample: usize,
+    /// Elements of a tensor looked at when tables are made.
     sample: usize,
+    /// Rows looked at while columns are fitted.
+    fitted_rows: usize,
+    /// Whether a tensor's own tables are made to see what they would save.
+    weighs_models: bool,
+    /// Rounds of fitting labels to each other's rounded scales.
+    refits: usize,
     /// Rounds of label refinement.
     refinements: usize,
     /// The share of its bytes that coding signs must save.
@@ -37,21 +47,39 @@ pub(crate) struct Settings {
 
 impl Settings {
     pub(crate) fn of(effort: u8) -> Self {
-        let (tables, precision, sample, refinements) = match effort {
-            0..=2 => (1, 12, 1 << 18, 2),
-            3..=4 => (4, 11, 1 << 17, 0),
-            5..=6 => (4, 12, 1 << 18, 1),
-            7 => (8, 12, 1 << 20, 1),
-            8 => (8, 12, usize::MAX, 1),
-            _ => (16, 12, usize::MAX, 2),
+        let (tables, precision, refinements) = match effort {
+            0..=2 => (1, 12, 0),
+            3..=4 => (4, 11, 0),
+            5 => (8, 12, 0),
+            6..=8 => (8, 12, 1),
+            _ => (16, 12, 2),
+        };
+        let (mode_sample, sample, fitted_rows, refits) = match effort {
+            0..=4 => (1 << 15, 1 << 18, 1024, 0),
+            5 => (1 << 15, 1 << 19, 1024, 0),
+            6 => (1 << 17, 1 << 20, 4096, 0),
+            7 => (1 << 18, 1 << 20, 4096, 1),
+            _ => (usize::MAX, usize::MAX, usize::MAX, 1),
         };
         // A coded sign takes a decoder nearly as long as a symbol: up to the default effort it must be worth it.
         let least_sign_gain = match effort {
-            0..=2 => 0.0005,
+            0..=2 => f64::INFINITY,
             3..=4 => 0.002,
-            5..=6 => 0.0005,
+            5 => 0.001,
+            6 => 0.0005,
             _ => 0.0,
         };
-        Self { tables, precision, sample, refinements, least_sign_gain }
+        let weighs_models = effort >= 7;
+        Self {
+            tables,
+            precision,
+            mode_sample,
+            sample,
+            fitted_rows,
+            weighs_models,
+            refits,
+            refinements,
+            least_sign_gain,
+        }
     }
 }

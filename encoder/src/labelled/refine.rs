@@ -5,6 +5,7 @@ use mcodec_coding::labelled::{Class, Classes, SYMBOLS, ZERO};
 
 use super::fit::Labelling;
 use super::histogram::BIN_BITS;
+use super::log2::log2;
 use super::matrix::{Matrix, SIGN, TOP};
 
 /// How far a label may move in one round.
@@ -134,7 +135,7 @@ fn symbol_lengths(classes: &Classes, table: &Table) -> ([f32; SYMBOLS], f32) {
     let precision = classes.precision() as f32;
     let mut lengths = [f32::INFINITY; SYMBOLS];
     for (&value, &freq) in table.values().iter().zip(table.freqs()) {
-        lengths[usize::from(value) % SYMBOLS] = precision - f32::from(freq).log2();
+        lengths[usize::from(value) % SYMBOLS] = precision - log2(freq.into()) as f32;
     }
     let escape = lengths[SYMBOLS - 1].min(2.0 * precision) + classes.high_bits() as f32;
     lengths.iter_mut().for_each(|length| *length = length.min(escape));

@@ -71,12 +71,15 @@ fn grouped(members: &[Member], of_format: &[usize], settings: &Settings) -> Vec<
     let candidates: Vec<Candidate> = of_format
         .par_iter()
         .map(|&member| {
-            let counts = ByClass::count(
-                &members[member].matrix,
-                &members[member].labels,
-                stride(&members[member], settings),
-            );
-            let own_cost = Model::new(&counts, settings).cost() + ENTRY_BITS;
+            let counts =
+                ByClass::count(&members[member].matrix, &members[member].labels, settings.mode_sample);
+            // A set of its own has about a table for each phase.
+            let of_tables = if settings.weighs_models {
+                Model::new(&counts, settings).cost()
+            } else {
+                counts.phase_cost()
+            };
+            let own_cost = of_tables + ENTRY_BITS;
             Candidate { member, phases: counts.phases(), counts, own_cost }
         })
         .collect();
@@ -124,7 +127,7 @@ fn make_set(mut members: Vec<&mut Member>, settings: &Settings) -> Result<ClassS
             * member.matrix.highs.len() as f64
             * 8.0
             * member.matrix.format.bytes() as f64;
-        member.labels.biases = signs::biases(&member.matrix, least);
+        member.labels.biases = signs::biases(&member.matrix, least, settings.fitted_rows);
     }
     let mut set = count_set(&members, settings)?;
     for _ in 0..settings.refinements {
@@ -146,7 +149,7 @@ fn count_set(members: &[&mut Member], settings: &Settings) -> Result<ClassSet> {
         return Err(CodingError::Invalid { what: "labels of a set span more than 64 classes" });
     }
     let counted: Vec<ByClass> =
-        members.par_iter().map(|m| ByClass::count(&m.matrix, &m.labels, stride(m, settings))).collect();
+        members.par_iter().map(|m| ByClass::count(&m.matrix, &m.labels, settings.sample)).collect();
     let mut pooled = ByClass { first, classes: vec![Histogram::default(); count] };
     for counts in &counted {
         for (class, histogram) in counts.classes.iter().enumerate() {

@@ -3,6 +3,7 @@
 use mcodec_coding::labelled::{Classes, SIGN_BIASES, SIGN_OCTAVES, SignCosts};
 
 use super::fit::Labelling;
+use super::log2::log2;
 use super::matrix::{Matrix, SIGN, TOP};
 
 /// Odds of a degree of bias, as a natural logarithm.
@@ -14,19 +15,17 @@ const PROBABILITIES_BITS: f64 = 500.0;
 const WHOLE: f64 = 128.0;
 
 /// The biases of a matrix's columns, if coding signs by them saves more than `least` bits.
-pub(super) fn biases(matrix: &Matrix, least: f64) -> Vec<i8> {
+pub(super) fn biases(matrix: &Matrix, least: f64, sampled_rows: usize) -> Vec<i8> {
     if !matrix.has_columns || matrix.rows() < 8 {
         return Vec::new();
     }
+    let stride = (matrix.rows() / sampled_rows.max(1)).max(1);
     let mut minus = vec![0u32; matrix.columns];
-    let mut counts = vec![0u32; matrix.columns];
-    for row in 0..matrix.rows() {
+    for row in (0..matrix.rows()).step_by(stride) {
         let (column, elements) = matrix.row(row);
-        for ((&high, minus), count) in elements.iter().zip(&mut minus[column..]).zip(&mut counts[column..]) {
-            *minus += u32::from(high >> 15);
-            *count += 1;
-        }
+        elements.iter().zip(&mut minus[column..]).for_each(|(high, minus)| *minus += u32::from(high >> 15));
     }
+    let counts = matrix.column_counts(stride);
     let mut saved = -PROBABILITIES_BITS - LABEL_BITS * matrix.columns as f64;
     let mut all = Vec::with_capacity(matrix.columns);
     for (&minus, &count) in minus.iter().zip(&counts) {
@@ -35,7 +34,7 @@ pub(super) fn biases(matrix: &Matrix, least: f64) -> Vec<i8> {
         let bias = (odds / DEGREE).round().clamp(-(SIGN_BIASES as f64), SIGN_BIASES as f64) as i8;
         if bias != 0 {
             let p = (m + 0.5) / (n + 1.0);
-            saved += n * (1.0 + p * p.log2() + (1.0 - p) * (1.0 - p).log2());
+            saved += n * stride as f64 * (1.0 + p * log2(p) + (1.0 - p) * log2(1.0 - p));
         }
         all.push(bias);
     }

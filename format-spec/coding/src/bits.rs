@@ -15,23 +15,27 @@ pub(crate) struct BitSink {
 }
 
 impl BitSink {
-    /// Appends the low `count` (at most 32) bits of `value`; the others must be zero.
-    pub(crate) fn put(&mut self, value: u32, count: u32) {
-        self.waiting |= u64::from(value) << self.bits;
-        self.bits += count;
-        while self.bits >= 8 {
-            self.bytes.push(self.waiting as u8);
-            self.waiting >>= 8;
-            self.bits -= 8;
-        }
+    /// Room for `bytes` bytes.
+    pub(crate) fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Vec::with_capacity(bytes + 8), waiting: 0, bits: 0 }
     }
 
-    /// Appends the low `count` (at most 64) bits of `value`; the others must be zero.
+    /// Appends the low `count` (at most 32) bits of `value`; the others must be zero.
+    pub(crate) fn put(&mut self, value: u32, count: u32) {
+        self.put_long(value.into(), count);
+    }
+
+    /// Appends the low `count` (at most 56) bits of `value`; the others must be zero.
+    #[inline]
     pub(crate) fn put_long(&mut self, value: u64, count: u32) {
-        self.put(value as u32, count.min(32));
-        if count > 32 {
-            self.put((value >> 32) as u32, count - 32);
-        }
+        debug_assert!(count <= 56 && value >> count == 0);
+        self.waiting |= value << self.bits;
+        self.bits += count;
+        let whole = self.bits / 8;
+        self.bytes.extend_from_slice(&self.waiting.to_le_bytes());
+        self.bytes.truncate(self.bytes.len() - 8 + whole as usize);
+        self.waiting >>= 8 * whole;
+        self.bits %= 8;
     }
 
     /// Appends EG(k) of `value`; the caller keeps `value + 2^k` below 2^21.

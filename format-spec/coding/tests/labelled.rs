@@ -3,7 +3,7 @@
 use mcodec_coding::Table;
 use mcodec_coding::labelled::{
     BlockSpec, Class, Classes, ColumnLabels, Columns, ESCAPE, FloatFormat, Level, SharedObjects, SignCosts,
-    ZERO, decode, decode_at, encode,
+    ZERO, decode, decode_at, encode, encode_at,
 };
 use proptest::prelude::*;
 
@@ -148,6 +148,8 @@ fn round_trip(case: &Case) -> Vec<u8> {
         lanes_log2: case.lanes_log2,
     };
     let payload = encode(&bytes, &spec).expect("spec is sound");
+    let scalar = encode_at(Level::Scalar, &bytes, &spec).expect("spec is sound");
+    assert!(scalar == payload, "{case:?}");
     for level in LEVELS {
         let mut back = vec![0xEE; bytes.len()];
         let result = decode_at(level, &payload, &One(&classes, Some(&labels)), &mut back);

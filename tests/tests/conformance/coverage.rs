@@ -154,6 +154,6 @@ fn collect_labelled(chunk: &Value, add: &mut impl FnMut(&str, &Value)) {
     }
     let held = if chunk["absorbed"] == true { "bits in states" } else { "no bits in states" };
     add("Labelled", &held.into());
-    let lanes = chunk["bytes"]["states"].as_u64().unwrap_or(0) / 4;
+    let lanes = &chunk["lanes"];
     add("Labelled", &Value::from(format!("{lanes} lanes")));
 }

@@ -46,7 +46,8 @@ struct Parts {
     rows: Vec<u8>,
     escapes: u8,
     lanes: u8,
-    states: Vec<u32>,
+    /// As a bit string.
+    states: Vec<u8>,
     rest: Vec<u8>,
 }
 
@@ -62,7 +63,7 @@ impl Parts {
             rows: vec![16, 0],
             escapes: 0,
             lanes: 0,
-            states: vec![1 << 16],
+            states: bits_of(&[1 << 16]),
             rest: vec![1, 2, 3, 4, 5, 6, 7, 0x55],
         }
     }
@@ -74,10 +75,27 @@ impl Parts {
         out.extend(&self.labels);
         out.extend(&self.rows);
         out.extend([self.escapes, self.lanes]);
-        out.extend(self.states.iter().flat_map(|state| state.to_le_bytes()));
+        out.extend(&self.states);
         out.extend(&self.rest);
         out
     }
+}
+
+/// States as a payload has them: how many bits above 16 each has below its highest, then these bits.
+fn bits_of(states: &[u32]) -> Vec<u8> {
+    let sizes = states.iter().map(|state| (u128::from(state.ilog2() - 16), 4));
+    let bits = states.iter().map(|state| (u128::from(state ^ (1 << state.ilog2())), state.ilog2()));
+    let (mut all, mut at) = (Vec::new(), 0);
+    for (value, count) in sizes.chain(bits) {
+        for bit in 0..count {
+            if at % 8 == 0 {
+                all.push(0);
+            }
+            all[at / 8] |= ((value >> bit & 1) as u8) << (at % 8);
+            at += 1;
+        }
+    }
+    all
 }
 
 /// A file with an intact tensor, the shared objects 10, 11 ..., and tensor `x` of one chunk that depends on all of them.
@@ -204,7 +222,7 @@ fn states() -> Vec<Vector> {
     let held = |state: u32| {
         move |p: &mut Parts| {
             p.flags = 8;
-            p.states = vec![state];
+            p.states = bits_of(&[state]);
             p.rest.truncate(5);
         }
     };
@@ -222,16 +240,16 @@ fn states() -> Vec<Vector> {
     vec![
         chunk(
             "x_labelled_state",
-            "a state below 2^16",
+            "fill bits of the states",
             &[],
-            |p| p.states = vec![65_535],
-            &Damage("rANS state below 2^16"),
+            |p| p.states = vec![0, 0, 0x10],
+            &Damage("not filled with zero bits"),
         ),
         chunk(
             "x_labelled_end",
             "a final state that is not 2^16",
             &[],
-            |p| p.states = vec![65_537],
+            |p| p.states = bits_of(&[65_537]),
             &Damage("does not end in its first state"),
         ),
         chunk(
@@ -254,7 +272,7 @@ fn states() -> Vec<Vector> {
             &[],
             |p| {
                 (p.flags, p.lanes, p.rest) = (8, 2, Vec::new());
-                p.states = vec![1 << 31; 4];
+                p.states = bits_of(&[1 << 31; 4]);
             },
             &Damage("planes shorter"),
         ),

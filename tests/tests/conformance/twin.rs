@@ -252,6 +252,7 @@ fn part(
             if let Some(head) = labelled_head(payload) {
                 twin["labelled"] = head;
                 if let Some(found) = ledger(span.place.chunk) {
+                    twin["labelled"]["lanes"] = found.lanes.into();
                     twin["labelled"]["bytes"] = json!({
                         "labels": found.labels,
                         "states": found.states,

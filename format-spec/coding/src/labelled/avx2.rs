@@ -1,37 +1,49 @@
-//! The labelled decoder with AVX2: 64 lanes in eight registers, slots gathered from memory. Same results as `decode.rs`, which ends
-//! what is left over here.
+//! The labelled decoder with AVX2: 64 lanes in eight registers, buckets of the alias tables read one by one. Same results as
+//! `symbols.rs`, which ends what is left over here.
 #![allow(unsafe_code)]
 
 use core::arch::x86_64::*;
 
-use super::classes::{CLASSES, SIGN_BIASES, SIGN_PRECISION, SYMBOLS, ZERO};
+use super::avx2_signs::SignDecoder;
+use super::classes::{BUCKETS, CLASSES, SYMBOLS, ZERO};
 use super::payload::MAX_LANES;
 use super::symbols::{MINUS, STEP_WORDS, Symbols};
 use crate::error::Result;
 
 /// Elements of a step.
-const STEP: usize = MAX_LANES;
+pub(super) const STEP: usize = MAX_LANES;
 /// Lanes of a register.
-const LANES: usize = 8;
+pub(super) const LANES: usize = 8;
 
-/// For each set of lanes, which of the next words each lane of the set takes.
-static WORD_OF_LANE: [[u8; LANES]; 256] = {
-    let mut all = [[0; LANES]; 256];
+/// Does something for the number of each register of a step, without a loop.
+macro_rules! for_each_register {
+    ($i:ident, $body:block) => {
+        for_each_register!($i, $body, 0 1 2 3 4 5 6 7)
+    };
+    ($i:ident, $body:block, $($number:literal)*) => {$({
+        let $i = $number;
+        $body
+    })*};
+}
+pub(super) use for_each_register;
+
+/// For each set of lanes, which bytes of the next words each lane of the set takes; the others take zeros.
+static BYTES_OF_LANE: [[u8; 2 * LANES]; 256] = {
+    let mut all = [[0x80; 2 * LANES]; 256];
     let mut set = 0;
     while set < 256 {
         let (mut lane, mut next) = (0, 0);
         while lane < LANES {
-            all[set][lane] = next;
-            next += (set >> lane & 1) as u8;
+            if set >> lane & 1 == 1 {
+                (all[set][2 * lane], all[set][2 * lane + 1]) = (next, next + 1);
+                next += 2;
+            }
             lane += 1;
         }
         set += 1;
     }
     all
 };
-
-/// How often the commoner sign comes, by degree of bias and symbol.
-type SignTable = [u32; SIGN_BIASES * SYMBOLS];
 
 impl Symbols<'_> {
     /// Decodes as many whole steps as there are words for, for certain; returns the elements done.
@@ -40,32 +52,29 @@ impl Symbols<'_> {
     #[target_feature(enable = "avx2,bmi2,popcnt")]
     pub(super) fn decode_avx2(
         &mut self,
-        slots: &[u32],
+        buckets: &[u64; BUCKETS],
         classes: &[u8],
         biases: &[i8],
         highs: &mut [u16],
     ) -> Result<usize> {
         match self.precision {
-            10 => self.steps_avx2::<10>(slots, classes, biases, highs),
-            11 => self.steps_avx2::<11>(slots, classes, biases, highs),
-            _ => self.steps_avx2::<12>(slots, classes, biases, highs),
+            10 => self.steps_avx2::<10>(buckets, classes, biases, highs),
+            11 => self.steps_avx2::<11>(buckets, classes, biases, highs),
+            _ => self.steps_avx2::<12>(buckets, classes, biases, highs),
         }
     }
 
     #[target_feature(enable = "avx2,bmi2,popcnt")]
     fn steps_avx2<const PRECISION: u32>(
         &mut self,
-        slots: &[u32],
+        buckets: &[u64; BUCKETS],
         classes: &[u8],
         biases: &[i8],
         highs: &mut [u16],
     ) -> Result<usize> {
-        let whole = |table: &u8| (usize::from(*table) + 1) << PRECISION <= slots.len();
-        assert!(self.tables.iter().all(whole), "the tables of all classes are there");
-        let signs: Option<SignTable> = (!biases.is_empty()).then(|| self.sign_table());
+        let signs = (!biases.is_empty()).then(|| SignDecoder::new(self));
         let labels = Labels::new(self);
-        let slot_mask = _mm256_set1_epi32((1 << PRECISION) - 1);
-        let mut x = [_mm256_setzero_si256(); 8];
+        let mut x = [_mm256_setzero_si256(); STEP / LANES];
         for (x, states) in x.iter_mut().zip(self.states.as_chunks::<LANES>().0) {
             *x = load(states);
         }
@@ -73,54 +82,108 @@ impl Symbols<'_> {
         for (classes, highs) in classes.as_chunks::<STEP>().0.iter().zip(highs.as_chunks_mut::<STEP>().0) {
             let Some(window) = self.words.first_chunk::<STEP_WORDS>() else { break };
             let mut used = 0;
-            // In phases over all lanes, so that what waits for the phase before has something to overlap with.
-            let mut at = [[0; LANES]; 8];
-            for (i, at) in at.iter_mut().enumerate() {
-                *at = store(_mm256_and_si256(x[i], slot_mask));
+            let mut at = [[0; LANES]; STEP / LANES];
+            for (x, at) in x.iter().zip(&mut at) {
+                store(at, bucket::<PRECISION>(*x));
             }
             if !labels.is_single {
-                labels.add_first_slots::<PRECISION>(classes, &mut at);
+                labels.add_tables(classes, &mut at);
             }
-            let found = look_up(slots, &at);
-            let mut symbols = [_mm256_setzero_si256(); 8];
-            for i in 0..8 {
-                let slot = load(&found[i]);
-                symbols[i] = _mm256_and_si256(slot, _mm256_set1_epi32(63));
-                let freq = _mm256_and_si256(_mm256_srli_epi32::<6>(slot), _mm256_set1_epi32(0x1FFF));
-                let product = _mm256_mullo_epi32(freq, down::<PRECISION>(x[i]));
-                x[i] = _mm256_add_epi32(product, _mm256_srli_epi32::<19>(slot));
-            }
-            for x in &mut x {
-                *x = refill(*x, _mm256_set1_epi32(-1), window, &mut used);
-            }
-            let special = labels.high_parts(classes, &symbols, highs);
-            if special {
-                let found: [u8; STEP] = core::array::from_fn(|i| (found[i / LANES][i % LANES] & 63) as u8);
+            let mut symbols = [_mm256_setzero_si256(); STEP / LANES];
+            for_each_register!(i, {
+                (x[i], symbols[i]) = decode::<PRECISION>(x[i], look_up(buckets, &at[i]));
+            });
+            x = refill(x, [_mm256_set1_epi32(-1); STEP / LANES], window, &mut used);
+            let symbols = to_bytes(&symbols);
+            if labels.high_parts(classes, &symbols, highs) {
+                let mut found = [0; STEP];
+                for (found, symbols) in found.as_chunks_mut().0.iter_mut().zip(symbols) {
+                    store_bytes(found, symbols);
+                }
                 self.patch(&found, highs)?;
             }
             if let (Some(signs), Some(biases)) =
                 (&signs, biases[biases.len().min(done)..].first_chunk::<STEP>())
             {
-                let minus = decode_signs(&mut x, signs, biases, &symbols, window, &mut used);
-                for (high, minus) in highs.iter_mut().zip(minus.as_flattened()) {
-                    *high |= *minus as u16 & MINUS;
+                let minus = signs.decode(&mut x, biases, &symbols, window, &mut used);
+                for (highs, minus) in highs.as_chunks_mut().0.iter_mut().zip(minus.as_chunks().0) {
+                    set_minus(highs, minus);
                 }
             }
             self.words = &self.words[used..];
             done += STEP;
         }
         for (x, states) in x.into_iter().zip(self.states.as_chunks_mut::<LANES>().0) {
-            *states = store(x);
+            store(states, x);
         }
         Ok(done)
     }
+}
 
-    fn sign_table(&self) -> SignTable {
-        core::array::from_fn(|i| {
-            let octave = usize::from(self.sign_octaves[i % SYMBOLS]);
-            u32::from(self.commoner[i / SYMBOLS][octave])
-        })
-    }
+/// The bucket of each state.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn bucket<const PRECISION: u32>(x: __m256i) -> __m256i {
+    let place_bits = _mm_cvtsi32_si128(PRECISION as i32 - SYMBOLS.ilog2() as i32);
+    _mm256_and_si256(_mm256_srl_epi32(x, place_bits), _mm256_set1_epi32(SYMBOLS as i32 - 1))
+}
+
+/// The low and the high halves of the buckets at `at`.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn look_up(buckets: &[u64; BUCKETS], at: &[u32; LANES]) -> (__m256i, __m256i) {
+    // Volatile, so that it is read from where it was stored just now: to take it from the register is slower.
+    // SAFETY: it is a reference.
+    pair_up(at.each_ref().map(|at| &buckets[unsafe { core::ptr::read_volatile(at) } as usize % BUCKETS]))
+}
+
+/// The low and the high halves of eight long words.
+#[inline]
+#[target_feature(enable = "avx2")]
+pub(super) fn pair_up(words: [&u64; LANES]) -> (__m256i, __m256i) {
+    // Four at a time, in an order that a shuffle within halves of a register puts right.
+    let four = |[a, b, c, d]: [usize; 4]| {
+        let two = |first: usize, second: usize| {
+            // SAFETY: 8 bytes are read from words of 8.
+            let first = unsafe { _mm_loadl_epi64(core::ptr::from_ref(words[first]).cast()) };
+            // SAFETY: as above.
+            unsafe { _mm_loadh_pd(_mm_castsi128_pd(first), core::ptr::from_ref(words[second]).cast()) }
+        };
+        _mm256_castpd_ps(_mm256_set_m128d(two(c, d), two(a, b)))
+    };
+    let (first, second) = (four([0, 1, 4, 5]), four([2, 3, 6, 7]));
+    (
+        _mm256_castps_si256(_mm256_shuffle_ps::<0x88>(first, second)),
+        _mm256_castps_si256(_mm256_shuffle_ps::<0xDD>(first, second)),
+    )
+}
+
+/// The states after a symbol (see [`super::vector::buckets`]), and the symbols.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn decode<const PRECISION: u32>(x: __m256i, (low, high): (__m256i, __m256i)) -> (__m256i, __m256i) {
+    let place_mask = (1 << (PRECISION - SYMBOLS.ilog2())) - 1;
+    let place = _mm256_and_si256(x, _mm256_set1_epi32(place_mask));
+    let is_own = _mm256_cmpgt_epi32(_mm256_and_si256(low, _mm256_set1_epi32(0xFF)), place);
+    let freq = _mm256_blendv_epi8(_mm256_srli_epi32::<16>(high), high, is_own);
+    let freq = _mm256_and_si256(freq, _mm256_set1_epi32(0xFFFF));
+    let rank = _mm256_add_epi32(place, _mm256_andnot_si256(is_own, _mm256_srai_epi32::<16>(low)));
+    let alias = _mm256_and_si256(_mm256_srli_epi32::<8>(low), _mm256_set1_epi32(0xFF));
+    let symbol = _mm256_blendv_epi8(alias, bucket::<PRECISION>(x), is_own);
+    let down = _mm256_srl_epi32(x, _mm_cvtsi32_si128(PRECISION as i32));
+    (_mm256_add_epi32(_mm256_mullo_epi32(freq, down), rank), symbol)
+}
+
+/// The low bytes of 64 double words, in order.
+#[inline]
+#[target_feature(enable = "avx2")]
+fn to_bytes(symbols: &[__m256i; STEP / LANES]) -> [__m256i; 2] {
+    let order = _mm256_setr_epi32(0, 4, 1, 5, 2, 6, 3, 7);
+    let [a, b] = symbols.as_chunks::<4>().0 else { return [_mm256_setzero_si256(); 2] };
+    [a, b].map(|four| {
+        let words = [_mm256_packus_epi32(four[0], four[1]), _mm256_packus_epi32(four[2], four[3])];
+        _mm256_permutevar8x32_epi32(_mm256_packus_epi16(words[0], words[1]), order)
+    })
 }
 
 /// What classes stand for, in registers.
@@ -146,18 +209,18 @@ impl Labels {
         }
     }
 
-    /// Adds the first slots of the elements' tables to their slots.
+    /// Adds the first buckets of the elements' tables to their buckets.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn add_first_slots<const PRECISION: u32>(&self, classes: &[u8; STEP], at: &mut [[u32; LANES]; 8]) {
-        let precision = _mm_cvtsi32_si128(PRECISION as i32);
+    fn add_tables(&self, classes: &[u8; STEP], at: &mut [[u32; LANES]; STEP / LANES]) {
         for (classes, at) in classes.as_chunks::<32>().0.iter().zip(at.as_chunks_mut::<4>().0) {
             let table = self.tables.at(load_bytes(classes));
             let halves = [_mm256_castsi256_si128(table), _mm256_extracti128_si256::<1>(table)];
             for (half, at) in halves.into_iter().zip(at.as_chunks_mut::<2>().0) {
                 for (bytes, at) in [half, _mm_srli_si128::<8>(half)].into_iter().zip(at) {
-                    let first = _mm256_sll_epi32(_mm256_cvtepu8_epi32(bytes), precision);
-                    *at = store(_mm256_or_si256(load(at), first));
+                    let first = _mm256_slli_epi32::<{ SYMBOLS.ilog2() as i32 }>(_mm256_cvtepu8_epi32(bytes));
+                    let sum = _mm256_or_si256(load(at), first);
+                    store(at, sum);
                 }
             }
         }
@@ -166,48 +229,46 @@ impl Labels {
     /// Writes what symbols stand for; whether any is the zero or the escape.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn high_parts(&self, classes: &[u8; STEP], symbols: &[__m256i; 8], highs: &mut [u16; STEP]) -> bool {
+    fn high_parts(&self, classes: &[u8; STEP], symbols: &[__m256i; 2], highs: &mut [u16; STEP]) -> bool {
         let mut special = 0;
-        for (i, highs) in highs.as_chunks_mut::<16>().0.iter_mut().enumerate() {
-            let octaves = self.octaves.at(load_bytes(&classes.as_chunks::<32>().0[i / 2]));
-            let octaves = [_mm256_castsi256_si128(octaves), _mm256_extracti128_si256::<1>(octaves)][i % 2];
-            let offsets = _mm256_sll_epi16(_mm256_cvtepu8_epi16(octaves), self.top);
-            let both = _mm256_packus_epi32(symbols[2 * i], symbols[2 * i + 1]);
-            let symbol = _mm256_permute4x64_epi64::<0xD8>(both);
-            let is_special = _mm256_cmpgt_epi16(symbol, _mm256_set1_epi16(i16::from(ZERO) - 1));
+        let groups = classes.as_chunks::<32>().0.iter().zip(highs.as_chunks_mut::<32>().0);
+        for ((classes, highs), symbols) in groups.zip(symbols) {
+            let octaves = self.octaves.at(load_bytes(classes));
+            let is_special = _mm256_cmpgt_epi8(*symbols, _mm256_set1_epi8(ZERO as i8 - 1));
             special |= _mm256_movemask_epi8(is_special);
-            let high = _mm256_and_si256(_mm256_add_epi16(symbol, offsets), self.high_mask);
-            // SAFETY: 32 bytes are written to an array of 16 words.
-            unsafe { _mm256_storeu_si256(highs.as_mut_ptr().cast(), high) };
+            let halves = |v: __m256i| [_mm256_castsi256_si128(v), _mm256_extracti128_si256::<1>(v)];
+            let parts = halves(octaves).into_iter().zip(halves(*symbols));
+            for ((octaves, symbols), highs) in parts.zip(highs.as_chunks_mut::<16>().0) {
+                let offsets = _mm256_sll_epi16(_mm256_cvtepu8_epi16(octaves), self.top);
+                let sum = _mm256_add_epi16(_mm256_cvtepu8_epi16(symbols), offsets);
+                let high = _mm256_and_si256(sum, self.high_mask);
+                // SAFETY: 32 bytes are written to an array of 16 words.
+                unsafe { _mm256_storeu_si256(highs.as_mut_ptr().cast(), high) };
+            }
         }
         special != 0
     }
 }
 
-/// The slots at `at`, one by one: the machine's own gather is slower where it is made of as many loads.
+/// Sets [`MINUS`] where the lane of `minus` is all ones.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn look_up(slots: &[u32], at: &[[u32; LANES]; 8]) -> [[u32; LANES]; 8] {
-    let mut found = [[0; LANES]; 8];
-    for (found, at) in found.as_flattened_mut().iter_mut().zip(at.as_flattened()) {
-        // Volatile, so that they are not put together to vectors again by way of the slowest instructions.
-        // SAFETY: the index was stored just now; the first slot of each table has 2^PRECISION slots from it on, as asserted
-        // before the steps; and `found` is a reference.
-        unsafe {
-            let at = core::ptr::read_volatile(at) as usize;
-            core::ptr::write_volatile(found, *slots.get_unchecked(at));
-        }
-    }
-    found
+fn set_minus(highs: &mut [u16; 16], minus: &[__m256i; 2]) {
+    let both = _mm256_permute4x64_epi64::<0xD8>(_mm256_packs_epi32(minus[0], minus[1]));
+    // SAFETY: 32 bytes are read from an array of 16 words.
+    let high = unsafe { _mm256_loadu_si256(highs.as_ptr().cast()) };
+    let signed = _mm256_or_si256(high, _mm256_and_si256(both, _mm256_set1_epi16(MINUS as i16)));
+    // SAFETY: 32 bytes are written to an array of 16 words.
+    unsafe { _mm256_storeu_si256(highs.as_mut_ptr().cast(), signed) };
 }
 
 /// A table of 64 bytes that is looked up 32 at a time.
-struct ByteLookup([__m256i; 4]);
+pub(super) struct ByteLookup([__m256i; 4]);
 
 impl ByteLookup {
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn new(table: &[u8; CLASSES]) -> Self {
+    pub(super) fn new(table: &[u8; CLASSES]) -> Self {
         let mut quarters = [_mm256_setzero_si256(); 4];
         for (quarter, bytes) in quarters.iter_mut().zip(table.as_chunks::<16>().0) {
             // SAFETY: 16 bytes are read from an array of 16.
@@ -219,7 +280,7 @@ impl ByteLookup {
     /// The bytes at `index`, each below 64.
     #[inline]
     #[target_feature(enable = "avx2")]
-    fn at(&self, index: __m256i) -> __m256i {
+    pub(super) fn at(&self, index: __m256i) -> __m256i {
         let mut found = _mm256_setzero_si256();
         for (number, quarter) in self.0.iter().enumerate() {
             // Indices of another quarter get their highest bit set, which gives zero.
@@ -233,9 +294,16 @@ impl ByteLookup {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load_bytes(bytes: &[u8; 32]) -> __m256i {
+pub(super) fn load_bytes(bytes: &[u8; 32]) -> __m256i {
     // SAFETY: 32 bytes are read from an array of 32.
     unsafe { _mm256_loadu_si256(bytes.as_ptr().cast()) }
+}
+
+#[inline]
+#[target_feature(enable = "avx2")]
+fn store_bytes(bytes: &mut [u8; 32], value: __m256i) {
+    // SAFETY: 32 bytes are written to an array of 32.
+    unsafe { _mm256_storeu_si256(bytes.as_mut_ptr().cast(), value) };
 }
 
 #[inline]
@@ -247,75 +315,38 @@ fn load(words: &[u32; LANES]) -> __m256i {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store(value: __m256i) -> [u32; LANES] {
-    let mut words = [0; LANES];
+fn store(words: &mut [u32; LANES], value: __m256i) {
     // SAFETY: 32 bytes are written to an array of 8 words.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), value) };
-    words
-}
-
-/// States without their slot.
-#[inline]
-#[target_feature(enable = "avx2")]
-fn down<const PRECISION: u32>(x: __m256i) -> __m256i {
-    match PRECISION {
-        10 => _mm256_srli_epi32::<10>(x),
-        11 => _mm256_srli_epi32::<11>(x),
-        _ => _mm256_srli_epi32::<12>(x),
-    }
 }
 
 /// Brings those of the `lanes` that fell below 2^16 back above it with the window's next words.
 #[inline]
 #[target_feature(enable = "avx2,popcnt")]
-fn refill(x: __m256i, lanes: __m256i, window: &[[u8; 2]; STEP_WORDS], used: &mut usize) -> __m256i {
-    let low = _mm256_and_si256(_mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(x), _mm256_setzero_si256()), lanes);
-    let set = _mm256_movemask_ps(_mm256_castsi256_ps(low)) as usize;
-    debug_assert!(*used + LANES <= STEP_WORDS);
-    // SAFETY: a step refills each of 64 lanes at most twice, 8 lanes at a time: `used` is at most 8 times the calls before, which
-    // are at most 15, and the window has 128 words.
-    let words = unsafe { _mm_loadu_si128(window.as_ptr().add(*used).cast()) };
-    // SAFETY: 8 bytes are read from an array of 8.
-    let order = unsafe { _mm_loadl_epi64(WORD_OF_LANE[set].as_ptr().cast()) };
-    let words = _mm256_permutevar8x32_epi32(_mm256_cvtepu16_epi32(words), _mm256_cvtepu8_epi32(order));
-    *used += set.count_ones() as usize;
-    _mm256_blendv_epi8(x, _mm256_or_si256(_mm256_slli_epi32::<16>(x), words), low)
-}
-
-/// Decodes the signs of biased columns; all ones in lanes that are minus.
-#[inline]
-#[target_feature(enable = "avx2,popcnt")]
-fn decode_signs(
-    x: &mut [__m256i; 8],
-    signs: &SignTable,
-    biases: &[i8; STEP],
-    symbols: &[__m256i; 8],
+pub(super) fn refill(
+    mut x: [__m256i; STEP / LANES],
+    lanes: [__m256i; STEP / LANES],
     window: &[[u8; 2]; STEP_WORDS],
     used: &mut usize,
-) -> [[u32; LANES]; 8] {
-    let mut minus = [[0; LANES]; 8];
-    let zero = _mm256_setzero_si256();
-    for (i, biases) in biases.as_chunks::<LANES>().0.iter().enumerate() {
-        if *biases == [0; LANES] {
-            continue;
-        }
-        // SAFETY: 8 bytes are read from an array of 8.
-        let bias = _mm256_cvtepi8_epi32(unsafe { _mm_loadl_epi64(biases.as_ptr().cast()) });
-        let raw = _mm256_cmpeq_epi32(bias, zero);
-        let degree = _mm256_andnot_si256(raw, _mm256_sub_epi32(_mm256_abs_epi32(bias), _mm256_set1_epi32(1)));
-        let at = _mm256_add_epi32(_mm256_slli_epi32::<6>(degree), symbols[i]);
-        // SAFETY: degrees are below 14 (labels are at most 14 in size) and symbols below 64, and the table has 14 times 64.
-        let commoner = unsafe { _mm256_i32gather_epi32::<4>(signs.as_ptr().cast(), at) };
-        let slot = _mm256_and_si256(x[i], _mm256_set1_epi32((1 << SIGN_PRECISION) - 1));
-        let is_commoner = _mm256_cmpgt_epi32(commoner, slot);
-        let rest = _mm256_sub_epi32(_mm256_set1_epi32(1 << SIGN_PRECISION), commoner);
-        let freq = _mm256_blendv_epi8(rest, commoner, is_commoner);
-        let rank = _mm256_sub_epi32(slot, _mm256_andnot_si256(is_commoner, commoner));
-        let product = _mm256_mullo_epi32(freq, _mm256_srli_epi32::<{ SIGN_PRECISION as i32 }>(x[i]));
-        let next = _mm256_blendv_epi8(_mm256_add_epi32(product, rank), x[i], raw);
-        x[i] = refill(next, _mm256_cmpeq_epi32(raw, zero), window, used);
-        let of_sign = _mm256_xor_si256(is_commoner, _mm256_cmpgt_epi32(bias, zero));
-        minus[i] = store(_mm256_andnot_si256(raw, of_sign));
-    }
-    minus
+) -> [__m256i; STEP / LANES] {
+    let mut low = lanes;
+    let mut sets = [0; STEP / LANES];
+    for_each_register!(i, {
+        let below = _mm256_cmpeq_epi32(_mm256_srli_epi32::<16>(x[i]), _mm256_setzero_si256());
+        low[i] = _mm256_and_si256(below, lanes[i]);
+        sets[i] = _mm256_movemask_ps(_mm256_castsi256_ps(low[i])) as usize;
+    });
+    for_each_register!(i, {
+        debug_assert!(*used + LANES <= STEP_WORDS);
+        // SAFETY: a step calls this at most twice, for 64 lanes each: `used` is at most 8 times the registers before, which are at most
+        // 15, and the window has 128 words.
+        let words = unsafe { _mm_loadu_si128(window.as_ptr().add(*used).cast()) };
+        // SAFETY: 16 bytes are read from an array of 16.
+        let bytes = unsafe { _mm_loadu_si128(BYTES_OF_LANE[sets[i]].as_ptr().cast()) };
+        let words = _mm256_cvtepu16_epi32(_mm_shuffle_epi8(words, bytes));
+        *used += sets[i].count_ones() as usize;
+        let moved = _mm256_sllv_epi32(x[i], _mm256_and_si256(low[i], _mm256_set1_epi32(16)));
+        x[i] = _mm256_or_si256(moved, words);
+    });
+    x
 }

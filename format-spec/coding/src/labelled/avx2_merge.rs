@@ -3,7 +3,7 @@
 
 use core::arch::x86_64::*;
 
-use super::merge::{Planes, Run};
+use super::merge::{Planes, Run, raw_count};
 use super::symbols::MINUS;
 
 /// Bytes of a plane that must be there to read a half register of it.
@@ -170,7 +170,7 @@ impl Run<'_> {
     pub(super) fn advance(&self, planes: &mut Planes<'_>, done: usize) {
         planes.low_at += done * self.low_bits as usize;
         let biases = self.biases.get(..done);
-        planes.sign_at += biases.map_or(done, |biases| biases.iter().filter(|b| **b == 0).count());
+        planes.sign_at += biases.map_or(done, raw_count);
     }
 }
 

@@ -2,9 +2,10 @@
 
 use std::sync::OnceLock;
 
+use super::encode_tables::EncodeTables;
 use super::float_format::FloatFormat;
 use super::lists;
-use super::vector::ByteTables;
+use super::vector::{ByteTables, buckets};
 use crate::alias::Layout;
 use crate::error::{CodingError, Result, corrupt, invalid};
 use crate::table::Table;
@@ -16,6 +17,8 @@ pub const CLASSES: usize = 64;
 pub const TABLES: usize = 16;
 /// Symbols of a table: [`ZERO`], [`ESCAPE`], and those before them, which count from the class's shift.
 pub const SYMBOLS: usize = 64;
+/// Buckets of that many tables.
+pub(super) const BUCKETS: usize = TABLES * SYMBOLS;
 /// The symbol of magnitudes whose exponent and top mantissa bits are all zero.
 pub const ZERO: u8 = 62;
 /// The symbol of magnitudes that are written in full.
@@ -63,6 +66,8 @@ pub struct Classes {
     signs: Option<SignCosts>,
     slots: OnceLock<Vec<u32>>,
     byte_tables: OnceLock<ByteTables>,
+    buckets: OnceLock<Box<[u64; BUCKETS]>>,
+    encode_tables: OnceLock<EncodeTables>,
 }
 
 impl Clone for Classes {
@@ -76,6 +81,8 @@ impl Clone for Classes {
             signs: self.signs.clone(),
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
+            buckets: OnceLock::new(),
+            encode_tables: OnceLock::new(),
         }
     }
 }
@@ -132,6 +139,8 @@ impl Classes {
             signs,
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
+            buckets: OnceLock::new(),
+            encode_tables: OnceLock::new(),
         })
     }
 
@@ -185,6 +194,8 @@ impl Classes {
             signs,
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
+            buckets: OnceLock::new(),
+            encode_tables: OnceLock::new(),
         })
     }
 
@@ -299,6 +310,16 @@ impl Classes {
     /// The tables as vector decoders look them up.
     pub(super) fn byte_tables(&self) -> &ByteTables {
         self.byte_tables.get_or_init(|| ByteTables::new(self))
+    }
+
+    /// The buckets of all tables as vector decoders read them one by one.
+    pub(super) fn buckets(&self) -> &[u64; BUCKETS] {
+        self.buckets.get_or_init(|| buckets(self.byte_tables()))
+    }
+
+    /// The tables as an encoder uses them.
+    pub(super) fn encode_tables(&self) -> &EncodeTables {
+        self.encode_tables.get_or_init(|| EncodeTables::new(self))
     }
 
     /// The octave of each symbol that sign probabilities are told apart by.

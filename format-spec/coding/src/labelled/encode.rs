@@ -1,11 +1,15 @@
 //! Writing labelled chunks.
 
-use super::classes::{CLASSES, Classes, ESCAPE, SIGN_PRECISION, SYMBOLS, ZERO};
+use super::classes::Classes;
+use super::encode_symbols::{Chunk, Stream};
 use super::labels::ColumnLabels;
 use super::lists;
 use super::payload::{
     ABSORBED, LABELLED, LABELS_INLINE, LABELS_SHARED, MAX_LANES, ROW_ZEROS, STATE_BITS, STATE_START,
+    put_states,
 };
+use super::take_apart::{GROUP, Parts};
+use super::vector::Level;
 use crate::bits::{BitSink, BitSource};
 use crate::error::{Result, invalid};
 use crate::rans::MAX_LANES_LOG2;
@@ -48,11 +52,21 @@ pub struct BlockSpec<'a> {
 /// # Errors
 /// [`crate::CodingError::Invalid`] if the parts of `spec` do not fit each other or the bytes.
 pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
+    encode_at(Level::detect(), bytes, spec)
+}
+
+/// As [`encode`], with no more vector instructions than `level`, which the machine must have: for tests and measurements.
+///
+/// # Errors
+/// As [`encode`].
+pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
+    let level = level.min(Level::detect());
     let len = bytes.len() / spec.classes.format().bytes();
     let labels = check(bytes, len, spec)?;
-    let mut parts = Parts::split(bytes, len, spec, labels)?;
+    let mut parts = Parts::split(bytes, spec, labels)?;
+    let biases = element_biases(labels, len, spec);
     let mut planes = core::mem::take(&mut parts.low).into_bytes();
-    planes.extend(core::mem::take(&mut parts.signs).into_bytes());
+    planes.extend(raw_signs(level, &parts.signs, len, &biases));
     let lanes = 1usize << spec.lanes_log2;
     let absorbed = STATE_BITS * lanes / 8;
     let mut states = [STATE_START; MAX_LANES];
@@ -68,7 +82,8 @@ pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
             left -= bits;
         }
     }
-    let words = parts.code(spec, lanes, &mut states);
+    let chunk = Chunk { bytes, classes: spec.classes, parts: &parts, biases: &biases };
+    let Stream { words, escapes } = chunk.code(level, &mut states[..lanes])?;
     let mut out = Vec::with_capacity(planes.len() + 2 * words.len() + 4 * lanes + 64);
     out.push(LABELLED);
     flags |= if spec.row_zeros.iter().any(|&z| z > 0) { ROW_ZEROS } else { 0 };
@@ -91,12 +106,18 @@ pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
     if flags & ROW_ZEROS != 0 {
         lists::put(&mut out, &ints(spec.row_zeros));
     }
-    varint::put(&mut out, parts.escape_count as u64);
+    varint::put(&mut out, escapes.len() as u64);
     out.push(spec.lanes_log2);
-    out.extend(states[..lanes].iter().flat_map(|state| state.to_le_bytes()));
+    put_states(&mut out, &states[..lanes]);
     out.extend(planes);
-    out.extend(parts.escapes.into_bytes());
-    out.extend(words.iter().flat_map(|word| word.to_le_bytes()));
+    let mut escaped = BitSink::default();
+    escapes.iter().for_each(|&high| escaped.put(high.into(), spec.classes.high_bits()));
+    out.extend(escaped.into_bytes());
+    let start = out.len();
+    out.resize(start + 2 * words.len(), 0);
+    for (bytes, word) in out[start..].as_chunks_mut().0.iter_mut().zip(&words) {
+        *bytes = word.to_le_bytes();
+    }
     Ok(out)
 }
 
@@ -137,159 +158,51 @@ fn check<'a>(bytes: &[u8], len: usize, spec: &BlockSpec<'a>) -> Result<Option<&'
     Ok(labels)
 }
 
-/// A magnitude symbol with its class's table, and the coded sign.
-#[derive(Clone, Copy)]
-struct Coded {
-    symbol: u8,
-    table: u8,
-    /// How often the commoner sign comes, out of 128; 0: the sign is not coded.
-    commoner: u8,
-    rarer: bool,
-}
-
-/// A chunk's elements taken apart.
-struct Parts {
-    coded: Vec<Coded>,
-    low: BitSink,
-    signs: BitSink,
-    escapes: BitSink,
-    escape_count: usize,
-}
-
-impl Parts {
-    fn split(bytes: &[u8], len: usize, spec: &BlockSpec<'_>, labels: Option<&ColumnLabels>) -> Result<Self> {
-        let classes = spec.classes;
-        let size = classes.format().bytes();
-        let mut parts = Self {
-            coded: Vec::with_capacity(len),
-            low: BitSink::default(),
-            signs: BitSink::default(),
-            escapes: BitSink::default(),
-            escape_count: 0,
-        };
-        let (offsets, tables) = (classes.offsets(), classes.table_numbers());
-        let frequencies = frequencies(classes);
-        let octaves = classes.sign_octaves();
-        let (low_bits, high_bits) = (classes.low_bits(), classes.high_bits());
-        let column_classes = labels.map_or(&[][..], ColumnLabels::classes);
-        let biases = labels.map_or(&[][..], ColumnLabels::biases);
-        let (mut row, mut column) = (0, spec.first_column);
-        for element in bytes.chunks_exact(size) {
-            let mut word = [0; 8];
-            word[..size].copy_from_slice(element);
-            let value = u64::from_le_bytes(word);
-            let minus = value >> (8 * size - 1) & 1 == 1;
-            let high = (value >> low_bits) as u16 & ((1 << high_bits) - 1);
-            let zeros = u32::from(spec.row_zeros.get(row).copied().unwrap_or(0));
-            let low = value & ((1 << low_bits) - 1);
-            if low & ((1 << zeros) - 1) != 0 {
-                return Err(invalid("a row has fewer trailing zeros than stated"));
-            }
-            parts.low.put_long(low >> zeros, low_bits - zeros);
-            let class = usize::from(spec.row_classes[row] + column_classes.get(column).copied().unwrap_or(0))
-                % CLASSES;
-            let table = tables[class];
-            let (symbol, escapes) =
-                symbol_of(high, offsets[class], high_bits, &frequencies[usize::from(table)]);
-            if escapes {
-                if frequencies[usize::from(table)][usize::from(ESCAPE)] == 0 {
-                    return Err(invalid("a table lacks the escape that it needs"));
-                }
-                parts.escape_count += 1;
-                parts.escapes.put(high.into(), high_bits);
-            }
-            let bias = biases.get(column).copied().unwrap_or(0);
-            let mut commoner = 0;
-            match (bias, classes.signs()) {
-                (1.. | ..=-1, Some(signs)) => {
-                    let octave = usize::from(octaves[usize::from(symbol)]);
-                    commoner = signs.commoner[usize::from(bias.unsigned_abs() - 1)][octave];
-                }
-                _ => parts.signs.put(minus.into(), 1),
-            }
-            parts.coded.push(Coded { symbol, table, commoner, rarer: minus != (bias < 0) });
-            column += 1;
-            if column == spec.columns {
-                (row, column) = (row + 1, 0);
-            }
-        }
-        Ok(parts)
+/// The sign bias of each element; empty: no column is biased.
+fn element_biases(labels: Option<&ColumnLabels>, len: usize, spec: &BlockSpec<'_>) -> Vec<i8> {
+    let of_columns = labels.map_or(&[][..], ColumnLabels::biases);
+    if of_columns.is_empty() {
+        return Vec::new();
     }
-
-    /// The words of the stream, and the states that a decoder starts with.
-    fn code(&self, spec: &BlockSpec<'_>, lanes: usize, states: &mut [u32; MAX_LANES]) -> Vec<u16> {
-        let precision = spec.classes.precision();
-        let tables: Vec<RankTable> = rank_tables(spec.classes);
-        // The last word emitted comes first.
-        let mut words = Vec::with_capacity(self.coded.len());
-        for step in self.coded.chunks(lanes).rev() {
-            for (state, coded) in states.iter_mut().zip(step).rev() {
-                if coded.commoner > 0 {
-                    let commoner = u32::from(coded.commoner);
-                    let (freq, first) = if coded.rarer {
-                        ((1 << SIGN_PRECISION) - commoner, commoner)
-                    } else {
-                        (commoner, 0)
-                    };
-                    let x = shrink(*state, freq, SIGN_PRECISION, &mut words);
-                    *state = (x / freq) << SIGN_PRECISION | (x % freq + first);
-                }
-            }
-            for (state, coded) in states.iter_mut().zip(step).rev() {
-                let table = &tables[usize::from(coded.table)];
-                let (freq, start) = table.symbols[usize::from(coded.symbol) % SYMBOLS];
-                let x = shrink(*state, freq, precision, &mut words);
-                *state = (x / freq) << precision | u32::from(table.slots[(start + x % freq) as usize]);
-            }
-        }
-        words.reverse();
-        words
+    let mut biases = Vec::with_capacity(len + of_columns.len());
+    biases.extend(&of_columns[spec.first_column..]);
+    while biases.len() < len {
+        biases.extend(of_columns);
     }
+    biases.truncate(len);
+    biases
 }
 
-/// Moves the low bits of a state out where a symbol of `freq` would otherwise overflow it.
-fn shrink(x: u32, freq: u32, precision: u32, words: &mut Vec<u16>) -> u32 {
-    if x >> (32 - precision) < freq {
-        return x;
+/// The plane of the signs that are not coded.
+fn raw_signs(level: Level, signs: &[u64], len: usize, biases: &[i8]) -> Vec<u8> {
+    if biases.is_empty() {
+        let mut bytes: Vec<u8> = signs.iter().flat_map(|signs| signs.to_le_bytes()).collect();
+        bytes.truncate(len.div_ceil(8));
+        return bytes;
     }
-    words.push(x as u16);
-    x >> 16
-}
-
-/// The symbol of exponent and top mantissa bits `high`, and whether it is the escape.
-pub(super) fn symbol_of(high: u16, offset: u16, high_bits: u32, frequencies: &[u16; SYMBOLS]) -> (u8, bool) {
-    let own = high.wrapping_sub(offset) & ((1 << high_bits) - 1);
-    if own < u16::from(ZERO) && frequencies[usize::from(own)] > 0 {
-        (own as u8, false)
-    } else if high == 0 && frequencies[usize::from(ZERO)] > 0 {
-        (ZERO, false)
-    } else {
-        (ESCAPE, true)
+    let mut sink = BitSink::with_capacity(len.div_ceil(8));
+    for (&signs, biases) in signs.iter().zip(biases.chunks(GROUP)) {
+        let raw = biases.iter().enumerate().fold(0, |raw, (i, &bias)| raw | u64::from(bias == 0) << i);
+        let (kept, count) = (compress(level, signs, raw), raw.count_ones());
+        sink.put_long(kept & u64::from(u32::MAX), count.min(32));
+        sink.put_long(kept >> 32, count.saturating_sub(32));
     }
+    sink.into_bytes()
 }
 
-/// The frequency of each symbol, by table.
-pub(super) fn frequencies(classes: &Classes) -> Vec<[u16; SYMBOLS]> {
-    classes.layouts().map(|(_, freqs)| freqs).collect()
-}
-
-/// The slots of a table by symbol and rank.
-struct RankTable {
-    /// Frequency, and where the symbol's slots start.
-    symbols: [(u32, u32); SYMBOLS],
-    slots: Vec<u16>,
-}
-
-fn rank_tables(classes: &Classes) -> Vec<RankTable> {
-    let make = |(layout, freqs): (crate::alias::Layout, [u16; SYMBOLS])| {
-        let mut start = 0;
-        let symbols = freqs.map(|freq| {
-            start += u32::from(freq);
-            (u32::from(freq), start - u32::from(freq))
-        });
-        let mut slots = vec![0; 1 << classes.precision()];
-        layout.for_each_slot(|slot, symbol, rank| slots[(symbols[symbol].1 + rank) as usize] = slot as u16);
-        RankTable { symbols, slots }
-    };
-    classes.layouts().map(make).collect()
+/// Those of the bits that the mask has, together at the low end.
+#[allow(unsafe_code)]
+fn compress(level: Level, bits: u64, mut mask: u64) -> u64 {
+    #[cfg(target_arch = "x86_64")]
+    if level >= Level::Avx2 {
+        // SAFETY: the level says that the machine has BMI2.
+        return unsafe { core::arch::x86_64::_pext_u64(bits, mask) };
+    }
+    let (mut kept, mut at) = (0, 0);
+    while mask != 0 {
+        kept |= (bits >> mask.trailing_zeros() & 1) << at;
+        at += 1;
+        mask &= mask - 1;
+    }
+    kept
 }

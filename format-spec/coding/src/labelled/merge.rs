@@ -32,7 +32,7 @@ impl<'b> Planes<'b> {
 
     /// Whether all plane bits of the next `count` elements are stored, for certain.
     pub(super) fn have(&self, count: usize, biases: &[i8]) -> bool {
-        let raw = if biases.is_empty() { count } else { biases.iter().filter(|b| **b == 0).count() };
+        let raw = if biases.is_empty() { count } else { raw_count(biases) };
         let low_end = (self.low_at + count * self.low_bits).div_ceil(8).min(self.low_len);
         let sign_end = self.low_len + (self.sign_at + raw).div_ceil(8);
         low_end <= self.stored.len() && sign_end <= self.stored.len()
@@ -85,6 +85,13 @@ impl<'b> Planes<'b> {
         let signs = self.stored.get(self.low_len + self.sign_at / 8..).unwrap_or_default();
         (low, signs)
     }
+}
+
+/// How many of the columns have raw signs.
+pub(super) fn raw_count(biases: &[i8]) -> usize {
+    // In bytes, for as long as these do not overflow: 16 at a time or more.
+    let of_run = |run: &[i8]| run.iter().fold(0u8, |count, &bias| count + u8::from(bias == 0));
+    biases.chunks(128).map(|run| usize::from(of_run(run))).sum()
 }
 
 /// Writes elements `start..start + highs.len()` of the block. `absorbed` are the plane bytes that the states hold, once known.
@@ -174,8 +181,8 @@ impl Run<'_> {
         }
     }
 
-    /// Writes all elements in passes over the run, if its planes begin at whole bytes and lie before what the states hold, and
-    /// no sign is coded; returns the elements done.
+    /// Writes all elements in passes over the run, if its planes lie before what the states hold and begin at whole bytes (signs may begin
+    /// anywhere if some are coded); returns the elements done.
     fn merge_units<U: Unit, const SIZE: usize>(
         &self,
         planes: &mut Planes<'_>,
@@ -185,31 +192,36 @@ impl Run<'_> {
         const BLOCK: usize = 1024;
         let (low, signs) = planes.vector_windows();
         let bits = highs.len() * self.low_bits as usize;
-        let stored = bits.div_ceil(8) <= low.len() && highs.len().div_ceil(8) <= signs.len();
-        if !stored
-            || self.low_bits == 0
-            || !self.biases.is_empty()
-            || !planes.low_at.is_multiple_of(8)
-            || !planes.sign_at.is_multiple_of(8)
-        {
+        let raw = if self.biases.is_empty() { highs.len() } else { raw_count(self.biases) };
+        let stored = bits.div_ceil(8) <= low.len() && (planes.sign_at % 8 + raw).div_ceil(8) <= signs.len();
+        let whole =
+            planes.low_at.is_multiple_of(8) && (planes.sign_at.is_multiple_of(8) || !self.biases.is_empty());
+        if !stored || !whole || self.low_bits == 0 {
             return 0;
         }
         let mut units = [U::default(); BLOCK];
-        let high_place = self.low_bits + self.zeros;
+        let (high_place, sign_place) = (self.low_bits + self.zeros, 8 * SIZE as u32 - 1);
         for (index, (highs, out)) in highs.chunks(BLOCK).zip(out.chunks_mut(BLOCK * SIZE)).enumerate() {
             let units = &mut units[..highs.len()];
             for (unit, &high) in units.iter_mut().zip(highs) {
-                *unit = U::place(high.into(), high_place);
+                *unit = U::place((high & !MINUS).into(), high_place);
             }
             let low = &low[index * BLOCK / 8 * self.low_bits as usize..];
             planes::merge_packed(low, self.low_bits as u8, self.zeros, units);
-            planes::merge_packed(&signs[index * BLOCK / 8..], 1, 8 * SIZE as u32 - 1, units);
+            match self.biases.get(index * BLOCK..) {
+                None | Some([]) => {
+                    planes::merge_packed(&signs[index * BLOCK / 8..], 1, sign_place, units);
+                }
+                Some(biases) => merge_signs(planes, biases, highs, sign_place, units),
+            }
             for (bytes, unit) in out.chunks_exact_mut(SIZE).zip(units) {
                 unit.store(bytes);
             }
         }
         planes.low_at += bits;
-        planes.sign_at += highs.len();
+        if self.biases.is_empty() {
+            planes.sign_at += raw;
+        }
         highs.len()
     }
 
@@ -245,5 +257,27 @@ impl Run<'_> {
         _: Level,
     ) -> usize {
         0
+    }
+}
+
+/// Sets signs, each the plane's next or, in biased columns, the one that was decoded. The plane lies before what the states hold.
+fn merge_signs<U: Unit>(
+    planes: &mut Planes<'_>,
+    biases: &[i8],
+    highs: &[u16],
+    sign_place: u32,
+    units: &mut [U],
+) {
+    let groups = units.chunks_mut(SIGNS).zip(highs.chunks(SIGNS)).zip(biases.chunks(SIGNS));
+    for ((units, highs), biases) in groups {
+        let mut signs = planes.signs(&[]);
+        for ((unit, &high), &bias) in units.iter_mut().zip(highs).zip(biases) {
+            // Without branches: what is not taken from the plane stays in it.
+            let is_raw = u32::from(bias == 0);
+            let coded = u64::from(high & MINUS != 0);
+            *unit |= U::place(if bias == 0 { signs & 1 } else { coded }, sign_place);
+            signs >>= is_raw;
+        }
+        planes.sign_at += raw_count(&biases[..highs.len().min(biases.len())]);
     }
 }

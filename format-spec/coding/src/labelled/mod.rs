@@ -14,6 +14,8 @@ mod avx2;
 #[cfg(target_arch = "x86_64")]
 mod avx2_merge;
 #[cfg(target_arch = "x86_64")]
+mod avx2_signs;
+#[cfg(target_arch = "x86_64")]
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_merge;
@@ -22,6 +24,10 @@ mod decode;
 #[cfg(all(target_arch = "x86_64", test))]
 mod emulated;
 mod encode;
+#[cfg(target_arch = "x86_64")]
+mod encode_avx2;
+mod encode_symbols;
+mod encode_tables;
 mod float_format;
 mod labels;
 mod labels_of_elements;
@@ -29,6 +35,7 @@ pub(crate) mod lists;
 mod merge;
 mod payload;
 mod symbols;
+mod take_apart;
 mod vector;
 
 #[cfg(all(target_arch = "x86_64", not(test)))]
@@ -40,7 +47,7 @@ pub use classes::{
     CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, TABLES, ZERO,
 };
 pub use decode::{decode, decode_at};
-pub use encode::{BlockSpec, Columns, encode};
+pub use encode::{BlockSpec, Columns, encode, encode_at};
 pub use float_format::FloatFormat;
 pub use labels::ColumnLabels;
 pub use payload::{LABELLED as FORM, LabelledLedger, dependencies, ledger};

@@ -3,6 +3,7 @@
 use super::classes::Classes;
 use super::labels::ColumnLabels;
 use super::{SharedObjects, lists};
+use crate::bits::{BitSink, BitSource};
 use crate::error::{CodingError, Result, corrupt, truncated};
 use crate::rans::MAX_LANES_LOG2;
 use crate::varint::{take, take_bytes, take_u8};
@@ -57,6 +58,8 @@ pub(super) struct Block<'a> {
     pub(super) low_len: usize,
     /// Bytes of planes that the states hold.
     pub(super) absorbed: usize,
+    /// Bytes that the states take.
+    state_bytes: usize,
     pub(super) escapes: &'a [u8],
     pub(super) escape_count: usize,
     pub(super) words: &'a [[u8; 2]],
@@ -93,14 +96,7 @@ impl<'a> Block<'a> {
             return Err(CodingError::Unsupported { what: "rANS lane code", id: lanes_log2.into() });
         }
         let lanes = 1 << lanes_log2;
-        let mut states = [STATE_START; MAX_LANES];
-        let heads = take_bytes(&mut rest, 4 * lanes as u64, "rANS states")?;
-        for (state, bytes) in states.iter_mut().zip(heads.as_chunks::<4>().0) {
-            *state = u32::from_le_bytes(*bytes);
-            if *state < STATE_START {
-                return Err(corrupt("rANS state below 2^16"));
-            }
-        }
+        let (states, state_bytes) = take_states(&mut rest, lanes)?;
         let mut block = Self {
             classes,
             labels,
@@ -110,6 +106,7 @@ impl<'a> Block<'a> {
             rows,
             lanes,
             states,
+            state_bytes,
             planes: &[],
             low_len: 0,
             absorbed: if head.flags & ABSORBED == 0 { 0 } else { STATE_BITS * lanes / 8 },
@@ -288,9 +285,38 @@ pub fn dependencies(payload: &[u8]) -> Result<Vec<u32>> {
     Ok(all)
 }
 
-/// The bytes of a labelled payload by what they are for. The parts sum to the payload's length.
+/// Takes `lanes` states: how many bits above 16 each has below its highest, then these bits. Returns the bytes they take, too.
+fn take_states(rest: &mut &[u8], lanes: usize) -> Result<([u32; MAX_LANES], usize)> {
+    let mut states = [STATE_START; MAX_LANES];
+    let mut source = BitSource::new(rest);
+    for state in &mut states[..lanes] {
+        *state = source.take(4)?;
+    }
+    for state in &mut states[..lanes] {
+        let bits = STATE_START.ilog2() + *state;
+        *state = 1 << bits | source.take(bits)?;
+    }
+    let used = source.finish()?;
+    *rest = &rest[used..];
+    Ok((states, used))
+}
+
+/// Appends states as [`take_states`] reads them; none is below 2^16.
+pub(super) fn put_states(out: &mut Vec<u8>, states: &[u32]) {
+    let mut sink = BitSink::default();
+    states.iter().for_each(|state| sink.put(state.ilog2() - STATE_START.ilog2(), 4));
+    for state in states {
+        let bits = state.ilog2();
+        sink.put(state & !(1 << bits), bits);
+    }
+    out.extend(sink.into_bytes());
+}
+
+/// The bytes of a labelled payload by what they are for. The byte counts sum to the payload's length.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LabelledLedger {
+    /// Lanes of the rANS stream (not bytes).
+    pub lanes: u32,
     /// Head, labels of rows and columns.
     pub labels: u64,
     /// States of the rANS stream.
@@ -311,10 +337,10 @@ pub fn ledger(
     decoded_len: usize,
 ) -> Result<LabelledLedger> {
     let block = Block::parse(payload, shared, decoded_len)?;
-    let states = 4 * block.lanes as u64;
+    let states = block.state_bytes as u64;
     let packed = (block.planes.len() + block.escapes.len()) as u64;
     let entropy_coded = 2 * block.words.len() as u64;
     let labels =
         (payload.len() as u64).checked_sub(states + packed + entropy_coded).ok_or(truncated("head"))?;
-    Ok(LabelledLedger { labels, states, packed, entropy_coded })
+    Ok(LabelledLedger { lanes: block.lanes as u32, labels, states, packed, entropy_coded })
 }

@@ -96,7 +96,7 @@ impl<'b> Symbols<'b> {
         }
         if self.level >= Level::Avx2 && of.format().exponent_bits() <= 8 {
             // SAFETY: as above.
-            return unsafe { self.decode_avx2(of.slots(), classes, biases, highs) };
+            return unsafe { self.decode_avx2(of.buckets(), classes, biases, highs) };
         }
         Ok(0)
     }
@@ -166,20 +166,21 @@ impl<'b> Symbols<'b> {
     ) {
         let lanes = self.states.iter_mut().zip(symbols);
         for ((state, symbol), (high, &bias)) in lanes.zip(highs.iter_mut().zip(biases)) {
-            if bias == 0 {
-                continue;
-            }
-            let degree = usize::from(bias.unsigned_abs() - 1) % SIGN_BIASES;
+            // Without branches, which would be taken as coins fall; what comes of an unbiased column is thrown away.
+            let is_coded = bias != 0;
+            let degree = usize::from(bias.unsigned_abs().saturating_sub(1)) % SIGN_BIASES;
             let octave = usize::from(self.sign_octaves[usize::from(*symbol) % SYMBOLS]) % SIGN_OCTAVES;
             let commoner = u32::from(self.commoner[degree][octave]);
-            let slot = *state & ((1 << SIGN_PRECISION) - 1);
+            let x = *state;
+            let slot = x & ((1 << SIGN_PRECISION) - 1);
             let rarer = slot >= commoner;
-            let (freq, rank) =
-                if rarer { ((1 << SIGN_PRECISION) - commoner, slot - commoner) } else { (commoner, slot) };
-            *state = refill(freq * (*state >> SIGN_PRECISION) + rank, window, used);
-            if rarer != (bias < 0) {
-                *high |= MINUS;
-            }
+            let freq = if rarer { (1 << SIGN_PRECISION) - commoner } else { commoner };
+            let rank = slot - if rarer { commoner } else { 0 };
+            let next = freq * (x >> SIGN_PRECISION) + rank;
+            let next = if is_coded { next } else { x };
+            // A state of an unbiased column is not low.
+            *state = refill(next, window, used);
+            *high |= if is_coded & (rarer != (bias < 0)) { MINUS } else { 0 };
         }
     }
 
