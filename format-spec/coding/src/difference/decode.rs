@@ -3,7 +3,6 @@
 use super::gaussian;
 use super::grid::{Grid, QUARTERS};
 use super::payload::{Block, LINEAR, Shape};
-use super::slots::SLOTS;
 use super::whole;
 use super::{Columns, MAX_RANK, PHASES, SharedObjects};
 use crate::bits::BitSource;
@@ -42,9 +41,8 @@ fn decode_rows<const SIZE: usize, const M: u32, const E: u32>(
     base: &[u8],
     out: &mut [u8],
 ) -> Result<()> {
-    let tables = block.tables;
     let mut stream = core::mem::replace(&mut block.stream, EMPTY);
-    let slots: Vec<&[u32; SLOTS]> = tables.slots.iter().map(|t| &*t.slots).collect();
+    let slots = block.tables.by_context();
     let mut bits = BitSource::new(stream.plane);
     let mut predictor = Predictor::new(block.columns(), block.shape);
     let (base, _) = base.as_chunks::<SIZE>();
@@ -53,13 +51,15 @@ fn decode_rows<const SIZE: usize, const M: u32, const E: u32>(
         let columns = first..first + span.len();
         predictor.row(columns.clone(), |class| gaussian::take(class, &mut stream, &mut bits))?;
         let (base, out) = (&base[span.clone()], &mut out[span]);
-        let columns = predictor.labels(columns).zip(predictor.predicted());
+        let columns = predictor.labels(columns).iter().zip(predictor.predicted());
         for ((base, out), (column, predicted)) in base.iter().zip(out).zip(columns) {
             let base = load(base);
-            let place = Grid::<M, E>::place(base, label + column, predicted);
-            let slots = slots[usize::from(tables.number(place.context))];
-            let symbol = stream.symbol(slots);
-            let value = Grid::<M, E>::value(place, symbol, base, &mut bits)?;
+            let place = Grid::<M, E>::place(base, label + i32::from(*column), *predicted);
+            let symbol = stream.symbol(slots[usize::from(place.context) % slots.len()]);
+            let value = match Grid::<M, E>::usual_value(place, symbol) {
+                Some(value) => value,
+                None => Grid::<M, E>::value(place, symbol, base, &mut bits)?,
+            };
             out.copy_from_slice(&value.to_le_bytes()[..SIZE]);
         }
     }
@@ -85,14 +85,17 @@ pub(super) struct Predictor<'a> {
     columns: Option<&'a Columns>,
     /// Of the present row; all 0 without factors.
     predicted: Vec<i32>,
+    /// In the place of column labels that there are not.
+    no_labels: Vec<u8>,
     len: usize,
 }
 
 impl<'a> Predictor<'a> {
     pub(super) fn new(columns: Option<&'a Columns>, shape: Shape) -> Self {
-        let predicts = columns.is_some_and(|c| !c.components().is_empty());
-        let predicted = vec![0; if predicts { shape.columns } else { 0 }];
-        Self { columns, predicted, len: 0 }
+        let len = shape.columns.min(shape.len);
+        let labelled = columns.is_some_and(|c| !c.labels().is_empty());
+        let no_labels = vec![0; if labelled { 0 } else { len }];
+        Self { columns, predicted: vec![0; len], no_labels, len: 0 }
     }
 
     /// Goes to the next row, of which elements in `columns` are wanted; `take` gives its factors by their classes.
@@ -121,15 +124,14 @@ impl<'a> Predictor<'a> {
     }
 
     /// What is predicted in the columns of the present row, in 1/2^20 of the scale.
-    pub(super) fn predicted(&self) -> impl Iterator<Item = i32> + '_ {
-        let own = self.predicted.get(..self.len).unwrap_or_default();
-        own.iter().copied().chain(core::iter::repeat_n(0, self.len - own.len()))
+    pub(super) fn predicted(&self) -> &[i32] {
+        &self.predicted[..self.len]
     }
 
-    /// The labels of columns.
-    pub(super) fn labels(&self, columns: core::ops::Range<usize>) -> impl Iterator<Item = i32> + '_ {
-        let own = self.columns.and_then(|all| all.labels().get(columns.clone())).unwrap_or_default();
-        own.iter().map(|&l| i32::from(l)).chain(core::iter::repeat_n(0, columns.len() - own.len()))
+    /// The labels of columns of the present row.
+    pub(super) fn labels(&self, columns: core::ops::Range<usize>) -> &[u8] {
+        let own = self.columns.and_then(|all| all.labels().get(columns));
+        own.unwrap_or(&self.no_labels[..self.len.min(self.no_labels.len())])
     }
 }
 

@@ -125,7 +125,8 @@ impl<const M: u32, const E: u32> Grid<M, E> {
         }
         let escape = |sink: Option<&mut BitSink>| {
             if let Some(sink) = sink {
-                sink.put_long(value, Self::BITS);
+                sink.put(value as u32, Self::BITS.min(32));
+                sink.put((value >> 32) as u32, Self::BITS - Self::BITS.min(32));
             }
             Told { symbol: ESCAPE, bits: Self::BITS }
         };
@@ -185,6 +186,18 @@ impl<const M: u32, const E: u32> Grid<M, E> {
             sink.put(minus.into(), 1);
         }
         halvings as u32 + bits + u32::from(places != 0) + 1
+    }
+
+    /// The element that `symbol` tells at `place`, if its last place is the unit and nothing else is in it.
+    #[inline(always)]
+    pub(super) fn usual_value(place: Place, symbol: u8) -> Option<u64> {
+        let number = place.middle + i64::from(symbol) - MIDDLE;
+        let places = number.unsigned_abs();
+        // A power of two shares its unit with the float below it.
+        let usual =
+            places >> M == 1 && places & Self::MANTISSA != 0 && symbol < SAME && place.unit <= Self::LAST;
+        let minus = (number < 0) != place.minus;
+        usual.then(|| Self::join(places, place.unit) | if minus { Self::SIGN } else { 0 })
     }
 
     /// The element that `symbol` tells at `place`.
@@ -254,6 +267,9 @@ mod tests {
         assert_eq!(bytes.len(), (told.bits as usize).div_ceil(8));
         let mut source = BitSource::new(&bytes);
         assert_eq!(Grid::<M, E>::value(place, told.symbol, base, &mut source).unwrap(), value);
+        if let Some(usual) = Grid::<M, E>::usual_value(place, told.symbol) {
+            assert_eq!((usual, told.bits), (value, 0));
+        }
         assert_eq!(source.finish().unwrap(), bytes.len());
         told
     }

@@ -89,11 +89,11 @@ impl Elements<'_> {
             let columns = first..first + span.len();
             predictor.row(columns.clone(), |_| Ok(next.next().copied().unwrap_or_default()))?;
             let label = self.row_labels[row];
-            let columns = predictor.labels(columns).zip(predictor.predicted());
+            let columns = predictor.labels(columns).iter().zip(predictor.predicted());
             let elements = base[span.clone()].iter().zip(&bytes[span]);
             for ((base, value), (column, predicted)) in elements.zip(columns) {
                 let (base, value) = (load(base), load(value));
-                let place: Place = Grid::<M, E>::place(base, label + column, predicted);
+                let place: Place = Grid::<M, E>::place(base, label + i32::from(*column), *predicted);
                 let known = known[usize::from(place.context) % CONTEXTS];
                 element(place.context, Grid::<M, E>::tell(place, base, value, known, sink.as_deref_mut()));
             }

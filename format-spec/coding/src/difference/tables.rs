@@ -1,7 +1,7 @@
 //! Tables of differences by context (`SPEC.md` section 7.6.2).
 
 use super::grid::CONTEXTS;
-use super::slots::{PRECISION, SYMBOLS, SlotTable, freqs};
+use super::slots::{PRECISION, SLOTS, SYMBOLS, SlotTable, freqs};
 use crate::error::{Result, corrupt, invalid};
 use crate::labelled::lists;
 use crate::table::Table;
@@ -85,6 +85,14 @@ impl Tables {
             out.extend(table.to_bytes());
         }
         out
+    }
+
+    /// The slots of each context's table; more than there are contexts, so that any 7 bits are one.
+    pub(super) fn by_context(&self) -> [&[u32; SLOTS]; 128] {
+        core::array::from_fn(|context| {
+            let number = self.contexts.get(context).copied().unwrap_or_default();
+            &*self.slots[usize::from(number)].slots
+        })
     }
 
     /// The number of the table of a context.
