@@ -500,7 +500,7 @@ impl<S: ReadAt> Reader<S> {
             places.push((at + (range.start - cover.start), range.end - range.start));
             for (entry, range) in self.parts(entry, cover.clone())? {
                 // What the chunks can decode to bounds the allocation: the chunk table was checked against the file.
-                chunk_spans(&entry, &range)?;
+                self.check_stored(&entry, range.clone())?;
                 let out_at = at + (range.start - cover.start);
                 pieces.extend(windows(&entry, range, out_at, self.window()));
             }

@@ -496,7 +496,7 @@ impl<S: ReadAt> Reader<S> {
     }
 
     /// Checks that all that bytes `range` of the content are made of is there.
-    fn check_stored(&self, entry: &Entry, range: Range<u64>) -> Result<()> {
+    pub(crate) fn check_stored(&self, entry: &Entry, range: Range<u64>) -> Result<()> {
         if !entry.is_same_as_base() {
             for (part, range) in self.parts(entry, range.clone())? {
                 crate::plan::chunk_spans(&part, &range)?;
