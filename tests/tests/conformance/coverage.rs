@@ -50,7 +50,7 @@ pub fn missing(twins: &[Value]) -> Vec<String> {
     registry::field::ALL.iter().for_each(|f| want("Entry descriptor fields", f.1));
     registry::SCHEMAS.iter().for_each(|s| want("Record schemas", s));
     want("Asset fields", "1");
-    for other in ["0", "8", "16", "32", "64"] {
+    for other in ["0", "2", "8", "16", "32", "64"] {
         want("Units", other);
     }
     for other in ["slot A", "slot B", "trailer", "root at 96"] {
