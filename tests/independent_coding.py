@@ -66,10 +66,41 @@ def decode_chunk(payload, length, coding, dependency_bytes, base=None):
     cursor = Cursor(payload)
     if coding == 3:
         return decode_blocks(cursor, length, decode_field)
+    if payload[:1] == b"\2":
+        return decode_sparse(cursor, length, dependency_bytes)
     unit, heads = field_heads(cursor)
     if unit == 0:
         need(cursor.end - cursor.at == length, "length of a stored chunk")
         return cursor.rest()
+    return decode_units(cursor, length, unit, heads, dependency_bytes)
+
+
+def decode_sparse(cursor, length, dependency_bytes):
+    """[7.1.1]"""
+    cursor.uint(1)
+    unit, filler, count = cursor.uint(1), cursor.varint(), cursor.varint()
+    need(unit in (8, 16, 32, 64), f"unit of {unit} bits", Unsupported)
+    need(8 * length % unit == 0, "length is not a multiple of the unit")
+    n = 8 * length // unit
+    need(filler < 1 << unit, "filler too wide")
+    need(count <= n, "more values than units")
+    places = dense(cursor.take(cursor.varint()), (n + 7) // 8, dependency_bytes)
+    is_value = np.unpackbits(np.frombuffer(places, np.uint8), bitorder="little")
+    need(not is_value[n:].any(), "places not filled with zero bits")
+    need(int(is_value.sum()) == count, "places and values differ in number")
+    units = np.full(n, filler, f"<u{unit // 8}")
+    units[is_value[:n] == 1] = np.frombuffer(dense(cursor.rest(), count * unit // 8, dependency_bytes), units.dtype)
+    return units.tobytes()
+
+
+def dense(payload, length, dependency_bytes):
+    cursor = Cursor(payload)
+    unit, heads = field_heads(cursor)
+    need(unit, "stored within a sparse chunk", Unsupported)
+    return decode_units(cursor, length, unit, heads, dependency_bytes)
+
+
+def decode_units(cursor, length, unit, heads, dependency_bytes):
     need(8 * length % unit == 0, "length is not a multiple of the unit")
     n, shift = 8 * length // unit, 0
     units = np.zeros(n, np.uint64)
@@ -101,8 +132,10 @@ def decode_field(cursor, width, mode, parameters, n, dependency_bytes):
 
 
 def field_modes(cursor):
-    """[unit, [width, mode]...] of a payload of coding 1."""
+    """[unit, [width, mode]...] of a payload of coding 1; [2, unit, filler, count] of a sparse one."""
     unit = cursor.uint(1)
+    if unit == 2:
+        return [unit, cursor.uint(1), cursor.varint(), cursor.varint()]
     out = [unit]
     for _ in range(cursor.uint(1) if unit else 0):
         width, mode = cursor.uint(1), cursor.uint(1)

@@ -1,6 +1,6 @@
 //! One chunk: choose, then code.
 
-use mcodec_coding::fields::{self, FieldCode, FieldSpec};
+use mcodec_coding::fields::{self, FieldCode, FieldSpec, SparseUnits};
 use mcodec_coding::{Result, Table};
 
 use super::Element;
@@ -37,6 +37,9 @@ pub fn encode_chunk(
     }
 }
 
+/// Whether units that are mostly one value are worth dividing from the others is tried where the commonest is at least this share.
+const SPARSE_SHARE: f64 = 1.0 / 16.0;
+
 /// The shortest payload of coding 1 found for `bytes`, at most 4 bytes longer than they are; for entries whose other
 /// chunks gain. Arguments and errors as for [`encode_chunk`].
 ///
@@ -51,6 +54,20 @@ pub fn encode_fields(
     // A chunk may end within an element.
     let whole = bytes.len().is_multiple_of(usize::from(element.unit_bits() / 8));
     let element = if whole { element } else { Element::Bytes };
+    let dense = encode_dense(bytes, element, effort, shared)?;
+    match common_unit(bytes, element) {
+        Some(filler) => Ok(shorter(dense, encode_sparse(bytes, element, effort, filler)?)),
+        None => Ok(dense),
+    }
+}
+
+/// As [`encode_fields`], of whole elements, with no unit divided from the others.
+fn encode_dense(
+    bytes: &[u8],
+    element: Element,
+    effort: u8,
+    shared: &[(u32, &SharedTable)],
+) -> Result<Vec<u8>> {
     let mut survey = Survey::new(bytes, element, effort, shared)?;
     let mut priced = Vec::new();
     for split in Split::candidates(element, effort) {
@@ -60,12 +77,49 @@ pub fn encode_fields(
     let trials = if effort >= 7 { 3 } else { 1 };
     let mut best = fields::encode(bytes, 8, &[FieldSpec { width: 8, code: FieldCode::Packed }])?;
     for (_, split) in priced.iter().take(trials) {
-        let payload = encode_split(bytes, &mut survey, split, shared)?;
-        if payload.len() < best.len() {
-            best = payload;
-        }
+        best = shorter(best, encode_split(bytes, &mut survey, split, shared)?);
     }
     Ok(best)
+}
+
+fn shorter(a: Vec<u8>, b: Vec<u8>) -> Vec<u8> {
+    if b.len() < a.len() { b } else { a }
+}
+
+/// The places of units that are not `filler`, and their values, each coded on its own.
+fn encode_sparse(bytes: &[u8], element: Element, effort: u8, filler: u64) -> Result<Vec<u8>> {
+    let sparse = SparseUnits::of(bytes, element.unit_bits(), filler)?;
+    let places = encode_dense(&sparse.places, Element::Bits, effort, &[])?;
+    let values = encode_dense(&sparse.values, element, effort, &[])?;
+    Ok(sparse.payload(&places, &values))
+}
+
+/// A unit so common among units of several fields that it may pay to divide it from the others: zero, or the one that is more than
+/// half of them. Units of one byte are one symbol each, whose table knows a common one already.
+fn common_unit(bytes: &[u8], element: Element) -> Option<u64> {
+    let size = usize::from(element.unit_bits() / 8);
+    if size == 1 {
+        return None;
+    }
+    let unit = |unit: &[u8]| {
+        let mut word = [0; 8];
+        word[..size].copy_from_slice(unit);
+        u64::from_le_bytes(word)
+    };
+    let (mut zeros, mut most, mut lead) = (0usize, 0u64, 0usize);
+    for unit in bytes.chunks_exact(size).map(unit) {
+        zeros += usize::from(unit == 0);
+        // Each unit is set off against one that differs: what is more than half of all stays.
+        if lead == 0 {
+            most = unit;
+        }
+        lead = if unit == most { lead + 1 } else { lead - 1 };
+    }
+    let units = bytes.len() / size;
+    let least = (SPARSE_SHARE * units as f64).max(1.0);
+    let count = |value: u64| bytes.chunks_exact(size).filter(|bytes| unit(bytes) == value).count();
+    let majority = (lead > 0 && most != 0 && 2 * count(most) > units).then_some(most);
+    majority.or_else(|| (zeros as f64 >= least).then_some(0))
 }
 
 /// Codes the chunk under `split`, each field by its cheapest plan.

@@ -24,6 +24,8 @@ pub enum Element {
     },
     /// Truth values, one a byte, 0 or 1.
     Bool,
+    /// Truth values, eight a byte.
+    Bits,
 }
 
 impl Element {
@@ -35,7 +37,7 @@ impl Element {
             Self::F32 => 32,
             Self::F64 => 64,
             Self::Int { bits: bits @ (16 | 32 | 64) } => bits,
-            Self::Bytes | Self::Fp8 | Self::Bool | Self::Int { .. } => 8,
+            Self::Bytes | Self::Fp8 | Self::Bool | Self::Bits | Self::Int { .. } => 8,
         }
     }
 

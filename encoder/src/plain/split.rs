@@ -81,6 +81,10 @@ impl Split {
         if element == Element::Bool {
             splits.insert(0, Self::of(8, [1, 7]));
         }
+        if element == Element::Bits {
+            // Two small tables, which lose less by rounding; patterns such as 2 of 4 are within four bits.
+            splits.insert(0, Self::of(8, [4, 4]));
+        }
         if unit_bits > 8 && effort >= 3 {
             splits.push(Self::of(unit_bits, [unit_bits]));
         }

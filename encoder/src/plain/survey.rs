@@ -137,7 +137,7 @@ impl<'a> Survey<'a> {
             return false;
         }
         match self.element {
-            Element::Bytes => true,
+            Element::Bytes | Element::Bits => true,
             _ if self.effort <= 2 => false,
             Element::Int { .. } | Element::Fp8 | Element::Bool => true,
             // Starting the library would take longer than all else.
@@ -154,7 +154,7 @@ impl<'a> Survey<'a> {
         let is_mantissa =
             self.element.exponent().is_some_and(|(start, _)| field.shift + field.width <= start);
         let stands_out = is_mantissa && best.bytes < STANDS_OUT * plane.len() as f64;
-        let sample_first = self.element != Element::Bytes && !stands_out;
+        let sample_first = !matches!(self.element, Element::Bytes | Element::Bits) && !stands_out;
         if sample_first && plane.len() > 2 * SAMPLE_SLICE * SAMPLE_SLICES {
             let sample = sample(&plane);
             let packed = zstd_frame::compress(&sample, 1)?.len() as f64;

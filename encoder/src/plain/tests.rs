@@ -5,7 +5,7 @@ use mcodec_coding::{DecodeTable, planes};
 
 use super::{Element, Field, SharedTable, encode_chunk, encode_fields, shared_tables};
 
-const ELEMENTS: [Element; 11] = [
+const ELEMENTS: [Element; 12] = [
     Element::Bytes,
     Element::Bf16,
     Element::F16,
@@ -17,6 +17,7 @@ const ELEMENTS: [Element; 11] = [
     Element::Int { bits: 32 },
     Element::Int { bits: 64 },
     Element::Bool,
+    Element::Bits,
 ];
 
 /// Uniform in [0, 1), the same every time.
@@ -115,6 +116,46 @@ fn rows_widened_from_halves_are_found() {
     let (with, without) = (check(&bytes, Element::F32, 5, &[]), check(&plain, Element::F32, 5, &[]));
     // A quarter of one and a half bytes in four, nearly.
     assert!(with < without - bytes.len() / 4 / 4, "{with} {without}");
+}
+
+#[test]
+fn pruned_floats_come_to_their_entropy() {
+    let mut next = uniform(6);
+    let kept: Vec<f32> = weights(1 << 16, 7);
+    let mut values = kept.iter();
+    let pruned: Vec<f32> = (0..10 * kept.len())
+        .map(|_| if next() < 0.1 { *values.next().unwrap_or(&0.1) } else { 0.0 })
+        .collect();
+    let kept: Vec<f32> = pruned.iter().copied().filter(|v| *v != 0.0).collect();
+    // 0.469 bits: the entropy of one in ten.
+    let places = 0.469 * pruned.len() as f64 / 8.0;
+    let single = |values: &[f32]| values.iter().flat_map(|v| v.to_le_bytes()).collect::<Vec<u8>>();
+    for (element, to_bytes) in [(Element::Bf16, &bf16 as &dyn Fn(&[f32]) -> Vec<u8>), (Element::F32, &single)]
+    {
+        for effort in [1, 5, 9] {
+            let dense = check(&to_bytes(&kept), element, effort, &[]) as f64;
+            let sparse = check(&to_bytes(&pruned), element, effort, &[]) as f64;
+            assert!(
+                sparse < 1.01 * (dense + places),
+                "{element:?} {effort}: {sparse} for {dense} + {places}"
+            );
+        }
+    }
+}
+
+#[test]
+fn fillers_are_found_bit_for_bit() {
+    // A mask of -inf, zeros of both signs, a NaN with a payload.
+    for (filler, others) in [(0xFF80_0000u32, [0, 0x8000_0000]), (0, [0x8000_0000, 0x7FC0_1234])] {
+        let units = (0..5000u32)
+            .map(|i| if i % 11 == 3 { others[(i % 2) as usize] ^ (i << 3 & 0xFF) } else { filler });
+        let bytes: Vec<u8> = units.flat_map(u32::to_le_bytes).collect();
+        assert!(check(&bytes, Element::F32, 5, &[]) < 1400);
+    }
+    // Too few zeros to be divided from the rest.
+    let some: Vec<u8> =
+        (0..5000u32).flat_map(|i| if i % 99 == 3 { [0; 4] } else { i.to_le_bytes() }).collect();
+    check(&some, Element::F32, 5, &[]);
 }
 
 #[test]

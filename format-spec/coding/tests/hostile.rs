@@ -3,7 +3,7 @@
 // The lint's exception for tests does not reach helpers of integration tests.
 #![allow(clippy::unwrap_used)]
 
-use mcodec_coding::fields::{self, FieldCode, FieldSpec};
+use mcodec_coding::fields::{self, FieldCode, FieldSpec, SparseUnits};
 use mcodec_coding::{CodingError, DecodeTable, Table, zstd_frame};
 use proptest::prelude::*;
 
@@ -87,7 +87,75 @@ fn bit_flips_never_panic() {
     }
 }
 
+/// A sparse payload of units of 16 bits with places under a table, and what it decodes to.
+fn sparse() -> (Vec<u8>, Vec<u8>) {
+    let bytes: Vec<u8> =
+        (0..3001u32).flat_map(|i| if i % 7 < 2 { [i as u8 | 1, 3] } else { [0, 128] }).collect();
+    let parts = SparseUnits::of(&bytes, 16, 0x8000).unwrap();
+    let (mut values, mut counts) = (Vec::new(), Vec::new());
+    for value in 0..=255u8 {
+        let count = parts.places.iter().filter(|place| **place == value).count();
+        if count > 0 {
+            values.push(u16::from(value));
+            counts.push(count as u64);
+        }
+    }
+    let table = Table::from_counts(&values, &counts, 12).unwrap();
+    let code = FieldCode::Rans { table: &table, lanes_log2: 1 };
+    let places = fields::encode(&parts.places, 8, &[FieldSpec { width: 8, code }]).unwrap();
+    let spec = |width| FieldSpec { width, code: FieldCode::Packed };
+    let high = FieldSpec { width: 8, code: FieldCode::Constant(3) };
+    let values = fields::encode(&parts.values, 16, &[spec(8), high]).unwrap();
+    (parts.payload(&places, &values), bytes)
+}
+
+#[test]
+fn sparse_payloads_are_checked() {
+    let (payload, bytes) = sparse();
+    let mut out = vec![0xA5; bytes.len()];
+    fields::decode(&payload, &(), &mut out).unwrap();
+    assert!(out == bytes);
+    assert_eq!(fields::ledger(&payload, bytes.len()).unwrap().total(), payload.len() as u64);
+    assert_eq!(fields::dependencies(&payload, bytes.len()), Ok(Vec::new()));
+    for length in 0..payload.len() {
+        assert!(fields::decode(&payload[..length], &(), &mut out).is_err(), "cut to {length}");
+    }
+    for length in [0, 1, bytes.len() - 2, bytes.len() - 1, bytes.len() + 1] {
+        assert!(fields::decode(&payload, &(), &mut vec![0; length]).is_err(), "into {length}");
+    }
+    for bit in 0..payload.len() * 8 {
+        let mut bad = payload.clone();
+        bad[bit / 8] ^= 1 << (bit % 8);
+        let _ = fields::decode(&bad, &(), &mut out);
+        let _ = fields::ledger(&bad, bytes.len());
+        let _ = fields::dependencies(&bad, bytes.len());
+    }
+    // A filler of 17 bits, then sizes above what there is.
+    for head in [&[2, 16, 0x80, 0x80, 4, 0][..], &[2, 16, 0, 0xFF, 0xFF, 0xFF, 0xFF, 15], &[2, 0, 0, 0, 0]] {
+        assert!(fields::decode(&[head, &[0; 40]].concat(), &(), &mut out).is_err());
+    }
+    assert!(SparseUnits::of(&[0; 3], 16, 0).is_err());
+    assert!(SparseUnits::of(&[0; 4], 16, 1 << 16).is_err());
+}
+
 proptest! {
+    #[test]
+    fn random_sparse_payloads_never_panic(
+        unit in prop_oneof![Just(8u8), Just(16), Just(32), Just(64)],
+        kept in 0u8..80,
+        place in any::<u8>(),
+        rest in proptest::collection::vec(any::<u8>(), 0..300),
+        units in 0usize..200,
+    ) {
+        let mut payload = vec![2, unit, 7, kept, 5 + (place >> 7), 8, 1, 8, 1, place];
+        if place > 127 {
+            payload.push(1);
+        }
+        payload.extend(rest);
+        let _ = fields::decode(&payload, &(), &mut vec![0; units * usize::from(unit / 8)]);
+        let _ = fields::ledger(&payload, units);
+    }
+
     #[test]
     fn random_bytes_never_panic(bytes in proptest::collection::vec(any::<u8>(), 0..400), length in 0usize..600) {
         let shared = [table().decoder()];

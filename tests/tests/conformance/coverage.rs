@@ -55,7 +55,7 @@ pub fn missing(twins: &[Value]) -> Vec<String> {
     for other in ["none", "shared", "inline"] {
         want("Columns of differences", other);
     }
-    for other in ["0", "8", "16", "32", "64"] {
+    for other in ["0", "2", "8", "16", "32", "64"] {
         want("Units", other);
     }
     for other in ["slot A", "slot B", "trailer", "root at 96"] {

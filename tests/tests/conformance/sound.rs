@@ -6,7 +6,7 @@ use crate::hand::{
 };
 use crate::vector::{Expect, Vector};
 use mcodec_coding::blocks::{self, ComponentCode, PartCode};
-use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
+use mcodec_coding::fields::{FieldCode, FieldSpec, SparseUnits, encode};
 use mcodec_format::registry::Dtype;
 use mcodec_format::registry::{BLOCKS, DTYPES, coding, entry, field, file_layout};
 use mcodec_format::{Dependency, EntryRow, Layout, Representation, TensorDescriptor, wire};
@@ -19,6 +19,7 @@ pub fn all() -> Vec<Vector> {
         blob_of_two_chunks(),
         dtypes(),
         field_modes(),
+        sparse(),
         row_layouts(),
         long_chunk(),
         parts_and_copies(),
@@ -139,6 +140,46 @@ fn field_modes() -> Vector {
         "every mode of coding `fields`, the stored unit, units of 8 to 64 bits",
         draft.finished(&Shell::default()),
     )
+}
+
+/// Every unit of sparse chunks; places and values coded, constant and under a shared table; a filler of other bits than zero.
+fn sparse() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "pruned")]);
+    let noise = Noise(12).bytes(8 * 77);
+    let field = |code| FieldSpec { width: 8, code };
+    let packed = |bytes: &[u8]| encode(bytes, 8, &[field(FieldCode::Packed)]).expect("payload is coded");
+    let mut all = Vec::new();
+    for (name, unit, filler) in
+        [("x8", 8, 0), ("x16", 16, 0x8000), ("x32", 32, 0xff80_0000), ("x64", 64, u64::MAX)]
+    {
+        let size = usize::from(unit / 8);
+        let fill = &filler.to_le_bytes()[..size];
+        let unit_at = |i: usize| if i % 5 == 1 { &noise[i * size..(i + 1) * size] } else { fill };
+        let content: Vec<u8> = (0..77).flat_map(unit_at).copied().collect();
+        let parts = SparseUnits::of(&content, unit, filler).expect("units fill the bytes");
+        let payload = parts.payload(&packed(&parts.places), &packed(&parts.values));
+        all.push((name, payload, content));
+    }
+    let content: Vec<u8> = skewed(300, 13).into_iter().flat_map(|b| [b, 0]).collect();
+    let parts = SparseUnits::of(&content, 16, 0).expect("units fill the bytes");
+    let (shared, table_entry) = table(0, "t", &parts.values);
+    let places = table_of(&parts.places);
+    let places = encode(&parts.places, 8, &[field(FieldCode::Rans { table: &places, lanes_log2: 1 })]);
+    let payload = parts.payload(&places.expect("payload is coded"), &shared_payload(&shared, &parts.values));
+    all.push(("shared", payload, content));
+    let nothing = SparseUnits::of(&[7; 21], 8, 7).expect("units fill the bytes");
+    all.push(("filler", nothing.payload(&packed(&nothing.places), &packed(&[])), vec![7; 21]));
+    draft.add(table_entry);
+    let mut hashed = Vec::new();
+    for (id, (name, payload, content)) in (1u32..).zip(&all) {
+        draft.add(fields_tensor(id, name, content.len(), payload.clone()));
+        hashed.push((*name, content.len() as u64, content));
+        if *name == "shared" {
+            draft.depend(Dependency::Entry(0));
+        }
+    }
+    hash_bytes(&mut draft, 0, &hashed);
+    Vector::sound("sparse", "sparse chunks of all units", draft.finished(&Shell::default()))
 }
 
 /// Sets the content hash of a model whose tensors are of bytes, of one dimension.

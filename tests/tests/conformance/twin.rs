@@ -2,6 +2,7 @@
 
 use crate::walk;
 use mcodec_coding::CodingError;
+use mcodec_coding::fields::SPARSE;
 use mcodec_coding::labelled::{FORM, LabelledLedger};
 use mcodec_decode::{
     DecodeError, ReadOptions, Reader, base_of_asset, check_asset, check_record, hex, source_files, verify,
@@ -273,7 +274,7 @@ fn part(
     })
 }
 
-/// `[unit, [width, mode]...]` of a payload of coding `fields`, as far as its heads can be told.
+/// `[unit, [width, mode]...]` of a payload of coding `fields`, `[2, unit, filler, count]` of a sparse one, as far as its heads can be told.
 fn field_heads(payload: &[u8]) -> Result<Value, CodingError> {
     let cut = || CodingError::Truncated { what: "field heads" };
     let number = |rest| wire::varint(rest).map_err(|_| cut());
@@ -281,6 +282,12 @@ fn field_heads(payload: &[u8]) -> Result<Value, CodingError> {
     let mut all = vec![json!(unit)];
     if unit == 0 {
         return Ok(all.into());
+    }
+    if unit == SPARSE {
+        let (&sparse_unit, rest) = rest.split_first().ok_or_else(cut)?;
+        let (rest, filler) = number(rest)?;
+        let (_, count) = number(rest)?;
+        return Ok(json!([unit, sparse_unit, filler, count]));
     }
     let (&count, mut rest) = rest.split_first().ok_or_else(cut)?;
     for _ in 0..count {

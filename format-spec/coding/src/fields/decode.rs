@@ -1,6 +1,7 @@
 //! Reading payloads.
 
 use super::head::{Body, Payload};
+use super::sparse::SparsePayload;
 use crate::error::{CodingError, Result, corrupt};
 use crate::planes::{self, Unit};
 use crate::rans::{DecodeTable, StreamDecoder};
@@ -33,12 +34,24 @@ impl SharedTables for [DecodeTable] {
 
 /// Decodes the payload of a chunk of coding 1 into `out`, whose length is the chunk's decoded length.
 ///
-/// Scratch memory is at most `out.len()` (for zstd fields) plus the lookup tables of at most 8 fields. After an error
-/// the content of `out` is unspecified.
+/// Scratch memory is at most `out.len()` (for zstd fields; twice that and an eighth if units are sparse) plus the lookup tables of
+/// at most 8 fields. After an error the content of `out` is unspecified.
 ///
 /// # Errors
 /// Any breach of section 7; [`CodingError::MissingTable`] if `shared` lacks a table that a field names.
 pub fn decode(payload: &[u8], shared: &(impl SharedTables + ?Sized), out: &mut [u8]) -> Result<()> {
+    match SparsePayload::parse(payload, out.len())? {
+        Some(sparse) => sparse.decode(shared, out),
+        None => decode_dense(payload, shared, out),
+    }
+}
+
+/// As [`decode`], of payloads whose units are not sparse.
+pub(super) fn decode_dense(
+    payload: &[u8],
+    shared: &(impl SharedTables + ?Sized),
+    out: &mut [u8],
+) -> Result<()> {
     let payload = Payload::parse(payload, out.len())?;
     let mut stores = Vec::with_capacity(payload.fields.len());
     for field in &payload.fields {

@@ -1,6 +1,7 @@
 //! Which shared tables a payload uses.
 
-use super::head::{Body, Payload};
+use super::head::Body;
+use super::sparse::dense_parts;
 use crate::error::Result;
 
 /// The dependency indices that the fields of a payload name, in ascending order, each once.
@@ -8,10 +9,10 @@ use crate::error::Result;
 /// # Errors
 /// As [`super::decode`], for what the heads say.
 pub fn dependencies(payload: &[u8], decoded_len: usize) -> Result<Vec<u32>> {
-    let payload = Payload::parse(payload, decoded_len)?;
-    let mut all: Vec<u32> = payload
-        .fields
+    let (_, parts) = dense_parts(payload, decoded_len)?;
+    let mut all: Vec<u32> = parts
         .iter()
+        .flat_map(|part| &part.fields)
         .filter_map(|field| match field.body {
             Body::RansShared { dependency, .. } => Some(dependency),
             _ => None,

@@ -55,14 +55,7 @@ impl<'a> Payload<'a> {
     pub(crate) fn parse(payload: &'a [u8], decoded_len: usize) -> Result<Self> {
         let mut rest = payload;
         let unit_bits = take_u8(&mut rest, "unit")?;
-        if !matches!(unit_bits, 8 | 16 | 32 | 64) {
-            return Err(CodingError::Unsupported { what: "unit of bits", id: unit_bits.into() });
-        }
-        let unit_bytes = usize::from(unit_bits / 8);
-        if !decoded_len.is_multiple_of(unit_bytes) {
-            return Err(corrupt("decoded length is not a multiple of the unit"));
-        }
-        let units = decoded_len / unit_bytes;
+        let (_, units) = unit_of(unit_bits, decoded_len)?;
         let count = take_u8(&mut rest, "field count")?;
         if count == 0 || usize::from(count) > MAX_FIELDS {
             return Err(corrupt("field count is not 1 to 8"));
@@ -84,6 +77,18 @@ impl<'a> Payload<'a> {
         }
         Ok(Self { unit_bits, units, head_len, fields })
     }
+}
+
+/// Bytes of a unit of `unit_bits`, and how many fill `decoded_len`.
+pub(super) fn unit_of(unit_bits: u8, decoded_len: usize) -> Result<(usize, usize)> {
+    if !matches!(unit_bits, 8 | 16 | 32 | 64) {
+        return Err(CodingError::Unsupported { what: "unit of bits", id: unit_bits.into() });
+    }
+    let unit_bytes = usize::from(unit_bits / 8);
+    if !decoded_len.is_multiple_of(unit_bytes) {
+        return Err(corrupt("decoded length is not a multiple of the unit"));
+    }
+    Ok((unit_bytes, decoded_len / unit_bytes))
 }
 
 fn take_head(rest: &mut &[u8]) -> Result<(u8, Head)> {

@@ -1,6 +1,7 @@
 //! Where a payload's bytes go.
 
-use super::head::{Body, Payload};
+use super::head::Body;
+use super::sparse::dense_parts;
 use crate::error::Result;
 use crate::rans::head_len;
 use crate::table::Table;
@@ -35,9 +36,10 @@ impl Ledger {
 /// # Errors
 /// Refuses payloads whose heads or tables do not parse.
 pub fn ledger(payload: &[u8], decoded_len: usize) -> Result<Ledger> {
-    let payload = Payload::parse(payload, decoded_len)?;
-    let mut ledger = Ledger { heads: payload.head_len as u64, ..Ledger::default() };
-    for field in &payload.fields {
+    let (head_len, parts) = dense_parts(payload, decoded_len)?;
+    let heads = head_len + parts.iter().map(|part| part.head_len).sum::<usize>();
+    let mut ledger = Ledger { heads: heads as u64, ..Ledger::default() };
+    for field in parts.iter().flat_map(|part| &part.fields) {
         match field.body {
             Body::Constant(_) => {}
             Body::Packed(plane) => ledger.packed += plane.len() as u64,
