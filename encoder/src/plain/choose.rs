@@ -74,7 +74,12 @@ fn encode_dense(
         priced.push((survey.price_split(&split)?, split));
     }
     priced.sort_by(|a, b| a.0.total_cmp(&b.0));
-    let trials = if effort >= 7 { 3 } else { 1 };
+    let trials = match element {
+        _ if effort >= 7 => 3,
+        // What rounding takes from a large table for few bytes is not in its price.
+        Element::Bits => 2,
+        _ => 1,
+    };
     let mut best = fields::encode(bytes, 8, &[FieldSpec { width: 8, code: FieldCode::Packed }])?;
     for (_, split) in priced.iter().take(trials) {
         best = shorter(best, encode_split(bytes, &mut survey, split, shared)?);
