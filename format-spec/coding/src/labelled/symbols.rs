@@ -133,11 +133,10 @@ impl<'b> Symbols<'b> {
             let mut used = 0;
             let mut greatest = 0;
             if classes.len() == MAX_LANES {
-                // Constant counts let the compiler unroll the inner loop.
                 let lanes = self.states.as_chunks_mut::<8>().0.iter_mut().zip(symbols.as_chunks_mut::<8>().0);
                 let elements = classes.as_chunks::<8>().0.iter().zip(highs.as_chunks_mut::<8>().0);
                 for ((states, symbols), (classes, highs)) in lanes.zip(elements) {
-                    let most = decoder.decode(states, symbols, classes, highs, window, &mut used);
+                    let most = decoder.decode_eight(states, symbols, classes, highs, window, &mut used);
                     greatest = greatest.max(most);
                 }
             } else {
@@ -249,7 +248,6 @@ struct Lanes<'t, const PRECISION: u32> {
 
 impl<const PRECISION: u32> Lanes<'_, PRECISION> {
     /// Decodes as many elements as there are classes; returns the greatest symbol.
-    #[inline(always)]
     fn decode(
         &self,
         states: &mut [u32],
@@ -262,26 +260,59 @@ impl<const PRECISION: u32> Lanes<'_, PRECISION> {
         let mut greatest = 0;
         let lanes = states.iter_mut().zip(symbols);
         for ((state, symbol), (high, &class)) in lanes.zip(highs.iter_mut().zip(classes)) {
-            let x = *state;
-            let place = self.places[usize::from(class) % CLASSES];
-            let at = usize::from(place.first_slot) + (x as usize & ((1 << PRECISION) - 1));
-            let slot = self.slots.get(at).copied().unwrap_or_default();
-            let found = (slot & 63) as u8;
-            let next = ((slot >> 6) & 0x1FFF).wrapping_mul(x >> PRECISION).wrapping_add(slot >> 19);
-            *state = refill(next, window, used);
-            *symbol = found;
-            *high = place.offset.wrapping_add(found.into()) & self.high_mask;
-            greatest = greatest.max(found);
+            (*symbol, *high) = self.decode_one(state, class, window, used);
+            greatest = greatest.max(*symbol);
         }
         greatest
+    }
+
+    /// The same for eight lanes, without a loop.
+    #[inline(always)]
+    fn decode_eight(
+        &self,
+        states: &mut [u32; 8],
+        symbols: &mut [u8; 8],
+        classes: &[u8; 8],
+        highs: &mut [u16; 8],
+        window: &[[u8; 2]; STEP_WORDS],
+        used: &mut usize,
+    ) -> u8 {
+        macro_rules! lanes {
+            ($($lane:literal)*) => {$(
+                (symbols[$lane], highs[$lane]) =
+                    self.decode_one(&mut states[$lane], classes[$lane], window, used);
+            )*};
+        }
+        lanes!(0 1 2 3 4 5 6 7);
+        symbols.iter().fold(0, |greatest, &symbol| greatest.max(symbol))
+    }
+
+    /// The symbol of a lane's element of class `class`, and what it stands for unless it is the zero or the escape.
+    #[inline(always)]
+    fn decode_one(
+        &self,
+        state: &mut u32,
+        class: u8,
+        window: &[[u8; 2]; STEP_WORDS],
+        used: &mut usize,
+    ) -> (u8, u16) {
+        let x = *state;
+        let place = self.places[usize::from(class) % CLASSES];
+        let at = usize::from(place.first_slot) + (x as usize & ((1 << PRECISION) - 1));
+        let slot = self.slots.get(at).copied().unwrap_or_default();
+        let symbol = (slot & 63) as u8;
+        let next = ((slot >> 6) & 0x1FFF).wrapping_mul(x >> PRECISION).wrapping_add(slot >> 19);
+        *state = refill(next, window, used);
+        (symbol, place.offset.wrapping_add(symbol.into()) & self.high_mask)
     }
 }
 
 /// Brings a state back above 2^16 with the next word of the window, if it fell below.
 #[inline(always)]
 fn refill(x: u32, window: &[[u8; 2]; STEP_WORDS], used: &mut usize) -> u32 {
-    let low = x < STATE_START;
-    let refilled = x << 16 | u32::from(u16::from_le_bytes(window[*used % STEP_WORDS]));
-    *used += usize::from(low);
-    if low { refilled } else { x }
+    // Arithmetic, not a choice that the compiler may make a branch of: it would be taken as a coin falls.
+    let low = u32::from(x < STATE_START);
+    let word = u32::from(u16::from_le_bytes(window[*used % STEP_WORDS]));
+    *used += low as usize;
+    x << (16 * low) | word & low.wrapping_neg()
 }
