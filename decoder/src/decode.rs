@@ -109,16 +109,7 @@ pub(crate) fn labelled_ledger(
     let found = if coding == registry::coding::LABELLED {
         labelled::ledger(bytes, &SharedOf(&shared), len).map(Some)
     } else {
-        let parts = difference::ledger(bytes, &SharedOf(&shared), len);
-        parts.map(|parts| {
-            parts.map(|p| labelled::LabelledLedger {
-                lanes: (p.states / 4) as u32,
-                labels: p.labels,
-                states: p.states,
-                packed: p.packed,
-                entropy_coded: p.entropy_coded,
-            })
-        })
+        difference::ledger(bytes, &SharedOf(&shared), len)
     };
     found.map_err(|source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source })
 }

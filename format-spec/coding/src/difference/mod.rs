@@ -26,7 +26,7 @@ pub use decode::decode;
 pub use encode::{ChunkSpec, ColumnsAt, encode, row_labels_len};
 pub use gaussian::{CLASSES as FACTOR_CLASSES, cost_bits as factor_cost_bits};
 pub use grid::{CONTEXTS, ESCAPE, SAME};
-pub use payload::{DifferenceLedger, dependencies, ledger};
+pub use payload::{dependencies, ledger};
 pub use survey::{Survey, survey};
 pub use tables::Tables;
 pub use whole::{Form, encode_whole};

@@ -3,8 +3,8 @@
 use super::stream::Stream;
 use super::{Columns, SharedObjects, Tables};
 use crate::error::{CodingError, Result, corrupt};
-use crate::labelled::FloatFormat;
 use crate::labelled::lists;
+use crate::labelled::{FloatFormat, LabelledLedger};
 use crate::varint::{take, take_bytes, take_u8};
 
 /// First byte of a chunk of linear differences.
@@ -160,19 +160,6 @@ pub fn dependencies(payload: &[u8]) -> Result<Vec<u32>> {
     Ok(all)
 }
 
-/// The bytes of a payload by what they are for. The parts sum to the payload's length.
-#[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
-pub struct DifferenceLedger {
-    /// Head and labels of rows; columns that are in the chunk.
-    pub labels: u64,
-    /// States of the rANS stream.
-    pub states: u64,
-    /// Bits stored as they are.
-    pub packed: u64,
-    /// Words of the rANS stream.
-    pub entropy_coded: u64,
-}
-
 /// The ledger of a payload; `None` if it is not of linear differences. Nothing is decoded.
 ///
 /// # Errors
@@ -181,11 +168,13 @@ pub fn ledger(
     payload: &[u8],
     shared: &(impl SharedObjects + ?Sized),
     decoded_len: usize,
-) -> Result<Option<DifferenceLedger>> {
+) -> Result<Option<LabelledLedger>> {
     if payload.first() != Some(&LINEAR) {
         return Ok(None);
     }
-    let (states, packed, entropy_coded) = Block::parse(payload, shared, decoded_len)?.stream.byte_lens();
+    let block = Block::parse(payload, shared, decoded_len)?;
+    let (states, packed, entropy_coded) = block.stream.byte_lens();
+    let lanes = block.stream.lanes as u32;
     let labels = payload.len() as u64 - states - packed - entropy_coded;
-    Ok(Some(DifferenceLedger { labels, states, packed, entropy_coded }))
+    Ok(Some(LabelledLedger { lanes, labels, states, packed, entropy_coded }))
 }

@@ -11,7 +11,7 @@ const MAX_LANES: usize = 1 << MAX_LANES_LOG2;
 /// A stream being decoded, and the bits stored beside it.
 pub(super) struct Stream<'a> {
     states: [u32; MAX_LANES],
-    lanes: usize,
+    pub(super) lanes: usize,
     next: usize,
     words: &'a [[u8; 2]],
     used: usize,

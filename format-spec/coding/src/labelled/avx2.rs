@@ -308,14 +308,14 @@ fn store_bytes(bytes: &mut [u8; 32], value: __m256i) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn load(words: &[u32; LANES]) -> __m256i {
+pub(super) fn load(words: &[u32; LANES]) -> __m256i {
     // SAFETY: 32 bytes are read from an array of 8 words.
     unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-fn store(words: &mut [u32; LANES], value: __m256i) {
+pub(super) fn store(words: &mut [u32; LANES], value: __m256i) {
     // SAFETY: 32 bytes are written to an array of 8 words.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), value) };
 }

@@ -314,7 +314,7 @@ impl Classes {
 
     /// The buckets of all tables as vector decoders read them one by one.
     pub(super) fn buckets(&self) -> &[u64; BUCKETS] {
-        self.buckets.get_or_init(|| buckets(self.byte_tables()))
+        self.buckets.get_or_init(|| buckets(self))
     }
 
     /// The tables as an encoder uses them.

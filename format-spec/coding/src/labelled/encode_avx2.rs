@@ -3,15 +3,13 @@
 
 use core::arch::x86_64::*;
 
-use super::avx2::{for_each_register, pair_up};
+use super::avx2::{LANES, for_each_register, load, pair_up, store};
 use super::classes::{BUCKETS, SIGN_PRECISION, SYMBOLS};
 use super::encode_symbols::{Chunk, Signs, Words};
 use super::encode_tables::EncodeTables;
 use super::payload::MAX_LANES;
 use crate::error::Result;
 
-/// Lanes of a register.
-const LANES: usize = 8;
 const REGISTERS: usize = MAX_LANES / LANES;
 
 /// For each set of lanes, their numbers at the end of a register, in order.
@@ -289,18 +287,4 @@ fn up<const PRECISION: u32>(x: __m256i) -> __m256i {
         12 => _mm256_srli_epi32::<20>(x),
         _ => _mm256_srli_epi32::<{ 32 - SIGN_PRECISION as i32 }>(x),
     }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn load(words: &[u32; LANES]) -> __m256i {
-    // SAFETY: 32 bytes are read from an array of 8 words.
-    unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
-}
-
-#[inline]
-#[target_feature(enable = "avx2")]
-fn store(words: &mut [u32; LANES], value: __m256i) {
-    // SAFETY: 32 bytes are written to an array of 8 words.
-    unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), value) };
 }

@@ -312,7 +312,7 @@ pub(super) fn put_states(out: &mut Vec<u8>, states: &[u32]) {
     out.extend(sink.into_bytes());
 }
 
-/// The bytes of a labelled payload by what they are for. The byte counts sum to the payload's length.
+/// The bytes of a labelled payload, or of one of differences, by what they are for. The byte counts sum to the payload's length.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LabelledLedger {
     /// Lanes of the rANS stream (not bytes).

@@ -114,18 +114,14 @@ impl ByteTables {
 /// The buckets of all tables, in order. From bit 0: how many of its slots are its own symbol's (8 bits), the symbol of the others (8),
 /// what is added to a slot's place in it for its rank among those of that symbol (16, two's complement), the frequencies of the
 /// bucket's own symbol (16) and of the other (16).
-pub(super) fn buckets(tables: &ByteTables) -> Box<[u64; BUCKETS]> {
-    let mut buckets = Box::new([0; BUCKETS]);
-    for (table, buckets) in (0..tables.own.len()).zip(buckets.as_chunks_mut::<SYMBOLS>().0) {
-        let word = |bytes: &[Vec<[u8; SYMBOLS]>; 2], at: usize| {
-            u64::from(u16::from_le_bytes([bytes[0][table][at], bytes[1][table][at]]))
-        };
-        for (number, bucket) in buckets.iter_mut().enumerate() {
-            let (own, alias) = (tables.own[table][number], tables.alias[table][number]);
-            let freqs = word(&tables.freq, number) | word(&tables.freq, alias.into()) << 16;
-            let low = u64::from(own) | u64::from(alias) << 8 | word(&tables.rank, number) << 16;
-            *bucket = low | freqs << 32;
-        }
+pub(super) fn buckets(classes: &Classes) -> Box<[u64; BUCKETS]> {
+    let mut packed = Box::new([0; BUCKETS]);
+    for (packed, table) in packed.as_chunks_mut::<SYMBOLS>().0.iter_mut().zip(classes.bucket_tables()) {
+        *packed = table.map(|b| {
+            let [own, other] = [b.own, b.other].map(u64::from);
+            let words = [b.other_rank, b.own_frequency, b.other_frequency].map(u64::from);
+            own | other << 8 | words[0] << 16 | words[1] << 32 | words[2] << 48
+        });
     }
-    buckets
+    packed
 }
