@@ -8,6 +8,7 @@
 //! stated decoded length implies plus a constant (lookup tables, at most 256 KiB for each of at most 8 fields).
 
 mod alias;
+pub mod binary;
 mod bits;
 pub mod blocks;
 pub mod difference;
