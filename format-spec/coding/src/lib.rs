@@ -14,6 +14,7 @@ pub mod blocks;
 pub mod difference;
 mod error;
 pub mod fields;
+pub mod gaussians;
 pub mod labelled;
 mod levels;
 pub mod planes;
