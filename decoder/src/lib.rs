@@ -23,6 +23,7 @@ mod error;
 mod forward;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod images;
 mod index;
 pub mod layout;
 #[cfg(feature = "mmap")]
