@@ -133,7 +133,7 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     /// The coarse chunk, and runs of those pages that reach the region.
     fn pages(&self, layer: &LayerDescriptor, side: u32, region: Region) -> Vec<Range<u64>> {
         let (columns, _) = page_grid(&self.descriptor, side);
-        let mut runs = Vec::from([0..1u64]);
+        let mut runs: Vec<Range<u64>> = core::iter::once(0..1).collect();
         for (page, reach) in layer.reach.iter().enumerate() {
             let (x, y) = (page as u32 % columns * side, page as u32 / columns * side);
             let [left, right, up, down] = reach.map(|units| u32::from(units) * REACH_UNIT);
