@@ -12,7 +12,7 @@
 //! let rows = reader.read(&weight, weight.row_bytes(100..164)?)?;
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
-#![cfg_attr(not(feature = "mmap"), forbid(unsafe_code))]
+#![deny(unsafe_code)]
 
 mod base;
 mod content_hash;
@@ -21,6 +21,7 @@ mod dequantise;
 mod entry;
 mod error;
 mod forward;
+pub mod gaussians;
 #[cfg(feature = "gpu")]
 pub mod gpu;
 pub mod images;

@@ -19,6 +19,7 @@ mod difference;
 mod edit;
 mod encode;
 mod error;
+pub mod gaussians;
 pub mod images;
 pub mod import;
 mod inputs;

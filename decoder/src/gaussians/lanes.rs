@@ -1,0 +1,258 @@
+//! Eight f32 side by side, compiled for what the machine has: AVX2 with fused multiply-adds, or whatever the compiler makes of arrays.
+//! All else is safe code over [`Lanes`]; one machine always takes the same copy, so its results do not vary.
+#![allow(unsafe_code)]
+
+use super::exp::{COEFFICIENTS, LEAST_EXPONENT, ROUNDER};
+
+/// Numbers in one [`Lanes::F`].
+pub const LANES: usize = 8;
+
+/// Arithmetic on eight f32 at once. The value itself is a proof that the machine has the instructions.
+pub trait Lanes: Copy + Send + Sync {
+    /// Eight numbers.
+    type F: Copy;
+
+    /// One number in all lanes.
+    fn splat(self, x: f32) -> Self::F;
+    /// Eight numbers of memory.
+    fn load(self, from: &[f32; LANES]) -> Self::F;
+    /// To memory.
+    fn store(self, a: Self::F, to: &mut [f32; LANES]);
+    /// a + b.
+    fn add(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a - b.
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a * b.
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a / b.
+    fn div(self, a: Self::F, b: Self::F) -> Self::F;
+    /// The greater of each two.
+    fn max(self, a: Self::F, b: Self::F) -> Self::F;
+    /// a * b + c, fused where the machine can.
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// c - a * b, fused where the machine can.
+    fn neg_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// `value` where `test` > 0, else 0.
+    fn where_positive(self, test: Self::F, value: Self::F) -> Self::F;
+    /// [`super::exp::exp2`] of each, for t <= 0.
+    fn exp2(self, t: Self::F) -> Self::F;
+    /// The sum of all, always in the order ((0+4)+(2+6)) + ((1+5)+(3+7)).
+    fn sum(self, a: Self::F) -> f32;
+}
+
+/// Work over [`Lanes`], to be compiled for each kind of machine. `run` must be `#[inline(always)]`.
+pub trait Kernel {
+    /// What it gives.
+    type Output;
+    /// Does the work.
+    fn run<L: Lanes>(self, lanes: L) -> Self::Output;
+}
+
+/// Runs the copy of a kernel that is best on this machine.
+#[inline]
+pub fn run<K: Kernel>(kernel: K) -> K::Output {
+    #[cfg(target_arch = "x86_64")]
+    if std::arch::is_x86_feature_detected!("avx2") && std::arch::is_x86_feature_detected!("fma") {
+        // SAFETY: the machine has both features.
+        return unsafe { avx2::run(kernel) };
+    }
+    kernel.run(Portable)
+}
+
+/// Lanes as an array, for the compiler to vectorise.
+#[derive(Debug, Clone, Copy)]
+pub struct Portable;
+
+impl Portable {
+    #[inline(always)]
+    fn each(a: [f32; LANES], b: [f32; LANES], f: impl Fn(f32, f32) -> f32) -> [f32; LANES] {
+        let mut out = [0.0; LANES];
+        for i in 0..LANES {
+            out[i] = f(a[i], b[i]);
+        }
+        out
+    }
+}
+
+impl Lanes for Portable {
+    type F = [f32; LANES];
+
+    #[inline(always)]
+    fn splat(self, x: f32) -> Self::F {
+        [x; LANES]
+    }
+    #[inline(always)]
+    fn load(self, from: &[f32; LANES]) -> Self::F {
+        *from
+    }
+    #[inline(always)]
+    fn store(self, a: Self::F, to: &mut [f32; LANES]) {
+        *to = a;
+    }
+    #[inline(always)]
+    fn add(self, a: Self::F, b: Self::F) -> Self::F {
+        Self::each(a, b, |a, b| a + b)
+    }
+    #[inline(always)]
+    fn sub(self, a: Self::F, b: Self::F) -> Self::F {
+        Self::each(a, b, |a, b| a - b)
+    }
+    #[inline(always)]
+    fn mul(self, a: Self::F, b: Self::F) -> Self::F {
+        Self::each(a, b, |a, b| a * b)
+    }
+    #[inline(always)]
+    fn div(self, a: Self::F, b: Self::F) -> Self::F {
+        Self::each(a, b, |a, b| a / b)
+    }
+    #[inline(always)]
+    fn max(self, a: Self::F, b: Self::F) -> Self::F {
+        Self::each(a, b, |a, b| if a > b { a } else { b })
+    }
+    #[inline(always)]
+    fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        self.add(self.mul(a, b), c)
+    }
+    #[inline(always)]
+    fn neg_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F {
+        self.sub(c, self.mul(a, b))
+    }
+    #[inline(always)]
+    fn where_positive(self, test: Self::F, value: Self::F) -> Self::F {
+        Self::each(test, value, |test, value| if test > 0.0 { value } else { 0.0 })
+    }
+    #[inline(always)]
+    fn exp2(self, t: Self::F) -> Self::F {
+        let t = self.max(t, self.splat(LEAST_EXPONENT));
+        let rounded = self.add(t, self.splat(ROUNDER));
+        let r = self.sub(t, self.sub(rounded, self.splat(ROUNDER)));
+        let polynomial =
+            COEFFICIENTS.iter().rev().fold(self.splat(0.0), |sum, &c| self.mul_add(sum, r, self.splat(c)));
+        Self::each(polynomial, rounded, |p, n| f32::from_bits(p.to_bits().wrapping_add(n.to_bits() << 23)))
+    }
+    #[inline(always)]
+    fn sum(self, a: Self::F) -> f32 {
+        ((a[0] + a[4]) + (a[2] + a[6])) + ((a[1] + a[5]) + (a[3] + a[7]))
+    }
+}
+
+#[cfg(target_arch = "x86_64")]
+mod avx2 {
+    use std::arch::x86_64::{
+        __m256, _CMP_GT_OQ, _mm_add_ps, _mm_add_ss, _mm_cvtss_f32, _mm_movehl_ps, _mm_shuffle_ps,
+        _mm256_add_epi32, _mm256_add_ps, _mm256_and_ps, _mm256_castps_si256, _mm256_castps256_ps128,
+        _mm256_castsi256_ps, _mm256_cmp_ps, _mm256_div_ps, _mm256_extractf128_ps, _mm256_fmadd_ps,
+        _mm256_fnmadd_ps, _mm256_loadu_ps, _mm256_max_ps, _mm256_mul_ps, _mm256_set1_ps, _mm256_setzero_ps,
+        _mm256_slli_epi32, _mm256_storeu_ps, _mm256_sub_ps,
+    };
+
+    use super::{COEFFICIENTS, Kernel, LANES, LEAST_EXPONENT, Lanes, ROUNDER};
+
+    /// Only [`run`] makes one.
+    #[derive(Debug, Clone, Copy)]
+    pub(super) struct Avx2(());
+
+    #[target_feature(enable = "avx2,fma")]
+    pub(super) fn run<K: Kernel>(kernel: K) -> K::Output {
+        kernel.run(Avx2(()))
+    }
+
+    macro_rules! pass_on {
+        ($($name:ident($($arg:ident),*) = $intrinsic:ident;)*) => {$(
+            #[inline(always)]
+            fn $name(self, $($arg: __m256),*) -> __m256 {
+                // SAFETY: an `Avx2` exists only where the machine has the features.
+                unsafe { $intrinsic($($arg),*) }
+            }
+        )*};
+    }
+
+    impl Lanes for Avx2 {
+        type F = __m256;
+
+        pass_on! {
+            add(a, b) = _mm256_add_ps;
+            sub(a, b) = _mm256_sub_ps;
+            mul(a, b) = _mm256_mul_ps;
+            div(a, b) = _mm256_div_ps;
+            max(a, b) = _mm256_max_ps;
+            mul_add(a, b, c) = _mm256_fmadd_ps;
+            neg_mul_add(a, b, c) = _mm256_fnmadd_ps;
+        }
+
+        #[inline(always)]
+        fn splat(self, x: f32) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_set1_ps(x) }
+        }
+        #[inline(always)]
+        fn load(self, from: &[f32; LANES]) -> __m256 {
+            // SAFETY: as above, and the array holds what is read.
+            unsafe { _mm256_loadu_ps(from.as_ptr()) }
+        }
+        #[inline(always)]
+        fn store(self, a: __m256, to: &mut [f32; LANES]) {
+            // SAFETY: as above, and the array holds what is written.
+            unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) }
+        }
+        #[inline(always)]
+        fn where_positive(self, test: __m256, value: __m256) -> __m256 {
+            // SAFETY: as above.
+            unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(test, _mm256_setzero_ps()), value) }
+        }
+        #[inline(always)]
+        fn exp2(self, t: __m256) -> __m256 {
+            let t = self.max(t, self.splat(LEAST_EXPONENT));
+            let rounded = self.add(t, self.splat(ROUNDER));
+            let r = self.sub(t, self.sub(rounded, self.splat(ROUNDER)));
+            let [c0, c1, c2, c3, c4] = COEFFICIENTS.map(|c| self.splat(c));
+            let p = self.mul_add(self.mul_add(self.mul_add(self.mul_add(c4, r, c3), r, c2), r, c1), r, c0);
+            // SAFETY: as above.
+            unsafe {
+                let shifted = _mm256_slli_epi32::<23>(_mm256_castps_si256(rounded));
+                _mm256_castsi256_ps(_mm256_add_epi32(_mm256_castps_si256(p), shifted))
+            }
+        }
+        #[inline(always)]
+        fn sum(self, a: __m256) -> f32 {
+            // SAFETY: as above.
+            unsafe {
+                let four = _mm_add_ps(_mm256_castps256_ps128(a), _mm256_extractf128_ps::<1>(a));
+                let two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+                _mm_cvtss_f32(_mm_add_ss(two, _mm_shuffle_ps::<1>(two, two)))
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    struct Check;
+
+    impl Kernel for Check {
+        type Output = ();
+        #[inline(always)]
+        fn run<L: Lanes>(self, l: L) {
+            let a = [-0.1, -1.5, -2.5, -6.4, 0.0, -30.0, -100.0, -0.5];
+            let mut out = [0.0; LANES];
+            l.store(l.exp2(l.load(&a)), &mut out);
+            for (t, e) in a.into_iter().zip(out) {
+                let exact = super::super::exp::exp2(t);
+                assert!((e - exact).abs() <= exact * 1e-6, "{t} {e} {exact}");
+            }
+            assert_eq!(l.sum(l.load(&[1.0, 2.0, 4.0, 8.0, 16.0, 32.0, 64.0, 128.0])), 255.0);
+            l.store(l.where_positive(l.load(&a), l.splat(1.0)), &mut out);
+            assert_eq!(out, [0.0; LANES]);
+            l.store(l.neg_mul_add(l.splat(2.0), l.splat(3.0), l.splat(10.0)), &mut out);
+            assert_eq!(out, [4.0; LANES]);
+        }
+    }
+
+    #[test]
+    fn both_copies_compute_the_same() {
+        run(Check);
+        Check.run(Portable);
+    }
+}

@@ -1,0 +1,168 @@
+//! A Gaussian as it is evaluated: a quadratic form in a shape that does not cancel, and exactly which pixels it can reach.
+
+/// exp(-4.5): what is taken off a Gaussian's value, so that it ends at three standard deviations.
+pub const CUT: f32 = 0.011_108_997;
+/// Standard deviations to which lists of pixels reach: a little over 3, so that rounding never leaves out a pixel that counts.
+const REACH: f32 = 3.002;
+/// Pixels of slack on each side of a list, for the same reason.
+const SLACK: f32 = 0.01;
+/// sqrt(0.5 * log2(e)): turns standard deviations into the square root of a binary exponent.
+const ROOT: f32 = 0.849_321_8;
+
+/// One Gaussian, dequantised. Lengths are source pixels; a pixel's centre is its integer position plus 0.5.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Splat {
+    /// Centre, from the left edge.
+    pub x: f32,
+    /// Centre, from the top edge.
+    pub y: f32,
+    /// Standard deviations along the first axis and across it.
+    pub sigma: [f32; 2],
+    /// Direction of the first axis, radians from x towards y.
+    pub angle: f32,
+}
+
+/// A Gaussian ready to be evaluated: its value at (dx, dy) from its centre is 2^-(u^2 + v^2) with u = `across` dx + `along` dy and
+/// v = `down` dy, less [`CUT`], where that is positive.
+#[derive(Debug, Clone, Copy, Default, PartialEq)]
+pub struct Shape {
+    /// Centre, from the left edge.
+    pub x: f32,
+    /// Centre, from the top edge.
+    pub y: f32,
+    /// u per dx.
+    pub across: f32,
+    /// u per dy.
+    pub along: f32,
+    /// v per dy.
+    pub down: f32,
+    /// Covariance: xx, xy, yy.
+    pub covariance: [f32; 3],
+    /// Half the width and half the height of the bounding box of what it can reach.
+    pub half: [f32; 2],
+    /// Determinant of the covariance.
+    determinant: f32,
+}
+
+impl Splat {
+    /// The splat, ready to be evaluated.
+    #[must_use]
+    pub fn shape(&self) -> Shape {
+        let (sin, cos) = self.angle.sin_cos();
+        let (v0, v1) = (self.sigma[0] * self.sigma[0], self.sigma[1] * self.sigma[1]);
+        let xx = cos * cos * v0 + sin * sin * v1;
+        let yy = sin * sin * v0 + cos * cos * v1;
+        let xy = cos * sin * (v0 - v1);
+        Shape::new(self.x, self.y, [xx, xy, yy], v0 * v1)
+    }
+
+    /// The splat widened by an isotropic Gaussian of this variance (square pixels), ready to be evaluated.
+    #[must_use]
+    pub fn widened(&self, variance: f32) -> Shape {
+        let sigma = self.sigma.map(|s| (s * s + variance).sqrt());
+        Self { sigma, ..*self }.shape()
+    }
+
+    /// Everything is a number, and the standard deviations are positive and neither tiny nor huge.
+    #[must_use]
+    pub fn is_sound(&self) -> bool {
+        let is_in = |value: f32, most: f32| value.abs() <= most;
+        is_in(self.x, 1e6)
+            && is_in(self.y, 1e6)
+            && is_in(self.angle, 1e3)
+            && self.sigma.iter().all(|&s| (1e-2..=1e5).contains(&s))
+    }
+}
+
+impl Shape {
+    fn new(x: f32, y: f32, covariance: [f32; 3], determinant: f32) -> Self {
+        let [xx, xy, yy] = covariance;
+        let across = ROOT * (yy / determinant).sqrt();
+        Self {
+            x,
+            y,
+            across,
+            along: -across * xy / yy,
+            down: ROOT / yy.sqrt(),
+            covariance,
+            half: [REACH * xx.sqrt(), REACH * yy.sqrt()],
+            determinant,
+        }
+    }
+
+    /// Columns that it can reach between two heights, both relative to the centre: leftmost and rightmost, relative too.
+    #[must_use]
+    #[inline]
+    pub fn columns(&self, top: f32, bottom: f32) -> Option<(f32, f32)> {
+        self.span(top, bottom, self.half[1], self.half[0], self.covariance[2])
+    }
+
+    /// Columns that it can reach at one height, as [`Self::columns`].
+    #[must_use]
+    #[inline]
+    pub fn columns_at(&self, height: f32) -> Option<(f32, f32)> {
+        let yy = self.covariance[2];
+        let left = REACH * REACH - height * height / yy;
+        if left < 0.0 {
+            return None;
+        }
+        let (middle, out) = (self.covariance[1] / yy * height, (left * self.determinant / yy).sqrt() + SLACK);
+        Some((middle - out, middle + out))
+    }
+
+    /// Rows that it can reach between two columns, all relative to the centre: uppermost and lowest.
+    #[must_use]
+    #[inline]
+    pub fn rows(&self, left: f32, right: f32) -> Option<(f32, f32)> {
+        self.span(left, right, self.half[0], self.half[1], self.covariance[0])
+    }
+
+    /// The extent of the ellipse along one axis within a band [from, to] of the other axis, whose half-extent and variance are given.
+    #[inline]
+    fn span(&self, from: f32, to: f32, half: f32, other_half: f32, variance: f32) -> Option<(f32, f32)> {
+        let (from, to) = (from.max(-half), to.min(half));
+        if from > to {
+            return None;
+        }
+        let slope = self.covariance[1] / variance;
+        let spread = self.determinant / variance;
+        // Where the ellipse is furthest out, in the band's direction.
+        let peak = REACH * REACH * self.covariance[1] / other_half;
+        let out = |d: f32| ((REACH * REACH - d * d / variance).max(0.0) * spread).sqrt();
+        let high = peak.clamp(from, to);
+        let low = (-peak).clamp(from, to);
+        Some((slope * low - out(low) - SLACK, slope * high + out(high) + SLACK))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn value(shape: &Shape, dx: f32, dy: f32) -> f32 {
+        let (u, v) = (shape.across * dx + shape.along * dy, shape.down * dy);
+        super::super::exp::exp2(-(u * u) - v * v) - CUT
+    }
+
+    #[test]
+    fn shape_is_the_rotated_gaussian_and_spans_hold_all_it_reaches() {
+        for (i, sigma) in [[3.0, 1.0], [0.5, 0.5], [60.0, 0.6], [2.0, 9.0]].into_iter().enumerate() {
+            let splat = Splat { x: 0.0, y: 0.0, sigma, angle: 0.4 + i as f32 };
+            let shape = splat.shape();
+            let (sin, cos) = splat.angle.sin_cos();
+            for k in 0..20_000 {
+                let (dx, dy) = ((k % 200) as f32 * 2.0 - 199.3, (k / 200) as f32 * 2.0 - 99.7);
+                let (u, v) = ((cos * dx + sin * dy) / sigma[0], (cos * dy - sin * dx) / sigma[1]);
+                let s = 0.5 * (u * u + v * v);
+                let got = value(&shape, dx, dy);
+                assert!((got - ((-s).exp() - CUT)).abs() < 2e-4, "{splat:?} {dx} {dy}");
+                if got > 0.0 {
+                    let (left, right) = shape.columns(dy, dy).expect("reached");
+                    assert!(left <= dx && dx <= right, "{splat:?} {dx} {dy} {left} {right}");
+                    let (top, bottom) = shape.rows(dx - 4.0, dx + 3.0).expect("reached");
+                    assert!(top <= dy && dy <= bottom);
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,116 @@
+//! Gradients of parameters from a step's moments (section 2.5, *chain*), and the Adam update with its clamps (sections 1 and 2.2).
+
+use rayon::prelude::*;
+
+use super::cloud::{Cloud, GEOMETRY};
+use super::step::{Field, MOMENTS};
+use super::target::MAX_CHANNELS;
+
+const FIRST_DECAY: f32 = 0.9;
+const SECOND_DECAY: f32 = 0.95;
+const EPSILON: f32 = 1e-7;
+/// Most steps that an age counts.
+const MAX_AGE: u16 = 1000;
+/// Range of ln sigma: 0.41 to 96 pixels.
+const LN_SIGMA: (f32, f32) = (-0.9, 4.564_348);
+const COLOUR: (f32, f32) = (-2.5, 3.0);
+/// Gaussians that one thread updates in one go.
+const AT_ONCE: usize = 128;
+
+/// Adam's memory: both moments of each parameter, and each Gaussian's own age.
+#[derive(Debug, Default)]
+pub(super) struct Adam {
+    first: Vec<f32>,
+    second: Vec<f32>,
+    ages: Vec<u16>,
+}
+
+impl Adam {
+    /// Starts over for one Gaussian.
+    pub(super) fn reset(&mut self, gaussian: usize, stride: usize) {
+        self.first[gaussian * stride..][..stride].fill(0.0);
+        self.second[gaussian * stride..][..stride].fill(0.0);
+        self.ages[gaussian] = 0;
+    }
+
+    /// Moves all Gaussians that are not frozen; `rate` is the common factor F of their learning rates.
+    pub(super) fn update(&mut self, field: &Field<'_>, cloud: &mut Cloud, frozen: usize, rate: f32) {
+        let stride = cloud.stride();
+        self.first.resize(cloud.values.len(), 0.0);
+        self.second.resize(cloud.values.len(), 0.0);
+        self.ages.resize(cloud.len(), 0);
+        let ends = (field.target.width as f32 - 0.6, field.target.height as f32 - 0.6);
+        let values = cloud.values[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
+        let first = self.first[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
+        let second = self.second[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
+        let ages = self.ages[frozen..].par_chunks_mut(AT_ONCE);
+        values.zip(first).zip(second).zip(ages).enumerate().for_each(|(chunk, (((v, m), s), ages))| {
+            for (i, age) in ages.iter_mut().enumerate() {
+                *age = (*age + 1).min(MAX_AGE);
+                let own = i * stride..(i + 1) * stride;
+                let mut gradient = [0.0; GEOMETRY + MAX_CHANNELS];
+                gradient_of(field, frozen + chunk * AT_ONCE + i, &v[own.clone()], &mut gradient[..stride]);
+                let moments = (&mut m[own.clone()], &mut s[own.clone()]);
+                advance(&mut v[own], moments, &gradient, *age, rate, ends);
+            }
+        });
+    }
+}
+
+/// Gradient of half the squared error in one Gaussian's parameters.
+pub(super) fn gradient_of(field: &Field<'_>, gaussian: usize, values: &[f32], out: &mut [f32]) {
+    let stride = MOMENTS + out.len() - GEOMETRY;
+    let mut sums = [0.0; MOMENTS + MAX_CHANNELS];
+    for &slot in field.lists.slots_of(gaussian) {
+        let parts = &field.gradients[slot as usize * stride..][..stride];
+        sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
+    }
+    let [mx, my, mxx, mxy, myy] = *sums.first_chunk().expect("that many");
+    let (sin, cos) = values[4].sin_cos();
+    let (v0, v1) = ((2.0 * values[2]).exp(), (2.0 * values[3]).exp());
+    let (across, along) = (1.0 / v0, 1.0 / v1);
+    let qa = cos * cos * across + sin * sin * along;
+    let qb = cos * sin * (across - along);
+    let qc = sin * sin * across + cos * cos * along;
+    let uu = cos * cos * mxx + 2.0 * cos * sin * mxy + sin * sin * myy;
+    let vv = sin * sin * mxx - 2.0 * cos * sin * mxy + cos * cos * myy;
+    let uv = cos * sin * (myy - mxx) + (cos * cos - sin * sin) * mxy;
+    out[0] = -(qa * mx + qb * my);
+    out[1] = -(qb * mx + qc * my);
+    out[2] = -uu * across;
+    out[3] = -vv * along;
+    out[4] = uv * (across - along);
+    out[GEOMETRY..].copy_from_slice(&sums[MOMENTS..stride]);
+}
+
+/// One Adam step of one Gaussian.
+fn advance(
+    values: &mut [f32],
+    (first, second): (&mut [f32], &mut [f32]),
+    gradient: &[f32],
+    age: u16,
+    rate: f32,
+    ends: (f32, f32),
+) {
+    let position = 0.08 * (0.5 * (values[2] + values[3])).exp().min(8.0);
+    let angle = 0.06 / (values[2] - values[3]).abs().sinh().clamp(0.3, 4.0);
+    let first_part = 1.0 - FIRST_DECAY.powi(i32::from(age));
+    let second_part = 1.0 - SECOND_DECAY.powi(i32::from(age));
+    for (i, value) in values.iter_mut().enumerate() {
+        let own_rate = match i {
+            0 | 1 => position,
+            2 | 3 => 0.05,
+            4 => angle,
+            _ => 0.01,
+        };
+        let g = gradient[i];
+        first[i] += (1.0 - FIRST_DECAY) * (g - first[i]);
+        second[i] += (1.0 - SECOND_DECAY) * (g * g - second[i]);
+        let moved = (first[i] / first_part) / ((second[i] / second_part).sqrt() + EPSILON);
+        *value -= rate * own_rate * moved;
+    }
+    values[0] = values[0].min(ends.0).max(0.3);
+    values[1] = values[1].min(ends.1).max(0.3);
+    values[2..4].iter_mut().for_each(|ln| *ln = ln.clamp(LN_SIGMA.0, LN_SIGMA.1));
+    values[GEOMETRY..].iter_mut().for_each(|c| *c = c.clamp(COLOUR.0, COLOUR.1));
+}

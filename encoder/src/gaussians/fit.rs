@@ -1,0 +1,140 @@
+//! The float fit: growth by pursuit, Adam, relocation (section 2.1).
+
+use std::ops::ControlFlow;
+
+use super::adam::Adam;
+use super::cloud::Cloud;
+use super::pursuit::pursue;
+use super::step::Field;
+use super::target::Target;
+
+/// Growth events after the first, and the part of all steps in which they lie.
+const GROWTHS: usize = 10;
+const GROWING: f64 = 0.3;
+/// Relocations, and the part of all steps in which they lie.
+const RELOCATIONS: usize = 12;
+const RELOCATING: f64 = 0.35;
+/// The part of all Gaussians that one relocation may move.
+const MOVED: f64 = 0.05;
+/// What a candidate's energy counts for, against what dropping a Gaussian costs.
+const TRUST: f32 = 0.5;
+/// From this part of all steps on, learning rates fall to [`LAST_RATE`].
+const STEADY: f64 = 0.6;
+const LAST_RATE: f64 = 0.03;
+
+/// How much to fit.
+#[derive(Debug, Clone, Copy)]
+pub struct FitOptions {
+    /// Gaussians wanted, frozen ones counted.
+    pub gaussians: usize,
+    /// Steps.
+    pub steps: usize,
+}
+
+/// How far a fit is.
+#[derive(Debug, Clone, Copy)]
+pub struct Progress {
+    /// Steps or sweeps done.
+    pub done: usize,
+    /// Of so many.
+    pub of: usize,
+    /// PSNR (dB) so far, see [`Target::psnr`].
+    pub psnr: f64,
+}
+
+/// What a fit gives.
+#[derive(Debug, Clone)]
+pub struct Fitted {
+    /// The Gaussians, frozen ones first.
+    pub cloud: Cloud,
+    /// PSNR (dB) of the last step's start.
+    pub psnr: f64,
+}
+
+/// Fits Gaussians to a target; those of `frozen` stay as they are, first in the order, and are part of every blend. The same on any number of
+/// threads. `progress` is told after each step and may end the fit, which then gives what it has.
+#[must_use]
+pub fn fit(
+    target: &Target,
+    options: &FitOptions,
+    frozen: &Cloud,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Fitted {
+    let mut fit = Fit::new(target, frozen);
+    let steps = options.steps.max(1);
+    let mut psnr = 0.0;
+    for step in 0..steps {
+        let part = step as f64 / steps as f64;
+        let is_at = |event: f64| step == event as usize;
+        if let Some(k) = (0..=GROWTHS).rfind(|&k| is_at(GROWING * steps as f64 * k as f64 / GROWTHS as f64)) {
+            let left = options.gaussians.saturating_sub(frozen.len()) as f64;
+            let now = (left * 0.1f64.powf(1.0 - k as f64 / GROWTHS as f64)).round() as usize;
+            fit.grow(frozen.len() + now);
+        }
+        let relocation =
+            |k: usize| steps as f64 * (GROWING + RELOCATING * k as f64 / (RELOCATIONS as f64 + 0.5));
+        if (1..=RELOCATIONS).any(|k| is_at(relocation(k))) {
+            fit.relocate();
+        }
+        fit.field.place(&fit.cloud);
+        psnr = target.psnr(fit.field.step(&fit.cloud));
+        let rate = if part < STEADY { 1.0 } else { LAST_RATE.powf((part - STEADY) / (1.0 - STEADY)) };
+        fit.adam.update(&fit.field, &mut fit.cloud, fit.frozen, rate as f32);
+        if progress(Progress { done: step + 1, of: steps, psnr }).is_break() {
+            break;
+        }
+    }
+    Fitted { cloud: fit.cloud, psnr }
+}
+
+/// A fit under way.
+struct Fit<'a> {
+    field: Field<'a>,
+    cloud: Cloud,
+    adam: Adam,
+    frozen: usize,
+}
+
+impl<'a> Fit<'a> {
+    fn new(target: &'a Target, frozen: &Cloud) -> Self {
+        let mut field = Field::new(target);
+        if !frozen.is_empty() {
+            field.freeze(frozen);
+        }
+        Self { field, cloud: frozen.clone(), adam: Adam::default(), frozen: frozen.len() }
+    }
+
+    /// Inserts Gaussians where they pay most, up to so many in all.
+    fn grow(&mut self, count: usize) {
+        let Some(missing) = count.checked_sub(self.cloud.len()).filter(|&missing| missing > 0) else {
+            return;
+        };
+        self.field.place(&self.cloud);
+        let blend = self.field.render(&self.cloud);
+        for candidate in pursue(self.field.target, &blend, missing) {
+            candidate.insert(&mut self.cloud, &blend);
+        }
+    }
+
+    /// Moves the Gaussians that matter least to where they pay more.
+    fn relocate(&mut self) {
+        self.field.place(&self.cloud);
+        let energies = self.field.removal_energies(&self.cloud);
+        let blend = self.field.render(&self.cloud);
+        let candidates = pursue(self.field.target, &blend, (energies.len() as f64 * MOVED) as usize);
+        let mut weakest: Vec<usize> = (0..energies.len()).collect();
+        weakest.sort_by(|&a, &b| energies[a].total_cmp(&energies[b]));
+        let (stride, channels) = (self.cloud.stride(), self.cloud.channels());
+        for (candidate, weak) in candidates.iter().zip(weakest) {
+            if TRUST * candidate.energy < energies[weak] {
+                continue;
+            }
+            let (splat, colours) = candidate.gaussian(channels, &blend);
+            let mut one = Cloud::new(channels);
+            one.push(&splat, &colours[..channels]);
+            let index = self.frozen + weak;
+            self.cloud.values[index * stride..][..stride].copy_from_slice(&one.values);
+            self.adam.reset(index, stride);
+        }
+    }
+}

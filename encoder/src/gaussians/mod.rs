@@ -1,0 +1,19 @@
+//! Images as 2D Gaussians: the float fit, and the exact discrete descent on the quantised symbols. Source of all constants: the design
+//! note on Gaussian fitting, whose sections the documentation names.
+
+mod adam;
+mod cloud;
+mod fit;
+mod patch;
+mod pursuit;
+mod quantise;
+mod refine;
+mod step;
+mod target;
+mod tiles;
+
+pub use cloud::Cloud;
+pub use fit::{FitOptions, Fitted, Progress, fit};
+pub use quantise::Quantised;
+pub use refine::{RefineOptions, Refined, refine};
+pub use target::{Target, opponent_planes, rgb_from_opponent};

@@ -1,0 +1,272 @@
+//! Where new Gaussians pay most: maxima of the blurred residual's energy, over scales (section 2.3).
+
+use mcodec_decode::gaussians::Splat;
+use mcodec_decode::gaussians::lanes::{self, Kernel, Lanes};
+use rayon::prelude::*;
+
+use super::cloud::Cloud;
+use super::step::Rendered;
+use super::target::{MAX_CHANNELS, Target};
+
+/// Levels of the pyramid, and the least side of one.
+const LEVELS: usize = 7;
+const LEAST_SIDE: usize = 8;
+/// Standard deviations of both blurs of a level, in its own pixels.
+const BLURS: [f32; 2] = [1.0, std::f32::consts::SQRT_2];
+/// Less energy than this is nothing.
+const LEAST_ENERGY: f32 = 1e-9;
+/// Accepted places are at least this many sums of scales apart.
+const APART: f32 = 0.7;
+/// Side of the buckets of accepted places, pixels.
+const BUCKET: f32 = 8.0;
+
+/// A place for a new Gaussian.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Candidate {
+    /// How much squared error it may save.
+    pub(super) energy: f32,
+    x: f32,
+    y: f32,
+    /// Standard deviation of the blur that found it, image pixels.
+    scale: f32,
+    /// The blurred residual in each channel.
+    residual: [f32; MAX_CHANNELS],
+}
+
+/// At most `count` places that pay most, strongest first, no two close to each other.
+pub(super) fn pursue(target: &Target, blend: &Rendered, count: usize) -> Vec<Candidate> {
+    let channels = target.channels();
+    let mut level = Planes::residual(target, blend);
+    let mut all = Vec::new();
+    for index in 0..LEVELS {
+        let pixel = (1 << index) as f32;
+        for blur in BLURS {
+            all.append(&mut level.blurred(blur).maxima(channels, pixel, pixel * blur));
+        }
+        if level.width / 2 < LEAST_SIDE || level.height / 2 < LEAST_SIDE || index + 1 == LEVELS {
+            break;
+        }
+        level = level.halved();
+    }
+    // Only so many can be taken; the rest need no order.
+    let enough = count.saturating_mul(16).saturating_add(4096);
+    let order = |a: &(usize, Candidate), b: &(usize, Candidate)| {
+        b.1.energy.total_cmp(&a.1.energy).then(a.0.cmp(&b.0))
+    };
+    let mut ranked: Vec<_> = all.into_iter().enumerate().collect();
+    if ranked.len() > enough {
+        ranked.select_nth_unstable_by(enough, order);
+        let rest = ranked.split_off(enough);
+        ranked.sort_unstable_by(order);
+        let taken = Accepted::new(target).take(ranked.iter().map(|(_, c)| c), count);
+        if taken.len() == count {
+            return taken;
+        }
+        ranked.extend(rest);
+    }
+    ranked.sort_unstable_by(order);
+    Accepted::new(target).take(ranked.iter().map(|(_, c)| c), count)
+}
+
+impl Candidate {
+    /// Adds the Gaussian of this place to a cloud whose blend is `blend`.
+    pub(super) fn insert(&self, cloud: &mut Cloud, blend: &Rendered) {
+        let (splat, colours) = self.gaussian(cloud.channels(), blend);
+        cloud.push(&splat, &colours[..cloud.channels()]);
+    }
+
+    /// The Gaussian of this place and its colours.
+    pub(super) fn gaussian(&self, channels: usize, blend: &Rendered) -> (Splat, [f32; MAX_CHANNELS]) {
+        let (x, y) = (self.x as usize, self.y as usize);
+        let gain = 1.0 + (blend.weight(x, y) + 0.1).min(2.0);
+        let mut colours = [0.0; MAX_CHANNELS];
+        for (channel, colour) in colours[..channels].iter_mut().enumerate() {
+            *colour = blend.colour(channel, x, y) + (gain * self.residual[channel]).clamp(-0.8, 0.8);
+        }
+        // Not quite round, so that its angle has a gradient.
+        let sigma = (0.8 * self.scale).max(0.5);
+        let sigma = [sigma * 0.02f32.exp(), sigma * (-0.02f32).exp()];
+        (Splat { x: self.x, y: self.y, sigma, angle: 0.0 }, colours)
+    }
+}
+
+/// Planes of one level: channels, then importance if it is not the same everywhere.
+struct Planes {
+    width: usize,
+    height: usize,
+    planes: Vec<Vec<f32>>,
+    is_weighted: bool,
+}
+
+impl Planes {
+    fn residual(target: &Target, blend: &Rendered) -> Self {
+        let residual = (0..target.channels()).map(|channel| {
+            let pairs = target.plane(channel).par_iter().zip(blend.plane(channel));
+            match &target.importance {
+                Some(importance) => pairs.zip(importance).map(|((t, c), q)| (t - c) * q).collect(),
+                None => pairs.map(|(t, c)| t - c).collect(),
+            }
+        });
+        let mut planes: Vec<Vec<f32>> = residual.collect();
+        planes.extend(target.importance.clone());
+        Self { width: target.width, height: target.height, planes, is_weighted: target.importance.is_some() }
+    }
+
+    /// Means of 2 x 2.
+    fn halved(&self) -> Self {
+        let (width, height) = (self.width / 2, self.height / 2);
+        let halve = |plane: &Vec<f32>| {
+            let mut out = vec![0.0; width * height];
+            for (y, row) in out.chunks_exact_mut(width).enumerate() {
+                let (above, below) = (&plane[2 * y * self.width..], &plane[(2 * y + 1) * self.width..]);
+                for (x, out) in row.iter_mut().enumerate() {
+                    *out = 0.25 * (above[2 * x] + above[2 * x + 1] + below[2 * x] + below[2 * x + 1]);
+                }
+            }
+            out
+        };
+        Self { width, height, planes: self.planes.par_iter().map(halve).collect(), ..*self }
+    }
+
+    fn blurred(&self, sigma: f32) -> Self {
+        let radius = (3.0 * sigma).ceil() as i32;
+        let mut taps: Vec<f32> =
+            (-radius..=radius).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
+        let sum: f32 = taps.iter().sum();
+        taps.iter_mut().for_each(|tap| *tap /= sum);
+        let planes = self.planes.par_iter().map(|plane| blur(plane, self.width, &taps)).collect();
+        Self { planes, ..*self }
+    }
+
+    /// Energy at each pixel: of the residual that one blob of this blur takes away.
+    fn energy(&self, channels: usize) -> Vec<f32> {
+        let mut energy = vec![0.0f32; self.width * self.height];
+        for plane in &self.planes[..channels] {
+            energy.iter_mut().zip(plane).for_each(|(e, b)| *e += b * b);
+        }
+        if self.is_weighted {
+            energy.iter_mut().zip(&self.planes[channels]).for_each(|(e, q)| *e /= q.max(1e-6));
+        }
+        energy
+    }
+
+    /// Local maxima of the energy. A pixel of this level is `pixel` image pixels wide; the blur's scale is in image pixels.
+    fn maxima(&self, channels: usize, pixel: f32, scale: f32) -> Vec<Candidate> {
+        let energy = self.energy(channels);
+        let (width, height) = (self.width, self.height);
+        let row_of = |y: usize| &energy[y * width..][..width];
+        let in_row = |y: usize| {
+            let rows = y.saturating_sub(1)..(y + 2).min(height);
+            let mut found = Vec::new();
+            for (x, &e) in row_of(y).iter().enumerate() {
+                let columns = x.saturating_sub(1)..(x + 2).min(width);
+                let is_less = |row: usize| row_of(row)[columns.clone()].iter().any(|&other| other > e);
+                if e < LEAST_ENERGY || rows.clone().any(is_less) {
+                    continue;
+                }
+                let mut residual = [0.0; MAX_CHANNELS];
+                let at = y * width + x;
+                let whole = if self.is_weighted { self.planes[channels][at].max(1e-6) } else { 1.0 };
+                residual.iter_mut().zip(&self.planes[..channels]).for_each(|(r, p)| *r = p[at] / whole);
+                found.push(Candidate {
+                    energy: 4.0 * std::f32::consts::PI * scale * scale * e,
+                    x: (x as f32 + 0.5) * pixel,
+                    y: (y as f32 + 0.5) * pixel,
+                    scale,
+                    residual,
+                });
+            }
+            found
+        };
+        let rows: Vec<_> = (0..height).into_par_iter().map(in_row).collect();
+        rows.into_iter().flatten().collect()
+    }
+}
+
+/// A separable blur with zeros outside.
+fn blur(plane: &[f32], width: usize, taps: &[f32]) -> Vec<f32> {
+    let height = plane.len() / width;
+    let radius = taps.len() / 2;
+    let mut across = vec![0.0; plane.len()];
+    across.par_chunks_mut(width).zip(plane.par_chunks(width)).for_each_init(
+        || vec![0.0; width + 2 * radius],
+        |padded, (out, row)| {
+            padded[radius..][..width].copy_from_slice(row);
+            let shifted = |tap: usize| &padded[tap..][..width];
+            lanes::run(Weighted { out, rows: taps.iter().enumerate().map(|(i, &tap)| (tap, shifted(i))) });
+        },
+    );
+    let mut out = vec![0.0; plane.len()];
+    out.par_chunks_mut(width).enumerate().for_each(|(y, out)| {
+        let rows = taps.iter().enumerate().filter_map(|(i, &tap)| {
+            let from = (y + i).checked_sub(radius).filter(|&from| from < height)?;
+            Some((tap, &across[from * width..][..width]))
+        });
+        lanes::run(Weighted { out, rows });
+    });
+    out
+}
+
+/// Adds rows times their weights.
+struct Weighted<'a, I> {
+    out: &'a mut [f32],
+    rows: I,
+}
+
+impl<'a, I: Iterator<Item = (f32, &'a [f32])>> Kernel for Weighted<'_, I> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        for (weight, row) in self.rows {
+            self.out.iter_mut().zip(row).for_each(|(out, value)| *out += weight * value);
+        }
+    }
+}
+
+/// Accepted places in buckets of 8 x 8 pixels.
+struct Accepted {
+    columns: usize,
+    rows: usize,
+    buckets: Vec<Vec<(f32, f32, f32)>>,
+}
+
+impl Accepted {
+    fn new(target: &Target) -> Self {
+        let side = |pixels: usize| pixels.div_ceil(BUCKET as usize);
+        let (columns, rows) = (side(target.width), side(target.height));
+        Self { columns, rows, buckets: vec![Vec::new(); columns * rows] }
+    }
+
+    /// The first `count` of these that keep their distance from those before. Only buckets near a place are asked, so a fine one may lie
+    /// within a large one.
+    fn take<'a>(mut self, ranked: impl Iterator<Item = &'a Candidate>, count: usize) -> Vec<Candidate> {
+        let mut taken = Vec::with_capacity(count);
+        for candidate in ranked {
+            if taken.len() == count {
+                break;
+            }
+            if self.is_free(candidate) {
+                let (column, row) = self.bucket(candidate.x, candidate.y);
+                self.buckets[row * self.columns + column].push((candidate.x, candidate.y, candidate.scale));
+                taken.push(*candidate);
+            }
+        }
+        taken
+    }
+
+    fn bucket(&self, x: f32, y: f32) -> (usize, usize) {
+        let index = |at: f32, count: usize| ((at / BUCKET).floor().max(0.0) as usize).min(count - 1);
+        (index(x, self.columns), index(y, self.rows))
+    }
+
+    fn is_free(&self, q: &Candidate) -> bool {
+        let window = 1.4 * q.scale.min(64.0);
+        let (left, top) = self.bucket(q.x - window, q.y - window);
+        let (right, bottom) = self.bucket(q.x + window, q.y + window);
+        let is_far = |&(x, y, scale): &(f32, f32, f32)| (q.x - x).hypot(q.y - y) >= APART * (q.scale + scale);
+        (top..=bottom).all(|row| {
+            (left..=right).all(|column| self.buckets[row * self.columns + column].iter().all(is_far))
+        })
+    }
+}

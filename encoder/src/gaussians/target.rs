@@ -1,0 +1,89 @@
+//! What is fitted: planes of f32, and the same cut into tiles.
+
+use mcodec_decode::gaussians::lanes::LANES;
+
+use super::tiles::{GROUPS, Grid, TILE};
+
+/// Most planes of one picture.
+pub(super) const MAX_CHANNELS: usize = 16;
+
+/// Planes to be fitted. The error that is made small is the sum over pixels and planes of (value - target)^2, so a plane that counts for
+/// more is given, and coded, larger; see [`opponent_planes`] for RGB.
+#[derive(Debug, Clone)]
+pub struct Target {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Planes, row by row, one after another.
+    pub planes: Vec<f32>,
+    /// For each plane the colour that the blend tends to where nothing is; as coded.
+    pub mean: Vec<f32>,
+    /// For each pixel, row by row, how much its squared error counts (mean about 1).
+    pub importance: Option<Vec<f32>>,
+}
+
+impl Target {
+    /// Number of planes.
+    #[must_use]
+    pub fn channels(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// One plane, row by row.
+    #[must_use]
+    pub fn plane(&self, channel: usize) -> &[f32] {
+        let pixels = self.width * self.height;
+        &self.planes[channel * pixels..][..pixels]
+    }
+
+    /// PSNR (dB) of this sum of squared errors, for planes whose values span 1, as RGB's opponent planes do.
+    #[must_use]
+    pub fn psnr(&self, squared_error: f64) -> f64 {
+        let samples = (self.width * self.height * self.channels()) as f64;
+        10.0 * (samples / squared_error.max(1e-30)).log10()
+    }
+
+    /// The planes cut into tiles, and how much each pixel counts: 0 off the image.
+    pub(super) fn tiled(&self, grid: &Grid) -> Tiled {
+        let mut planes = vec![[0.0; LANES]; grid.tiles() * GROUPS * self.channels()];
+        let mut weight = vec![[0.0; LANES]; grid.tiles() * GROUPS];
+        for y in 0..self.height {
+            for x in 0..self.width {
+                let (tile, group, lane) = grid.place(x, y);
+                let at = y * self.width + x;
+                weight[tile * GROUPS + group][lane] = self.importance.as_ref().map_or(1.0, |q| q[at]);
+                for c in 0..self.channels() {
+                    planes[(tile * self.channels() + c) * GROUPS + group][lane] = self.plane(c)[at];
+                }
+            }
+        }
+        Tiled { planes, weight }
+    }
+}
+
+/// A target cut into tiles of [`TILE`] x [`TILE`] pixels: for each tile and plane [`GROUPS`] groups of eight pixels.
+#[derive(Debug)]
+pub(super) struct Tiled {
+    pub(super) planes: Vec<[f32; LANES]>,
+    pub(super) weight: Vec<[f32; LANES]>,
+}
+
+const _: () = assert!(GROUPS * LANES == TILE * TILE);
+
+/// Orthonormal opponent planes Y, U, V of interleaved RGB in 0..1, so that squared errors there are those of RGB (section 1).
+#[must_use]
+pub fn opponent_planes(rgb: &[f32]) -> Vec<f32> {
+    let pixels = rgb.as_chunks::<3>().0;
+    let y = pixels.iter().map(|[r, g, b]| (r + g + b) / 3f32.sqrt());
+    let u = pixels.iter().map(|[r, _, b]| (r - b) / 2f32.sqrt());
+    let v = pixels.iter().map(|[r, g, b]| (2.0 * g - r - b) / 6f32.sqrt());
+    y.chain(u).chain(v).collect()
+}
+
+/// RGB of one pixel's Y, U, V.
+#[must_use]
+pub fn rgb_from_opponent([y, u, v]: [f32; 3]) -> [f32; 3] {
+    let (y, o, g) = (y / 3f32.sqrt(), u / 2f32.sqrt(), v / 6f32.sqrt());
+    [y + o - g, y + 2.0 * g, y - o - g]
+}
