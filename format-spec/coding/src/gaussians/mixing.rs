@@ -117,6 +117,8 @@ pub struct Mixer {
     pub states: Vec<State>,
     /// By kind of decision.
     pub weights: Vec<Weights>,
+    /// Zeros and ones of each state, if they are to be counted: for training.
+    pub tally: Option<Vec<[u32; 2]>>,
 }
 
 impl Mixer {
@@ -126,6 +128,9 @@ impl Mixer {
         let state = &mut self.states[context];
         let bit = io.code(bit, u32::from(state.one).clamp(32, 65504));
         state.learn(bit);
+        if let Some(tally) = &mut self.tally {
+            tally[context][usize::from(bit)] += 1;
+        }
         bit
     }
 
@@ -151,6 +156,9 @@ impl Mixer {
         }
         for context in contexts {
             self.states[context].learn(bit);
+        }
+        if let Some(tally) = &mut self.tally {
+            contexts.iter().for_each(|&context| tally[context][usize::from(bit)] += 1);
         }
         bit
     }

@@ -53,7 +53,11 @@ impl Layout {
         let weights = |&contexts: &usize| -> Weights {
             [super::mixing::FIRST_WEIGHT[contexts]; super::mixing::MAX_CONTEXTS]
         };
-        Mixer { states: vec![State::NEW; self.states], weights: self.weights.iter().map(weights).collect() }
+        Mixer {
+            states: vec![State::NEW; self.states],
+            weights: self.weights.iter().map(weights).collect(),
+            tally: None,
+        }
     }
 }
 

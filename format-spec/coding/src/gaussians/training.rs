@@ -12,9 +12,21 @@ pub const START_SEEN: u16 = 24;
 /// States with fewer decisions than this are left out.
 const LEAST_SEEN: u32 = 16;
 
-/// What states have learned, written as the file is. `seen` counts the decisions of each state without the bound of [`MOST_SEEN`].
+/// Puts each state to what its tally of zeros and ones says.
+pub fn settle(mixer: &mut Mixer, tally: &[[u32; 2]]) {
+    for (state, [zeros, ones]) in mixer.states.iter_mut().zip(tally) {
+        let seen = zeros + ones;
+        if seen > 0 {
+            let one = (u64::from(*ones) * 10 + 4) * 65536 / (u64::from(seen) * 10 + 8);
+            state.one = one.clamp(131, 65405) as u16;
+        }
+        state.seen = seen.min(u32::from(START_SEEN)) as u16;
+    }
+}
+
+/// What was learned, as the file has it; states of which the tally knows too little are left out.
 #[must_use]
-pub fn write(mixer: &Mixer, seen: &[u32]) -> Vec<u8> {
+pub fn write(mixer: &Mixer, tally: &[[u32; 2]]) -> Vec<u8> {
     let mut out = Vec::new();
     for set in &mixer.weights {
         for &weight in set {
@@ -22,11 +34,11 @@ pub fn write(mixer: &Mixer, seen: &[u32]) -> Vec<u8> {
         }
     }
     let mut last = 0;
-    for (place, state) in mixer.states.iter().enumerate() {
-        if seen[place] >= LEAST_SEEN {
+    for (place, (state, [zeros, ones])) in mixer.states.iter().zip(tally).enumerate() {
+        if zeros + ones >= LEAST_SEEN {
             put(&mut out, (place - last) as u64);
             last = place;
-            out.push((seen[place].min(u32::from(START_SEEN))) as u8);
+            out.push(state.seen as u8);
             out.extend(state.one.to_le_bytes());
         }
     }
