@@ -20,6 +20,8 @@ use std::sync::Arc;
 
 /// What an input turned out to be.
 enum Found {
+    #[cfg(feature = "images")]
+    Picture,
     Model(Box<ModelSource>),
     Gguf(Box<GgufSource>),
     Blob,
@@ -40,6 +42,8 @@ pub fn encode_path(
     let (found, mut notes) = recognise(input, kind, options)?;
     let mut report = match found {
         Found::Container => recode(input, output, options)?,
+        #[cfg(feature = "images")]
+        Found::Picture => encode_picture_file(input, output, options)?,
         found => {
             let mut writer = ContainerWriter::create(output)?;
             let asset = open_input(input, &found, writer.is_streaming())?;
@@ -51,6 +55,24 @@ pub fn encode_path(
     };
     notes.append(&mut report.notes);
     report.notes = notes;
+    Ok(report)
+}
+
+/// Fits a picture file.
+#[cfg(feature = "images")]
+fn encode_picture_file(input: &Path, output: Output, options: &EncodeOptions) -> Result<EncodeReport> {
+    use crate::images::{encode_image, import::read_picture};
+    let imported = read_picture(input)?;
+    let name = input.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
+    let (mut report, made) = encode_image(&imported.picture, &name, output, &options.image, options)?;
+    report.input_bytes = std::fs::metadata(input).map_err(EncodeError::io("read", input))?.len();
+    report.notes = imported.notes;
+    report.image = Some(crate::ImageReport {
+        size: [made.descriptor.width, made.descriptor.height],
+        gaussians: made.gaussians(),
+        psnr: made.psnr,
+        interrupted: made.interrupted,
+    });
     Ok(report)
 }
 
@@ -80,6 +102,14 @@ pub(crate) fn input_of(
                 format!("{} is an mcodec file; append its source, or encode it as a blob", input.display());
             Err(EncodeError::Request(why))
         }
+        #[cfg(feature = "images")]
+        (Found::Picture, _) => {
+            let why = format!(
+                "{} is a picture: those are not added to a file yet, but as a blob (--as blob)",
+                input.display()
+            );
+            Err(EncodeError::Request(why))
+        }
         (found, notes) => Ok((open_input(input, &found, false)?, notes)),
     }
 }
@@ -98,12 +128,24 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
             return Err(EncodeError::Request(format!("{} is a folder, not a blob", input.display())));
         }
         Some(AssetKind::Blob) => return Ok((Found::Blob, Vec::new())),
+        #[cfg(feature = "images")]
+        Some(AssetKind::Image) => return Ok((Found::Picture, Vec::new())),
+        #[cfg(not(feature = "images"))]
+        Some(AssetKind::Image) => {
+            return Err(EncodeError::Request(
+                "pictures are not read: this encoder was built without them".into(),
+            ));
+        }
         None if meta.is_dir() => return Ok((model()?, Vec::new())),
         None => {}
     }
     let head = head_of(input)?;
     if head.starts_with(&registry::MAGIC) {
         return Ok((Found::Container, Vec::new()));
+    }
+    #[cfg(feature = "images")]
+    if crate::images::import::looks_like_picture(&head) {
+        return Ok((Found::Picture, Vec::new()));
     }
     let named = input.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
     if named || looks_like_safetensors(&head, Some(meta.len())) {
@@ -235,6 +277,7 @@ pub(crate) fn add_asset(
         notes: input.notes,
         content_hash: hash,
         asset: input.name,
+        image: None,
     })
 }
 

@@ -1,5 +1,6 @@
 //! What a caller chooses.
 
+use crate::images::ImageOptions;
 use crate::import::ImportOptions;
 use crate::{AppendBase, EncodeError, Result};
 use mcodec_decode::BaseModel;
@@ -33,6 +34,8 @@ pub struct EncodeOptions {
     pub append_base: AppendBase,
     /// How models are read.
     pub import: ImportOptions,
+    /// How images are made.
+    pub image: ImageOptions,
     /// Bounds for reading mcodec files.
     pub limits: Limits,
     /// Called as work proceeds.
@@ -52,6 +55,7 @@ impl Default for EncodeOptions {
             bases: Vec::new(),
             append_base: AppendBase::Auto,
             import: ImportOptions::default(),
+            image: ImageOptions::default(),
             limits: Limits::default(),
             progress: None,
             cancel: None,
@@ -104,6 +108,8 @@ pub enum AssetKind {
     Model,
     /// One opaque file.
     Blob,
+    /// A picture, as Gaussians: lossy.
+    Image,
 }
 
 /// Where to write.
@@ -138,4 +144,19 @@ pub struct EncodeReport {
     pub content_hash: [u8; 32],
     /// Name of the asset.
     pub asset: String,
+    /// Of an image: how it was fitted.
+    pub image: Option<ImageReport>,
+}
+
+/// How an image was fitted.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct ImageReport {
+    /// Pixels across and down.
+    pub size: [u32; 2],
+    /// Gaussians of all layers.
+    pub gaussians: usize,
+    /// PSNR (dB) over all channels, before rounding to whole numbers.
+    pub psnr: f64,
+    /// The work was interrupted: it is what there was.
+    pub interrupted: bool,
 }

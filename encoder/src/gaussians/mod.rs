@@ -3,6 +3,7 @@
 
 mod adam;
 mod cloud;
+mod energy;
 mod fit;
 mod patch;
 mod pursuit;
@@ -13,6 +14,7 @@ mod target;
 mod tiles;
 
 pub use cloud::Cloud;
+pub use energy::removal_energies;
 pub use fit::{FitOptions, Fitted, Progress, fit};
 pub use quantise::Quantised;
 pub use refine::{RefineOptions, Refined, refine};

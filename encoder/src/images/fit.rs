@@ -1,0 +1,365 @@
+//! From a picture to coded layers: how many Gaussians, fit, descent, and what is dropped to keep within the size.
+
+use super::layer::{CodedLayer, code_layer};
+use super::options::{ImageOptions, Paging, Rate};
+use super::picture::Picture;
+use crate::gaussians::{
+    FitOptions, Progress, Quantised, RefineOptions, Target, fit, refine, removal_energies,
+};
+use crate::{EncodeError, EncodeOptions, Result};
+use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
+use mcodec_decode::images::coded_image;
+use mcodec_format::{ImageDescriptor, MAX_PAGE};
+use std::ops::ControlFlow;
+
+/// An image, ready to be written.
+#[derive(Debug, Clone)]
+pub struct EncodedImage {
+    /// What it is.
+    pub descriptor: ImageDescriptor,
+    /// Its layers, the coarsest first.
+    pub layers: Vec<CodedLayer>,
+    /// PSNR (dB) over all planes, before rounding to whole numbers.
+    pub psnr: f64,
+    /// The work was interrupted: it is what there was.
+    pub interrupted: bool,
+}
+
+impl EncodedImage {
+    /// Gaussians of all layers.
+    #[must_use]
+    pub fn gaussians(&self) -> usize {
+        self.layers.iter().flat_map(|layer| layer.sets.iter().flatten()).map(|set| set.symbols.len()).sum()
+    }
+}
+
+/// Steps of the fit by effort, from 1.
+const STEPS: [usize; 9] = [60, 120, 200, 320, 500, 700, 1000, 1600, 2500];
+/// Sweeps of the descent by effort, from 1.
+const SWEEPS: [usize; 9] = [1, 2, 2, 3, 4, 5, 6, 8, 10];
+/// Bits per pixel from which the finer steps are better.
+const HIGH_RATE: f64 = 0.6;
+/// More Gaussians are fitted than will be kept: the weakest then make room.
+const SPARE: f64 = 1.06;
+/// Pages have at least this many bytes on average.
+const PAGE_BYTES: u64 = 4096;
+/// A layer of fewer bytes is one chunk.
+const WHOLE_BYTES: u64 = 4 * PAGE_BYTES;
+/// Pixels up to which a picture has one layer.
+const ONE_LEVEL: u64 = 1_000_000;
+
+/// Bits of a Gaussian at this many bits per pixel, roughly.
+fn bits_of_gaussian(bits_per_pixel: f64) -> f64 {
+    (38.0 - 3.1 * (bits_per_pixel / 0.15).log2()).clamp(24.0, 45.0)
+}
+
+/// A fit in progress.
+pub(super) struct Job<'a> {
+    picture: &'a Picture,
+    options: &'a ImageOptions,
+    encode: &'a EncodeOptions,
+    target: Target,
+    interrupted: bool,
+    /// Steps and sweeps done, and in all.
+    done: u64,
+    total: u64,
+}
+
+/// Fits a picture and codes it. `size_of` says how many bytes a file of these layers has.
+///
+/// # Errors
+/// [`EncodeError::Request`] for options that do not fit the picture, [`EncodeError::Cancelled`].
+pub fn encode_picture(
+    picture: &Picture,
+    options: &ImageOptions,
+    encode: &EncodeOptions,
+    size_of: &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>,
+) -> Result<EncodedImage> {
+    let mut job = Job::new(picture, options, encode)?;
+    let pixels = f64::from(picture.width) * f64::from(picture.height);
+    match options.rate {
+        Rate::Gaussians(count) => job.attempt(count, Constants::LOW_RATE, None),
+        Rate::Quality(quality) => job.within(Rate::bits_of_quality(quality) * pixels / 8.0, size_of),
+        Rate::BitsPerPixel(bits) => job.within(bits * pixels / 8.0, size_of),
+        Rate::Psnr(psnr) => job.reach(psnr),
+    }
+}
+
+impl<'a> Job<'a> {
+    fn new(picture: &'a Picture, options: &'a ImageOptions, encode: &'a EncodeOptions) -> Result<Self> {
+        let (width, height) = (picture.width as usize, picture.height as usize);
+        let planes = picture.planes();
+        let importance = options.importance.clone();
+        if importance
+            .as_ref()
+            .is_some_and(|map| map.len() != width * height || map.iter().any(|&w| w.is_nan() || w < 0.0))
+        {
+            return Err(EncodeError::Request(
+                "the map of importance is not one number from 0 up for each pixel".into(),
+            ));
+        }
+        // Rounded as it is stored.
+        let mean = |plane: &[f32]| {
+            let sum: f64 = plane.iter().map(|&p| f64::from(p)).sum();
+            ((sum / plane.len() as f64 * 100.0).round() as f32 / 100.0).clamp(-8.0, 8.0)
+        };
+        let mean = planes.chunks_exact(width * height).map(mean).collect();
+        let effort = usize::from(encode.effort.clamp(1, 9)) - 1;
+        Ok(Self {
+            picture,
+            options,
+            encode,
+            target: Target { width, height, planes, mean, importance },
+            interrupted: false,
+            done: 0,
+            total: (STEPS[effort] + 8 * SWEEPS[effort]) as u64,
+        })
+    }
+
+    fn effort(&self) -> usize {
+        usize::from(self.encode.effort.clamp(1, 9)) - 1
+    }
+
+    fn levels(&self) -> usize {
+        let pixels = u64::from(self.picture.width) * u64::from(self.picture.height);
+        self.options.levels.unwrap_or(if pixels <= ONE_LEVEL { 1 } else { 3 }).max(1)
+    }
+
+    fn descriptor(&self, constants: Constants) -> ImageDescriptor {
+        ImageDescriptor {
+            width: self.picture.width,
+            height: self.picture.height,
+            wraps: self.picture.wraps,
+            groups: self.picture.groups.clone(),
+            constants: constants.to_bytes(),
+            means: self.target.mean.iter().map(|mean| (mean * 100.0).round() as i32).collect(),
+        }
+    }
+
+    /// The best image of at most `budget` bytes.
+    fn within(
+        &mut self,
+        budget: f64,
+        size_of: &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>,
+    ) -> Result<EncodedImage> {
+        let pixels = self.target.width * self.target.height;
+        let bits = budget * 8.0 / pixels as f64;
+        let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
+        let descriptor = self.descriptor(constants);
+        let least = size_of(&descriptor, &self.code(&descriptor, &[Quantised::default()], &[])?)?;
+        let budget = budget as u64;
+        if budget < least + 8 {
+            let why =
+                format!("a file of {budget} bytes is too small for this picture: the least is {}", least + 8);
+            return Err(EncodeError::Request(why));
+        }
+        let room = (budget - least) as f64;
+        let count = room * 8.0 / bits_of_gaussian(bits) * SPARE;
+        self.attempt((count as usize).clamp(1, pixels), constants, Some((budget, size_of)))
+    }
+
+    /// The smallest image that was found with at least this PSNR.
+    fn reach(&mut self, psnr: f64) -> Result<EncodedImage> {
+        let pixels = self.target.width * self.target.height;
+        let mut count = (pixels / 150).max(16);
+        let mut best: Option<EncodedImage> = None;
+        for _ in 0..5 {
+            let bits = count as f64 * 34.0 / pixels as f64;
+            let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
+            let made = self.attempt(count, constants, None)?;
+            let off = psnr - made.psnr;
+            let smaller =
+                best.as_ref().is_none_or(|best| best.psnr < psnr || made.gaussians() < best.gaussians());
+            if off <= 0.0 && smaller
+                || best.as_ref().is_none_or(|best| best.psnr < psnr && made.psnr > best.psnr)
+            {
+                best = Some(made);
+            }
+            if self.interrupted || (-0.3..=0.0).contains(&off) {
+                break;
+            }
+            // About three decibels for twice as many.
+            let next = count as f64 * ((off + 0.1) / 2.9).clamp(-3.0, 3.0).exp2();
+            count = (next as usize).clamp(16, pixels / 4);
+        }
+        match best {
+            Some(best) if best.psnr >= psnr || self.interrupted => Ok(best),
+            Some(best) => {
+                Err(EncodeError::Request(format!("{psnr} dB are not reached: {:.2} are", best.psnr)))
+            }
+            None => Err(EncodeError::Cancelled),
+        }
+    }
+
+    /// Fits `count` Gaussians, layer after layer, and drops what goes beyond the budget.
+    fn attempt(
+        &mut self,
+        count: usize,
+        constants: Constants,
+        budget: Option<(u64, &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>)>,
+    ) -> Result<EncodedImage> {
+        let descriptor = self.descriptor(constants);
+        let coded = coded_image(&descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
+        let levels = self.levels();
+        let mut layers: Vec<Quantised> = Vec::new();
+        let mut error = 0.0;
+        let mut made = Vec::new();
+        for level in 0..levels {
+            // Each layer doubles what there is.
+            let share = 0.5f64.powi((levels - 1 - level) as i32);
+            let sum = ((count as f64 * share).round() as usize).max(level + 1);
+            let (layer, after) = self.layer(&coded, &layers, sum)?;
+            layers.push(layer);
+            error = after;
+            if let Some((budget, size_of)) = budget {
+                let most = (budget as f64 * share) as u64;
+                error = self.trim(&descriptor, &coded, &mut layers, most, size_of, error)?;
+            }
+            made = self.code(&descriptor, &layers, &made)?;
+            if self.interrupted {
+                break;
+            }
+        }
+        let psnr = self.target.psnr(error);
+        Ok(EncodedImage { descriptor, layers: made, psnr, interrupted: self.interrupted })
+    }
+
+    /// Progress of a fit or descent; ends it if the user wishes.
+    fn watch(&mut self, steps: u64) -> ControlFlow<()> {
+        self.done += steps;
+        self.encode.report(self.done.min(self.total), self.total);
+        if self.encode.check_cancel().is_err() {
+            self.interrupted = true;
+            return ControlFlow::Break(());
+        }
+        ControlFlow::Continue(())
+    }
+
+    fn check_interrupt(&self) -> Result<()> {
+        if self.interrupted && !self.options.save_on_interrupt { Err(EncodeError::Cancelled) } else { Ok(()) }
+    }
+
+    /// A new layer on top of those there are, which make up `sum` Gaussians with it; and the squared error then.
+    fn layer(&mut self, coded: &Image, below: &[Quantised], sum: usize) -> Result<(Quantised, f64)> {
+        let effort = self.effort();
+        let mut set = joined(below);
+        let frozen = set.symbols.len();
+        let steps = if below.is_empty() { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
+        let options = FitOptions { gaussians: sum.max(frozen), steps };
+        let target = std::mem::take(&mut self.target.planes);
+        let target = Target { planes: target, ..self.target.clone() };
+        let fitted = fit(&target, &options, &set.cloud(&coded.quantiser), &mut |_: Progress| self.watch(1));
+        let all = Quantised::of(&fitted.cloud, &coded.quantiser);
+        let planes = coded.quantiser.planes();
+        set.symbols.extend_from_slice(&all.symbols[frozen.min(all.symbols.len())..]);
+        set.colours.extend_from_slice(&all.colours[(frozen * planes).min(all.colours.len())..]);
+        let options = RefineOptions { sweeps: SWEEPS[effort], frozen };
+        let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_: Progress| self.watch(8));
+        self.target.planes = target.planes;
+        self.check_interrupt()?;
+        Ok((set.split_off(frozen, planes), refined.after))
+    }
+
+    /// Drops the weakest Gaussians of the last layer until the file has at most `budget` bytes.
+    fn trim(
+        &mut self,
+        descriptor: &ImageDescriptor,
+        coded: &Image,
+        layers: &mut [Quantised],
+        budget: u64,
+        size_of: &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>,
+        mut error: f64,
+    ) -> Result<f64> {
+        let planes = coded.quantiser.planes();
+        loop {
+            let size = size_of(descriptor, &self.code(descriptor, layers, &[])?)?;
+            let Some((last, below)) =
+                layers.split_last_mut().filter(|(last, _)| size > budget && !last.symbols.is_empty())
+            else {
+                return Ok(error);
+            };
+            let all = joined(below);
+            let frozen = all.symbols.len();
+            let mut set = joined(&[all, last.clone()]);
+            let energies = removal_energies(&self.target, &set.cloud(&coded.quantiser));
+            let excess = (size - budget) as f64 / size as f64 * set.symbols.len() as f64;
+            let drop = (excess.ceil() as usize + 1).min(last.symbols.len());
+            let mut order: Vec<usize> = (frozen..set.symbols.len()).collect();
+            order.sort_by(|&a, &b| energies[a].total_cmp(&energies[b]));
+            let mut kept: Vec<usize> = (0..frozen).chain(order[drop..].iter().copied()).collect();
+            kept.sort_unstable();
+            set = set.picked(&kept, planes);
+            let options = RefineOptions { sweeps: 1, frozen };
+            error =
+                refine(
+                    &self.target,
+                    &coded.quantiser,
+                    &mut set,
+                    &options,
+                    &mut |_| ControlFlow::Continue(()),
+                )
+                .after;
+            *last = set.split_off(frozen, planes);
+        }
+    }
+
+    /// Codes the layers; `before` are those that were coded before and stay as they are.
+    fn code(
+        &self,
+        descriptor: &ImageDescriptor,
+        layers: &[Quantised],
+        before: &[CodedLayer],
+    ) -> Result<Vec<CodedLayer>> {
+        let coded = coded_image(descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
+        let mut made = before.to_vec();
+        for layer in &layers[before.len()..] {
+            let set = GaussianSet { symbols: layer.symbols.clone(), colours: layer.colours.clone() };
+            let whole = self.picture.width.max(self.picture.height) <= MAX_PAGE;
+            let page = match self.options.paging {
+                Paging::Side(side) => Some(side),
+                Paging::Whole if whole => None,
+                Paging::Whole | Paging::Auto => {
+                    let bytes = set.symbols.len() as u64 * 4;
+                    if whole && bytes <= WHOLE_BYTES { None } else { Some(self.page_side(bytes)) }
+                }
+            };
+            made.push(code_layer(&coded, descriptor, &set, page)?);
+        }
+        Ok(made)
+    }
+
+    /// The least page of a power of two whose average has [`PAGE_BYTES`].
+    fn page_side(&self, bytes: u64) -> u32 {
+        let pixels = u64::from(self.picture.width) * u64::from(self.picture.height);
+        let mut side = 128;
+        while side < MAX_PAGE && u64::from(side) * u64::from(side) * bytes < PAGE_BYTES * pixels {
+            side *= 2;
+        }
+        side
+    }
+}
+
+/// The Gaussians of several layers, in order.
+fn joined(layers: &[Quantised]) -> Quantised {
+    let mut all = Quantised::default();
+    for layer in layers {
+        all.symbols.extend_from_slice(&layer.symbols);
+        all.colours.extend_from_slice(&layer.colours);
+    }
+    all
+}
+
+impl Quantised {
+    /// What comes after the first `count`.
+    fn split_off(&mut self, count: usize, planes: usize) -> Self {
+        Self { symbols: self.symbols.split_off(count), colours: self.colours.split_off(count * planes) }
+    }
+
+    /// Those of these numbers.
+    fn picked(&self, numbers: &[usize], planes: usize) -> Self {
+        Self {
+            symbols: numbers.iter().map(|&i| self.symbols[i]).collect(),
+            colours: numbers.iter().flat_map(|&i| &self.colours[i * planes..][..planes]).copied().collect(),
+        }
+    }
+}
