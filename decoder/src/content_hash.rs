@@ -47,6 +47,9 @@ pub fn is_hashed(entry: &Entry) -> bool {
 /// # Errors
 /// If something of it cannot be decoded.
 pub fn content_hash<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> Result<Option<[u8; 32]>> {
+    if asset.kind == registry::asset::IMAGE {
+        return crate::images::content_hash(reader, asset).map(Some);
+    }
     let mut model = ModelHasher::default();
     for row in reader.rows(&asset.name)? {
         if row.get().kind != registry::entry::TENSOR && asset.kind == registry::asset::MODEL {

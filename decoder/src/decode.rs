@@ -66,6 +66,9 @@ pub fn decode_chunk(
     base: &[u8],
     out: &mut [u8],
 ) -> Result<(), CodingError> {
+    if coding == registry::coding::GAUSSIANS {
+        return Err(CodingError::Invalid { what: "sets of Gaussians are no bytes" });
+    }
     if coding == registry::coding::DIFFERENCE {
         return difference::decode(payload, &SharedOf(shared), base, out);
     }

@@ -24,6 +24,7 @@ mod forward;
 pub mod gaussians;
 #[cfg(feature = "gpu")]
 pub mod gpu;
+pub mod images;
 mod index;
 pub mod layout;
 #[cfg(feature = "mmap")]

@@ -342,6 +342,11 @@ fn check_entries<S: ReadAt>(reader: &Reader<S>, deep: bool, report: &mut VerifyR
             Some(Ok(_)) => {}
             Some(Err(e @ DecodeError::Io { .. })) => return Err(e),
             // Not all of it can be read: what can is decoded by itself.
+            None | Some(Err(_)) if asset.kind == registry::asset::IMAGE => {
+                if let Err(e) = content_hash(reader, asset) {
+                    report.fault(&asset.name, e)?;
+                }
+            }
             None | Some(Err(_)) => decode_tensors(reader, asset, report)?,
         }
     }
@@ -401,6 +406,10 @@ fn check_entry<S: ReadAt>(
         report.decoded += 1;
         // A model's own tensors are decoded for the content hash.
         if entry.asset().kind == registry::asset::MODEL && crate::is_hashed(&entry) {
+            return Ok(());
+        }
+        // So are an image's layers.
+        if entry.kind() == registry::entry::LAYER {
             return Ok(());
         }
         if let Err(e) = hash_content(reader, &entry) {

@@ -20,6 +20,7 @@ mod edit;
 mod encode;
 mod error;
 pub mod gaussians;
+pub mod images;
 pub mod import;
 mod inputs;
 mod items;

@@ -2,7 +2,7 @@
 
 use crate::registry::{self, Dtype, coding, field, file_layout, representation};
 use crate::wire;
-use crate::{Fields, FormatError, Limits, Result};
+use crate::{Fields, FormatError, LayerDescriptor, Limits, Result};
 
 /// How the content of an entry is cut and coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -129,6 +129,8 @@ pub enum EntryDescriptor {
     Shared,
     /// A record.
     Record(RecordDescriptor),
+    /// A layer of an image.
+    Layer(LayerDescriptor),
 }
 
 const WHAT: &str = "descriptor";
@@ -161,6 +163,7 @@ impl EntryDescriptor {
                 }
                 Ok(Self::File(FileDescriptor { layout, chunking: stated_chunking(fields, limits)? }))
             }
+            registry::entry::LAYER => LayerDescriptor::parse(fields, limits).map(Self::Layer),
             kind if registry::entry::is_shared_object(kind) => Ok(Self::Shared),
             registry::entry::RECORD => {
                 let schema = fields.text(WHAT, field::SCHEMA)?.unwrap_or_default().to_owned();
@@ -186,6 +189,7 @@ impl EntryDescriptor {
             Self::Tensor(t) => Some(t.chunking),
             Self::File(f) => Some(f.chunking),
             Self::Record(r) => Some(r.chunking),
+            Self::Layer(l) => Some(l.chunking),
             Self::Shared => None,
         }
     }
@@ -459,7 +463,7 @@ mod tests {
         assert!(matches!(with(field::SHAPE, &[1; 256]), FormatError::Limit { .. }));
         let huge = [0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 0x80, 1];
         assert!(matches!(with(field::SHAPE, &huge), FormatError::Corrupt { .. }));
-        assert!(matches!(parse(9, &Fields::default()), Err(FormatError::Unsupported { .. })));
+        assert!(matches!(parse(99, &Fields::default()), Err(FormatError::Unsupported { .. })));
         assert!(matches!(parse(4, &Fields::default()), Err(FormatError::Corrupt { .. })));
         assert!(matches!(parse(2, &Fields::default()), Err(FormatError::Corrupt { .. })));
     }

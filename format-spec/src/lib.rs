@@ -10,6 +10,7 @@ mod descriptor;
 mod error;
 mod fields;
 mod frame;
+mod image;
 mod limits;
 pub mod natural_order;
 mod page;
@@ -26,6 +27,10 @@ pub use descriptor::{
 pub use error::{FormatError, Result};
 pub use fields::{Field, Fields};
 pub use frame::{ChunkHead, FrameHead, Tag, chunk_frame_len, described_frame, described_len, pad_frame};
+pub use image::{
+    ChannelGroup, Depth, GroupKind, ImageDescriptor, LayerDescriptor, MAX_CHANNELS, MAX_PAGE, MAX_REACH,
+    MAX_SIDE, REACH_UNIT, Transfer,
+};
 pub use limits::Limits;
 pub use page::{Asset, ChunkSpan, Dependency, EntryRow, Layout, Page};
 pub use preamble::{GENERATION_SLOTS, PREAMBLE_LEN, Preamble, SLOT_LEN, Slot, SlotState, TRAILER_LEN};

@@ -33,8 +33,10 @@ pub mod asset {
     pub const MODEL: u64 = 1;
     /// One opaque file.
     pub const BLOB: u64 = 2;
+    /// A picture, or a stack of pictures, as Gaussians.
+    pub const IMAGE: u64 = 3;
     /// All of them.
-    pub const ALL: [Named; 2] = [named(MODEL, "model"), named(BLOB, "blob")];
+    pub const ALL: [Named; 3] = [named(MODEL, "model"), named(BLOB, "blob"), named(IMAGE, "image")];
 }
 
 /// Kinds of entries.
@@ -56,8 +58,10 @@ pub mod entry {
     pub const DIFFERENCE_TABLES: u64 = 7;
     /// Labels and factors of the columns of differences.
     pub const DIFFERENCE_COLUMNS: u64 = 8;
+    /// A layer of an image.
+    pub const LAYER: u64 = 9;
     /// All of them.
-    pub const ALL: [Named; 8] = [
+    pub const ALL: [Named; 9] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -66,6 +70,7 @@ pub mod entry {
         named(COLUMN_LABELS, "column-labels"),
         named(DIFFERENCE_TABLES, "difference-tables"),
         named(DIFFERENCE_COLUMNS, "difference-columns"),
+        named(LAYER, "layer"),
     ];
 
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
@@ -104,13 +109,16 @@ pub mod coding {
     pub const BLOCKS: u64 = 3;
     /// Differences from a base.
     pub const DIFFERENCE: u64 = 4;
+    /// Sets of Gaussians.
+    pub const GAUSSIANS: u64 = 5;
     /// All of them.
-    pub const ALL: [Named; 5] = [
+    pub const ALL: [Named; 6] = [
         named(RAW, "raw"),
         named(FIELDS, "fields"),
         named(LABELLED, "labelled"),
         named(BLOCKS, "blocks"),
         named(DIFFERENCE, "difference"),
+        named(GAUSSIANS, "gaussians"),
     ];
 }
 
@@ -192,8 +200,12 @@ pub mod field {
     pub const BOUND_HASH: u64 = 11;
     /// Which dependencies go with which chunks.
     pub const DEPENDENCY_GROUPS: u64 = 12;
+    /// Side of a layer's pages.
+    pub const PAGE: u64 = 13;
+    /// How far the Gaussians of each page reach beyond it.
+    pub const REACH: u64 = 14;
     /// Names and criticality, as in `REGISTRY.md`.
-    pub const ALL: [(u64, &str, bool); 12] = [
+    pub const ALL: [(u64, &str, bool); 14] = [
         (DTYPE, "dtype", true),
         (DTYPE_NAME, "dtype name", true),
         (SHAPE, "shape", true),
@@ -206,9 +218,11 @@ pub mod field {
         (SCHEMA, "schema", true),
         (BOUND_HASH, "bound hash", true),
         (DEPENDENCY_GROUPS, "dependency groups", true),
+        (PAGE, "page", true),
+        (REACH, "reach", true),
     ];
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 12] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12];
+    pub const IDS: [u64; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
 }
 
 /// Field ids of assets.
@@ -217,8 +231,10 @@ pub mod asset_field {
     pub const SOURCE: u64 = 1;
     /// What asset of another file the tensors are told against: its content hash, and its name.
     pub const BASE: u64 = 2;
+    /// What an image is.
+    pub const IMAGE: u64 = 3;
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 2] = [1, 2];
+    pub const IDS: [u64; 3] = [1, 2, 3];
 }
 
 /// Element types.

@@ -17,6 +17,7 @@ pub mod fields;
 pub mod gaussians;
 pub mod labelled;
 mod levels;
+pub mod logistic;
 pub mod planes;
 pub mod rans;
 mod table;

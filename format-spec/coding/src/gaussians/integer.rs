@@ -60,13 +60,13 @@ pub fn direction(x: i64, y: i64) -> u32 {
     }
     let (mut low, mut high) = (0u32, 64u32);
     while low < high {
-        let middle = (low + high + 1) / 2;
+        let middle = (low + high).div_ceil(2);
         // (x, y) lies at or past the half-way direction between middle - 1 and middle.
         let (c, s) = (cosine(middle - 1) + cosine(middle), sine(middle - 1) + sine(middle));
         if i128::from(ay) * i128::from(c) >= i128::from(ax) * i128::from(s) {
-            low = middle
+            low = middle;
         } else {
-            high = middle - 1
+            high = middle - 1;
         }
     }
     match (x < 0, y < 0) {

@@ -1,0 +1,11 @@
+//! Images as sets of Gaussians: what an asset says, what a region needs, and the Gaussians of it (SPEC section 5.8).
+
+mod hash;
+mod planes;
+mod reader;
+mod sets;
+
+pub use hash::{ImageHasher, content_hash};
+pub use planes::{channels_of, coded_image, plane_roles};
+pub use reader::{ImageReader, Region};
+pub use sets::{areas_of_chunk, page_grid};

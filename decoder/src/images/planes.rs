@@ -1,0 +1,90 @@
+//! Between the planes that are coded and the channels that an image has (SPEC section 5.8.2).
+
+use core::f32::consts::SQRT_2;
+use mcodec_coding::gaussians::{CHROMA_FACTOR, Constants, Image, PLAIN_FACTOR, Quantiser, Role};
+use mcodec_format::{ChannelGroup, FormatError, GroupKind, ImageDescriptor, Transfer};
+
+const ROOT_3: f32 = 1.732_050_8;
+const ROOT_6: f32 = 2.449_489_7;
+/// How much an error of alpha weighs beside one of colour: the root of 3/4 makes the error over black and over white, together, what is made small.
+const ALPHA_SCALE: f32 = 0.866_025_4;
+
+/// What each plane of a group is, and its factor of the colour step.
+fn roles_of(group: &ChannelGroup) -> Vec<(Role, u8)> {
+    let colour =
+        [(Role::Luma, PLAIN_FACTOR), (Role::BlueRed, CHROMA_FACTOR), (Role::GreenMagenta, CHROMA_FACTOR)];
+    let other = (Role::Other, PLAIN_FACTOR);
+    match group.kind {
+        GroupKind::Grey => vec![(Role::Luma, PLAIN_FACTOR)],
+        GroupKind::Colour => colour.to_vec(),
+        GroupKind::GreyAlpha => vec![(Role::Luma, PLAIN_FACTOR), other],
+        GroupKind::ColourAlpha => [&colour[..], &[other]].concat(),
+        GroupKind::Data => vec![other; group.channel_count()],
+    }
+}
+
+/// What each plane of the image is, and its factor of the colour step.
+#[must_use]
+pub fn plane_roles(image: &ImageDescriptor) -> Vec<(Role, u8)> {
+    image.groups.iter().flat_map(roles_of).collect()
+}
+
+/// The image as its sets are coded.
+///
+/// # Errors
+/// If its constants make no steps.
+pub fn coded_image(image: &ImageDescriptor) -> Result<Image, FormatError> {
+    let constants = Constants::from_bytes(image.constants);
+    let constants = constants.ok_or_else(|| FormatError::corrupt("image descriptor", 0, "a step is zero"))?;
+    let (roles, factors): (Vec<Role>, Vec<u8>) = plane_roles(image).into_iter().unzip();
+    Ok(Image { quantiser: Quantiser::new(constants, &factors), roles, means: image.means.clone() })
+}
+
+/// Turns one pixel's planes, which it holds, into channels. Channels of groups without floats are within 0..1; those with floats
+/// are what they stand for.
+pub fn channels_of(image: &ImageDescriptor, pixel: &mut [f32]) {
+    let mut rest = pixel;
+    for group in &image.groups {
+        let (planes, after) = rest.split_at_mut(group.channel_count());
+        match group.kind {
+            GroupKind::Colour => colour(planes),
+            GroupKind::ColourAlpha => {
+                colour(&mut planes[..3]);
+                uncover(planes);
+            }
+            GroupKind::GreyAlpha => uncover(planes),
+            GroupKind::Grey | GroupKind::Data => {}
+        }
+        for value in planes.iter_mut() {
+            let unit = value.clamp(0.0, 1.0);
+            *value = match group.transfer {
+                Transfer::Srgb | Transfer::Linear if group.bounds == [0.0, 1.0] => unit,
+                Transfer::Srgb | Transfer::Linear => {
+                    group.bounds[0] + unit * (group.bounds[1] - group.bounds[0])
+                }
+                Transfer::Log2 => (group.bounds[0] + unit * (group.bounds[1] - group.bounds[0])).exp2(),
+            };
+        }
+        rest = after;
+    }
+}
+
+/// Y, U, V to red, green, blue.
+fn colour(planes: &mut [f32]) {
+    if let [y, u, v] = planes {
+        let (l, o, g) = (*y / ROOT_3, *u / SQRT_2, *v / ROOT_6);
+        (*y, *u, *v) = (l + o - g, l + 2.0 * g, l - o - g);
+    }
+}
+
+/// Colours over middle grey and scaled alpha, to colours by themselves and alpha.
+fn uncover(planes: &mut [f32]) {
+    if let [colours @ .., alpha] = planes {
+        let a = (*alpha / ALPHA_SCALE).clamp(0.0, 1.0);
+        let cover = 0.5 * (1.0 - a);
+        for colour in colours {
+            *colour = if a > 1e-6 { (*colour - cover) / a } else { 0.0 };
+        }
+        *alpha = a;
+    }
+}

@@ -1,0 +1,240 @@
+//! Reading an image: its layers, and the Gaussians that a region needs.
+
+use super::planes::coded_image;
+use super::sets::{decode_sets, page_grid};
+use crate::decode::payload;
+use crate::plan::chunk_spans;
+use crate::{DecodeError, Entry, Plan, Planner, ReadAt, Reader, Result};
+use mcodec_coding::gaussians::{GaussianSet, Image};
+use mcodec_format::{
+    Asset, EntryDescriptor, FormatError, ImageDescriptor, LayerDescriptor, MAX_PAGE, REACH_UNIT, registry,
+};
+use rayon::prelude::*;
+use std::ops::Range;
+
+/// A rectangle of an image, in source pixels.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Region {
+    /// Left edge.
+    pub x: u32,
+    /// Top edge.
+    pub y: u32,
+    /// Pixels across, at least 1.
+    pub width: u32,
+    /// Pixels down, at least 1.
+    pub height: u32,
+}
+
+/// An image of a file.
+#[derive(Debug)]
+pub struct ImageReader<'r, S> {
+    reader: &'r Reader<S>,
+    asset: Asset,
+    descriptor: ImageDescriptor,
+    coded: Image,
+    /// By level, the coarsest first.
+    layers: Vec<(Entry, LayerDescriptor)>,
+}
+
+impl<'r, S: ReadAt> ImageReader<'r, S> {
+    /// The image of this asset.
+    ///
+    /// # Errors
+    /// If the asset is not an image, or what its index says is malformed or unsupported.
+    pub fn new(reader: &'r Reader<S>, asset: &Asset) -> Result<Self> {
+        let fail = |source| DecodeError::Entry { kind: "image", name: asset.name.clone(), source };
+        let corrupt = |why: String| fail(FormatError::corrupt("image", 0, why));
+        if asset.kind != registry::asset::IMAGE {
+            return Err(DecodeError::Request(format!("asset {:?} is not an image", asset.name)));
+        }
+        let field = asset.fields.get(registry::asset_field::IMAGE);
+        let field = field.ok_or_else(|| corrupt("it has no field that says what it is".into()))?;
+        let descriptor = ImageDescriptor::parse(field, reader.limits()).map_err(fail)?;
+        let coded = coded_image(&descriptor).map_err(fail)?;
+        let mut layers = Vec::new();
+        for row in reader.rows(&asset.name)? {
+            if row.get().kind != registry::entry::LAYER {
+                continue;
+            }
+            let entry = reader.resolve(row)?;
+            let EntryDescriptor::Layer(layer) = entry.descriptor().clone() else { continue };
+            if entry.name() != layers.len().to_string() {
+                return Err(corrupt(format!("layer {} is called {:?}", layers.len(), entry.name())));
+            }
+            check_pages(&descriptor, &layer)
+                .map_err(|why| corrupt(format!("layer {:?}: {why}", entry.name())))?;
+            layers.push((entry, layer));
+        }
+        if layers.is_empty() {
+            return Err(corrupt("it has no layers".into()));
+        }
+        Ok(Self { reader, asset: asset.clone(), descriptor, coded, layers })
+    }
+
+    /// What it is.
+    #[must_use]
+    pub fn descriptor(&self) -> &ImageDescriptor {
+        &self.descriptor
+    }
+
+    /// Steps, roles and means.
+    #[must_use]
+    pub fn coded(&self) -> &Image {
+        &self.coded
+    }
+
+    /// The asset.
+    #[must_use]
+    pub fn asset(&self) -> &Asset {
+        &self.asset
+    }
+
+    /// Its layers, the coarsest first.
+    pub fn layers(&self) -> impl ExactSizeIterator<Item = (&Entry, &LayerDescriptor)> {
+        self.layers.iter().map(|(entry, layer)| (entry, layer))
+    }
+
+    /// The whole of it.
+    #[must_use]
+    pub fn whole(&self) -> Region {
+        Region { x: 0, y: 0, width: self.descriptor.width, height: self.descriptor.height }
+    }
+
+    /// The chunks of each layer up to `level` (absent: all) that have Gaussians which may reach `region`.
+    ///
+    /// # Errors
+    /// [`DecodeError::Request`] if there is no such level, or the region is empty or not within the image.
+    pub fn chunks(&self, region: Region, level: Option<usize>) -> Result<Vec<(usize, Range<u64>)>> {
+        let (width, height) = (self.descriptor.width, self.descriptor.height);
+        let ends = (region.x.checked_add(region.width), region.y.checked_add(region.height));
+        let within = ends.0.is_some_and(|end| end <= width) && ends.1.is_some_and(|end| end <= height);
+        if region.width == 0 || region.height == 0 || !within {
+            return Err(DecodeError::Request(format!(
+                "{region:?} is empty or not within {width} x {height} pixels"
+            )));
+        }
+        let last = self.layers.len() - 1;
+        let level = level.unwrap_or(last);
+        if level > last {
+            return Err(DecodeError::Request(format!("there is no level {level}: levels are 0 to {last}")));
+        }
+        let mut all = Vec::new();
+        for (at, (_, layer)) in self.layers.iter().enumerate().take(level + 1) {
+            match layer.page {
+                None => all.push((at, 0..1)),
+                Some(side) => {
+                    all.extend(self.pages(layer, side, region).into_iter().map(|chunks| (at, chunks)));
+                }
+            }
+        }
+        Ok(all)
+    }
+
+    /// The coarse chunk, and runs of those pages that reach the region.
+    fn pages(&self, layer: &LayerDescriptor, side: u32, region: Region) -> Vec<Range<u64>> {
+        let (columns, _) = page_grid(&self.descriptor, side);
+        let mut runs: Vec<Range<u64>> = core::iter::once(0..1).collect();
+        for (page, reach) in layer.reach.iter().enumerate() {
+            let (x, y) = (page as u32 % columns * side, page as u32 / columns * side);
+            let [left, right, up, down] = reach.map(|units| u32::from(units) * REACH_UNIT);
+            let misses = x + side + right <= region.x
+                || region.x + region.width + left <= x
+                || y + side + down <= region.y
+                || region.y + region.height + up <= y;
+            // An empty page holds nothing, however near it is.
+            if misses {
+                continue;
+            }
+            let chunk = page as u64 + 1;
+            match runs.last_mut() {
+                Some(run) if run.end == chunk => run.end += 1,
+                _ => runs.push(chunk..chunk + 1),
+            }
+        }
+        runs
+    }
+
+    /// What to read for a region up to a level.
+    ///
+    /// # Errors
+    /// As [`ImageReader::chunks`], or if the index is damaged there.
+    pub fn plan(&self, region: Region, level: Option<usize>) -> Result<Plan> {
+        let mut planner = Planner::new(0);
+        for (layer, chunks) in self.chunks(region, level)? {
+            for (part, chunks) in self.reader.parts(&self.layers[layer].0, chunks)? {
+                planner.add(&part, chunks)?;
+            }
+        }
+        Ok(planner.finish())
+    }
+
+    /// The sets of a run of chunks of a layer: of each chunk, those of [`areas_of_chunk`](super::areas_of_chunk).
+    ///
+    /// # Errors
+    /// If they cannot be read or are damaged.
+    pub fn read_chunks(&self, layer: usize, chunks: Range<u64>) -> Result<Vec<Vec<GaussianSet>>> {
+        let Some((entry, descriptor)) = self.layers.get(layer) else {
+            return Err(DecodeError::Request(format!("there is no layer {layer}")));
+        };
+        let mut all = Vec::new();
+        for (part, chunks) in self.reader.parts(entry, chunks)? {
+            let fetched = self.reader.fetch_for(&part, chunks.clone())?;
+            let memory = self.reader.limits().memory / 4;
+            let one = |span: mcodec_format::ChunkSpan| {
+                let bytes = payload(&span, part.kind_name(), part.name(), &fetched)?;
+                let sets =
+                    decode_sets(&self.coded, &self.descriptor, descriptor, span.place.chunk, bytes, memory);
+                sets.map_err(|source| DecodeError::Coding {
+                    name: part.name().to_owned(),
+                    place: span.place,
+                    source,
+                })
+            };
+            let spans = chunk_spans(&part, &chunks)?;
+            let sets: Result<Vec<_>> = self.reader.in_pool(|parallel| {
+                if parallel {
+                    spans.into_par_iter().map(one).collect()
+                } else {
+                    spans.into_iter().map(one).collect()
+                }
+            });
+            all.extend(sets?);
+        }
+        Ok(all)
+    }
+
+    /// The Gaussians that a region needs, up to a level, in the order in which they are added up: layer after layer, and in each chunk
+    /// after chunk.
+    ///
+    /// # Errors
+    /// As [`ImageReader::chunks`] and [`ImageReader::read_chunks`].
+    pub fn load(&self, region: Region, level: Option<usize>) -> Result<GaussianSet> {
+        let mut all = GaussianSet::default();
+        for (layer, chunks) in self.chunks(region, level)? {
+            for set in self.read_chunks(layer, chunks)?.into_iter().flatten() {
+                all.symbols.extend(set.symbols);
+                all.colours.extend(set.colours);
+            }
+        }
+        Ok(all)
+    }
+}
+
+/// Whether a layer's pages are those of the image.
+fn check_pages(image: &ImageDescriptor, layer: &LayerDescriptor) -> Result<(), String> {
+    match layer.page {
+        None if image.width.max(image.height) > MAX_PAGE => {
+            Err(format!("it is one chunk of more than {MAX_PAGE} pixels"))
+        }
+        None => Ok(()),
+        Some(side) => {
+            let (columns, rows) = page_grid(image, side);
+            let pages = u64::from(columns) * u64::from(rows);
+            if layer.reach.len() as u64 == pages {
+                Ok(())
+            } else {
+                Err(format!("it states the reach of {} pages, not of {pages}", layer.reach.len()))
+            }
+        }
+    }
+}

@@ -1,0 +1,166 @@
+//! Makes `format-spec/coding/src/gaussians/gaussians.tables`, what coding of Gaussians starts from, from PNG pictures:
+//! `cargo run --release -p mcodec-encode --example train_gaussian_tables -- CACHE TABLES IMAGE.png...`
+//!
+//! Fits are kept in the folder CACHE, so that a change of the contexts needs no new ones. Pictures that any benchmark uses must not be among them.
+
+use mcodec_coding::gaussians::mixing::Mixer;
+use mcodec_coding::gaussians::{
+    Area, CHROMA_FACTOR, Constants, GaussianSet, Grain, Image, PLAIN_FACTOR, Quantiser, Role, SetCoder,
+    Symbols, canonical, training, untrained,
+};
+use mcodec_encode::gaussians::{
+    Cloud, FitOptions, Quantised, RefineOptions, Target, fit, opponent_planes, refine,
+};
+use std::ops::ControlFlow;
+use std::path::Path;
+
+/// Gaussians for each 100,000 pixels, and steps.
+const RATES: [(usize, Constants); 4] = [
+    (250, Constants::LOW_RATE),
+    (450, Constants::LOW_RATE),
+    (900, Constants::LOW_RATE),
+    (2400, Constants::HIGH_RATE),
+];
+
+/// One fit: the picture's size and means, and its sets.
+struct Fit {
+    image: Image,
+    width: u32,
+    height: u32,
+    set: GaussianSet,
+}
+
+fn main() {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let [cache, tables, images @ ..] = &arguments[..] else { panic!("CACHE TABLES IMAGE.png...") };
+    std::fs::create_dir_all(cache).expect("the folder of fits");
+    let mut fits = Vec::new();
+    for (number, path) in images.iter().enumerate() {
+        for (rate, &(density, constants)) in RATES.iter().enumerate() {
+            // The densest fits take long, and have the most to teach: every third picture is enough.
+            if (rate == 3 && number % 3 != 0) || (rate == 0 && number % 2 != 0) {
+                continue;
+            }
+            let stem = Path::new(path).file_stem().expect("a name").to_string_lossy();
+            fits.push(one(
+                &Path::new(cache).join(format!("{stem}-{rate}")),
+                Path::new(path),
+                density,
+                constants,
+            ));
+        }
+    }
+    let mut mixer = untrained();
+    for pass in 0..3 {
+        let mut tally = vec![[0u32; 2]; mixer.states.len()];
+        let (mut bits, mut gaussians) = (0.0, 0);
+        for fit in &fits {
+            mixer.tally = Some(tally);
+            (mixer, tally) = learn(fit, mixer, &mut bits);
+            gaussians += fit.set.symbols.len();
+        }
+        training::settle(&mut mixer, &tally);
+        println!("pass {pass}: {:.2} bits for each of {gaussians} Gaussians", bits / gaussians as f64);
+        if pass == 2 {
+            let bytes = training::write(&mixer, &tally);
+            println!("{} bytes of tables", bytes.len());
+            std::fs::write(tables, bytes).expect("the tables");
+        }
+    }
+}
+
+/// Codes a fit as one stream and as pages, and gives back what was learned.
+fn learn(fit: &Fit, mut mixer: Mixer, bits: &mut f64) -> (Mixer, Vec<[u32; 2]>) {
+    let grain = |grain: Grain| part(fit, |symbols| Grain::of(&fit.image.quantiser, symbols.scales) == grain);
+    for kind in [Grain::Coarse, Grain::Fine] {
+        let area = Area::whole(kind, fit.width, fit.height);
+        let set = canonical(&fit.image, &area, &grain(kind)).expect("within the picture");
+        let mut coder = SetCoder::from_mixer(&fit.image, mixer);
+        *bits += coder.price(&area, &set).expect("a sound set");
+        mixer = coder.into_mixer();
+    }
+    let tally = mixer.tally.take().expect("a tally");
+    (mixer, tally)
+}
+
+fn part(fit: &Fit, keep: impl Fn(&Symbols) -> bool) -> GaussianSet {
+    let mut set = GaussianSet::default();
+    for (symbols, colours) in
+        fit.set.symbols.iter().zip(fit.set.colours.chunks_exact(3)).filter(|(symbols, _)| keep(symbols))
+    {
+        set.symbols.push(*symbols);
+        set.colours.extend(colours);
+    }
+    set
+}
+
+fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
+    let (width, height, rgb) = read(path);
+    let planes = opponent_planes(&rgb);
+    let pixels = width * height;
+    let mean = |plane: &[f32]| plane.iter().map(|&p| f64::from(p)).sum::<f64>() / pixels as f64;
+    let means: Vec<i32> =
+        planes.chunks_exact(pixels).map(|plane| (mean(plane) * 100.0).round() as i32).collect();
+    let quantiser = Quantiser::new(constants, &[PLAIN_FACTOR, CHROMA_FACTOR, CHROMA_FACTOR]);
+    let image =
+        Image { quantiser, roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta], means: means.clone() };
+    let set = match std::fs::read(cache) {
+        Ok(bytes) => from_bytes(&bytes),
+        Err(_) => {
+            let mean = means.iter().map(|&mean| mean as f32 / 100.0).collect();
+            let target = Target { width, height, planes, mean, importance: None };
+            let options = FitOptions { gaussians: density * pixels / 100_000, steps: 400 };
+            let fitted = fit(&target, &options, &Cloud::new(3), &mut |_| ControlFlow::Continue(()));
+            let mut set = Quantised::of(&fitted.cloud, &image.quantiser);
+            let options = RefineOptions { sweeps: 3, frozen: 0 };
+            let refined =
+                refine(&target, &image.quantiser, &mut set, &options, &mut |_| ControlFlow::Continue(()));
+            println!(
+                "{}: {} Gaussians, {:.2} dB",
+                path.display(),
+                set.symbols.len(),
+                target.psnr(refined.after)
+            );
+            let set = GaussianSet { symbols: set.symbols, colours: set.colours };
+            std::fs::write(cache, to_bytes(&set)).expect("a fit");
+            set
+        }
+    };
+    Fit { image, width: width as u32, height: height as u32, set }
+}
+
+fn to_bytes(set: &GaussianSet) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(3)) {
+        let words = [symbols.x as i32, symbols.y as i32, colours[0], colours[1], colours[2]];
+        words.iter().for_each(|word| bytes.extend(word.to_le_bytes()));
+        bytes.extend([symbols.scales[0], symbols.scales[1], symbols.angle]);
+    }
+    bytes
+}
+
+fn from_bytes(bytes: &[u8]) -> GaussianSet {
+    let mut set = GaussianSet::default();
+    for one in bytes.as_chunks::<23>().0 {
+        let word = |i: usize| i32::from_le_bytes(one[4 * i..4 * i + 4].try_into().expect("four bytes"));
+        set.symbols.push(Symbols {
+            x: word(0) as u32,
+            y: word(1) as u32,
+            scales: [one[20], one[21]],
+            angle: one[22],
+        });
+        set.colours.extend([word(2), word(3), word(4)]);
+    }
+    set
+}
+
+fn read(path: &Path) -> (usize, usize, Vec<f32>) {
+    let mut decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(path).expect("opens")));
+    decoder.set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::STRIP_16);
+    let mut reader = decoder.read_info().expect("a PNG");
+    let mut bytes = vec![0; reader.output_buffer_size().expect("fits")];
+    let info = reader.next_frame(&mut bytes).expect("a picture");
+    assert_eq!(info.color_type.samples(), 3, "{}", path.display());
+    let rgb = bytes[..info.buffer_size()].iter().map(|&b| f32::from(b) / 255.0).collect();
+    (info.width as usize, info.height as usize, rgb)
+}

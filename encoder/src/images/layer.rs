@@ -1,0 +1,141 @@
+//! A layer's sets as the chunks of a file.
+
+use crate::{EncodeError, Result};
+use mcodec_coding::binary::BinaryEncoder;
+use mcodec_coding::gaussians::{GaussianSet, Grain, Image, SetCoder, Symbols, canonical};
+use mcodec_decode::images::{areas_of_chunk, page_grid};
+use mcodec_format::{ImageDescriptor, LayerDescriptor, MAX_REACH, REACH_UNIT};
+use rayon::prelude::*;
+
+/// A layer, coded.
+#[derive(Debug, Clone)]
+pub struct CodedLayer {
+    /// What it is.
+    pub descriptor: LayerDescriptor,
+    /// Payload of each chunk.
+    pub payloads: Vec<Vec<u8>>,
+    /// Of each chunk, the sets in canonical form.
+    pub sets: Vec<Vec<GaussianSet>>,
+}
+
+impl CodedLayer {
+    /// Bytes of all payloads.
+    #[must_use]
+    pub fn byte_len(&self) -> u64 {
+        self.payloads.iter().map(|payload| payload.len() as u64).sum()
+    }
+}
+
+/// Codes Gaussians as a layer of one chunk, or of pages of `page` pixels.
+///
+/// # Errors
+/// [`EncodeError::Request`] for Gaussians whose centre is outside of the image, or too many of them.
+pub fn code_layer(
+    coded: &Image,
+    image: &ImageDescriptor,
+    set: &GaussianSet,
+    page: Option<u32>,
+) -> Result<CodedLayer> {
+    let mut layer = LayerDescriptor::new(page, Vec::new());
+    let chunks = match page {
+        None => 1,
+        Some(side) => {
+            let (columns, rows) = page_grid(image, side);
+            layer = LayerDescriptor::new(page, vec![[0; 4]; (columns * rows) as usize]);
+            layer.reach.len() + 1
+        }
+    };
+    let sets = sort_out(coded, image, &layer, set, chunks)?;
+    if let Some(side) = page {
+        let columns = page_grid(image, side).0;
+        for (page, sets) in sets.iter().skip(1).enumerate() {
+            let corner = (page as u32 % columns * side, page as u32 / columns * side);
+            layer.reach[page] = reach_of(coded, &sets[0], corner, side);
+        }
+    }
+    let payloads: Result<Vec<Vec<u8>>> = sets
+        .par_iter()
+        .enumerate()
+        .map(|(chunk, sets)| {
+            let mut io = BinaryEncoder::new();
+            let mut coder = SetCoder::new(coded);
+            for (area, set) in areas_of_chunk(image, &layer, chunk as u64).iter().zip(sets) {
+                coder.encode(&mut io, area, set).map_err(EncodeError::coding("Gaussians"))?;
+            }
+            Ok(io.finish())
+        })
+        .collect();
+    Ok(CodedLayer { descriptor: layer, payloads: payloads?, sets })
+}
+
+/// The sets of each chunk, in canonical form.
+fn sort_out(
+    coded: &Image,
+    image: &ImageDescriptor,
+    layer: &LayerDescriptor,
+    set: &GaussianSet,
+    chunks: usize,
+) -> Result<Vec<Vec<GaussianSet>>> {
+    let planes = coded.quantiser.planes();
+    let mut sets: Vec<Vec<GaussianSet>> = (0..chunks)
+        .map(|chunk| vec![GaussianSet::default(); areas_of_chunk(image, layer, chunk as u64).len()])
+        .collect();
+    let outside = || EncodeError::Request("a Gaussian lies outside of its image".into());
+    for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(planes)) {
+        let grain = Grain::of(&coded.quantiser, symbols.scales);
+        let place = match (layer.page, grain) {
+            (None, Grain::Coarse) | (Some(_), Grain::Coarse) => (0, 0),
+            (None, Grain::Fine) => (0, 1),
+            (Some(side), Grain::Fine) => {
+                let page = |index: u32| {
+                    (coded.quantiser.centre_fixed(symbols.scales, index) / (8 * i64::from(side))) as u32
+                };
+                let (columns, rows) = page_grid(image, side);
+                let (x, y) = (page(symbols.x), page(symbols.y));
+                if x >= columns || y >= rows {
+                    return Err(outside());
+                }
+                ((1 + y * columns + x) as usize, 0)
+            }
+        };
+        let set = &mut sets[place.0][place.1];
+        set.symbols.push(*symbols);
+        set.colours.extend(colours);
+    }
+    for (chunk, sets) in sets.iter_mut().enumerate() {
+        for (area, set) in areas_of_chunk(image, layer, chunk as u64).iter().zip(sets) {
+            *set = canonical(coded, area, set).ok_or_else(outside)?;
+        }
+    }
+    Ok(sets)
+}
+
+/// How far a page's Gaussians reach beyond its left, right, upper and lower side.
+fn reach_of(coded: &Image, set: &GaussianSet, corner: (u32, u32), side: u32) -> [u8; 4] {
+    let mut reach = [0f32; 4];
+    for symbols in &set.symbols {
+        let (x, y, [half_width, half_height]) = extent(coded, symbols);
+        let (left, top) = (corner.0 as f32, corner.1 as f32);
+        let (right, bottom) = (left + side as f32, top + side as f32);
+        let beyond = [
+            left - (x - half_width),
+            x + half_width - right,
+            top - (y - half_height),
+            y + half_height - bottom,
+        ];
+        reach = core::array::from_fn(|i| reach[i].max(beyond[i]));
+    }
+    reach.map(|pixels| ((pixels / REACH_UNIT as f32).ceil() as u8).min(MAX_REACH))
+}
+
+/// Centre of a Gaussian, and half its width and height as far as it is drawn, in pixels.
+fn extent(coded: &Image, symbols: &Symbols) -> (f32, f32, [f32; 2]) {
+    let quantiser = &coded.quantiser;
+    let centre = |index: u32| quantiser.centre_fixed(symbols.scales, index) as f32 / 8.0;
+    let [major, minor] = symbols.scales.map(|level| quantiser.sigma(level));
+    let angle = f32::from(symbols.angle) * core::f32::consts::PI
+        / (1u32 << quantiser.angle_bits(symbols.scales)) as f32;
+    let (sin, cos) = angle.sin_cos();
+    let half = |a: f32, b: f32| 3.002 * ((a * major).powi(2) + (b * minor).powi(2)).sqrt() + 0.01;
+    (centre(symbols.x), centre(symbols.y), [half(cos, sin), half(sin, cos)])
+}

@@ -1,0 +1,109 @@
+//! A picture as it is fitted: samples of channels, and the planes made of them (SPEC section 5.8.2).
+
+use mcodec_format::{ChannelGroup, GroupKind};
+
+/// Samples of a picture, or of several of one size.
+#[derive(Debug, Clone)]
+pub struct Picture {
+    /// Pixels across.
+    pub width: u32,
+    /// Pixels down.
+    pub height: u32,
+    /// Its channels.
+    pub groups: Vec<ChannelGroup>,
+    /// Of each channel, row by row: what is coded, 0 to 1 (of sRGB colours as they are encoded, of others between the group's bounds).
+    pub channels: Vec<Vec<f32>>,
+    /// Whether the picture repeats along x (first) and y.
+    pub wraps: [bool; 2],
+}
+
+/// The root of 3/4: see `decoder/src/images/planes.rs`, which turns planes back.
+const ALPHA_SCALE: f32 = 0.866_025_4;
+
+impl Picture {
+    /// The planes that are fitted, one after another, each row by row. Errors in them weigh as errors of the channels do: of colours with alpha,
+    /// as the mean of those over black and over white.
+    #[must_use]
+    pub fn planes(&self) -> Vec<f32> {
+        let mut planes = Vec::with_capacity(self.channels.len() * self.channels.first().map_or(0, Vec::len));
+        let mut rest = &self.channels[..];
+        for group in &self.groups {
+            let (channels, after) = rest.split_at(group.channel_count());
+            rest = after;
+            match (group.kind, channels) {
+                (GroupKind::Colour, [r, g, b]) => {
+                    opponents([r, g, b].map(|plane| plane.clone()), &mut planes)
+                }
+                (GroupKind::ColourAlpha, [r, g, b, a]) => {
+                    opponents([r, g, b].map(|plane| covered(plane, a)), &mut planes);
+                    planes.extend(a.iter().map(|a| a * ALPHA_SCALE));
+                }
+                (GroupKind::GreyAlpha, [grey, a]) => {
+                    planes.extend(covered(grey, a));
+                    planes.extend(a.iter().map(|a| a * ALPHA_SCALE));
+                }
+                _ => channels.iter().for_each(|plane| planes.extend(plane)),
+            }
+        }
+        planes
+    }
+}
+
+/// A colour over middle grey: errors of it and of alpha are then independent, over black and over white.
+fn covered(plane: &[f32], alpha: &[f32]) -> Vec<f32> {
+    plane.iter().zip(alpha).map(|(c, a)| c * a + 0.5 * (1.0 - a)).collect()
+}
+
+/// Orthonormal Y, U and V, so that errors are those of red, green and blue.
+fn opponents([r, g, b]: [Vec<f32>; 3], out: &mut Vec<f32>) {
+    let pixels = || r.iter().zip(&g).zip(&b).map(|((r, g), b)| (*r, *g, *b));
+    out.extend(pixels().map(|(r, g, b)| (r + g + b) / 3f32.sqrt()));
+    out.extend(pixels().map(|(r, _, b)| (r - b) / 2f32.sqrt()));
+    out.extend(pixels().map(|(r, g, b)| (2.0 * g - r - b) / 6f32.sqrt()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use mcodec_format::{Depth, ImageDescriptor, Transfer};
+
+    #[test]
+    fn planes_turn_back_into_channels() {
+        for kind in [GroupKind::Grey, GroupKind::Colour, GroupKind::GreyAlpha, GroupKind::ColourAlpha] {
+            let group = ChannelGroup {
+                kind,
+                transfer: Transfer::Srgb,
+                depth: Depth::Unorm8,
+                name: String::new(),
+                channels: Vec::new(),
+                bounds: [0.0, 1.0],
+            };
+            let count = group.channel_count();
+            let channels: Vec<Vec<f32>> =
+                (0..count).map(|c| (0..8).map(|i| (i * 3 + c * 2) as f32 / 40.0 + 0.1).collect()).collect();
+            let picture = Picture {
+                width: 4,
+                height: 2,
+                groups: vec![group.clone()],
+                channels: channels.clone(),
+                wraps: [false; 2],
+            };
+            let planes = picture.planes();
+            let image = ImageDescriptor {
+                width: 4,
+                height: 2,
+                wraps: [false; 2],
+                groups: vec![group],
+                constants: [1; 5],
+                means: vec![0; count],
+            };
+            for i in 0..8 {
+                let mut pixel: Vec<f32> = (0..count).map(|c| planes[c * 8 + i]).collect();
+                mcodec_decode::images::channels_of(&image, &mut pixel);
+                for c in 0..count {
+                    assert!((pixel[c] - channels[c][i]).abs() < 1e-5, "{kind:?} {c}");
+                }
+            }
+        }
+    }
+}

@@ -1,0 +1,48 @@
+//! An image asset in a file.
+
+use super::layer::CodedLayer;
+use crate::Result;
+use crate::writer::{ContainerWriter, NewEntry, new_asset};
+use mcodec_decode::images::ImageHasher;
+use mcodec_format::{ImageDescriptor, registry};
+
+/// Adds an image with its layers, the coarsest first; returns its content hash.
+pub(crate) fn add_image(
+    writer: &mut ContainerWriter,
+    ordinal: u32,
+    name: &str,
+    image: &ImageDescriptor,
+    layers: &[CodedLayer],
+) -> Result<[u8; 32]> {
+    let mut hasher = ImageHasher::new(image);
+    for layer in layers {
+        hasher.layer(&layer.descriptor);
+        layer.sets.iter().flatten().for_each(|set| hasher.set(set));
+    }
+    let mut asset = new_asset(ordinal, registry::asset::IMAGE, name);
+    asset.fields.set(registry::asset_field::IMAGE, true, image.to_bytes());
+    asset.hash = hasher.finish();
+    let hash = asset.hash;
+    let at = writer.draft().add_asset(asset);
+    let rows: Vec<usize> = (0u32..)
+        .zip(layers)
+        .map(|(id, layer)| {
+            writer.draft().add_entry(NewEntry {
+                asset: at,
+                kind: registry::entry::LAYER,
+                critical: true,
+                id,
+                name: id.to_string(),
+                fields: layer.descriptor.to_fields(),
+                dependencies: Vec::new(),
+            })
+        })
+        .collect();
+    writer.announce(&rows)?;
+    for (id, layer) in (0u32..).zip(layers) {
+        for payload in &layer.payloads {
+            writer.put_chunk(at, id, payload)?;
+        }
+    }
+    Ok(hash)
+}

@@ -1,0 +1,155 @@
+//! The nearest Gaussians of a set (`SPEC.md` section 7.7.4).
+
+/// Neighbours that are listed of each Gaussian, at most.
+pub(super) const MOST: usize = 32;
+
+/// One neighbour: its index in the set, and its distance.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub(super) struct Neighbour {
+    /// Square of the distance of cell centres, in cells.
+    pub(super) distance: u64,
+    pub(super) index: u32,
+}
+
+/// Of each Gaussian, the [`MOST`] others that are nearest by (distance of cell centres, index), nearest first.
+#[derive(Debug)]
+pub(super) struct Neighbours {
+    lists: Vec<Neighbour>,
+    each: usize,
+}
+
+impl Neighbours {
+    /// Of Gaussians in these cells (column, row).
+    pub(super) fn new(cells: &[(u32, u32)]) -> Self {
+        let each = MOST.min(cells.len().saturating_sub(1));
+        if each == 0 {
+            return Self { lists: Vec::new(), each };
+        }
+        let buckets = Buckets::new(cells);
+        let mut lists = Vec::with_capacity(cells.len() * each);
+        let mut found = Vec::new();
+        for index in 0..cells.len() {
+            buckets.nearest(cells, index, each, &mut found);
+            lists.extend_from_slice(&found[..each]);
+        }
+        Self { lists, each }
+    }
+
+    pub(super) fn of(&self, index: usize) -> &[Neighbour] {
+        &self.lists[index * self.each..][..self.each]
+    }
+}
+
+/// Gaussians by square of the plane, about four in each.
+struct Buckets {
+    side: u32,
+    columns: u32,
+    rows: u32,
+    origin: (u32, u32),
+    /// Where each bucket begins in `members`; one more at the end.
+    starts: Vec<u32>,
+    members: Vec<u32>,
+}
+
+impl Buckets {
+    fn new(cells: &[(u32, u32)]) -> Self {
+        let least =
+            cells.iter().fold((u32::MAX, u32::MAX), |least, cell| (least.0.min(cell.0), least.1.min(cell.1)));
+        let most = cells.iter().fold((0, 0), |most, cell| (most.0.max(cell.0), most.1.max(cell.1)));
+        let (width, height) = (most.0 - least.0 + 1, most.1 - least.1 + 1);
+        let area = u64::from(width) * u64::from(height);
+        let side = ((area * 4 / cells.len() as u64).isqrt() as u32).max(1);
+        let (columns, rows) = (width.div_ceil(side), height.div_ceil(side));
+        let bucket =
+            |cell: &(u32, u32)| ((cell.1 - least.1) / side * columns + (cell.0 - least.0) / side) as usize;
+        let mut starts = vec![0u32; (columns * rows) as usize + 1];
+        for cell in cells {
+            starts[bucket(cell) + 1] += 1;
+        }
+        for i in 1..starts.len() {
+            starts[i] += starts[i - 1];
+        }
+        let mut next = starts.clone();
+        let mut members = vec![0; cells.len()];
+        for (index, cell) in cells.iter().enumerate() {
+            let place = &mut next[bucket(cell)];
+            members[*place as usize] = index as u32;
+            *place += 1;
+        }
+        Self { side, columns, rows, origin: least, starts, members }
+    }
+
+    /// The `wanted` nearest of `cells[index]`, nearest first, are the first of `found` afterwards.
+    fn nearest(&self, cells: &[(u32, u32)], index: usize, wanted: usize, found: &mut Vec<Neighbour>) {
+        let (x, y) = cells[index];
+        let (column, row) = ((x - self.origin.0) / self.side, (y - self.origin.1) / self.side);
+        found.clear();
+        let mut ring = 0u32;
+        loop {
+            self.ring(column, row, ring, |member| {
+                if member as usize != index {
+                    let (cx, cy) = cells[member as usize];
+                    let (dx, dy) = (u64::from(cx.abs_diff(x)), u64::from(cy.abs_diff(y)));
+                    found.push(Neighbour { distance: dx * dx + dy * dy, index: member });
+                }
+            });
+            // All within this distance are in the rings so far.
+            let reach = u64::from(ring) * u64::from(self.side);
+            let whole = ring >= self.columns.max(self.rows);
+            if found.len() >= wanted {
+                found.select_nth_unstable(wanted - 1);
+                if whole || found[wanted - 1].distance <= reach * reach {
+                    break;
+                }
+            }
+            ring += 1;
+        }
+        found[..wanted].sort_unstable();
+    }
+
+    fn ring(&self, column: u32, row: u32, ring: u32, mut visit: impl FnMut(u32)) {
+        let (left, top) = (i64::from(column) - i64::from(ring), i64::from(row) - i64::from(ring));
+        let (right, bottom) = (i64::from(column) + i64::from(ring), i64::from(row) + i64::from(ring));
+        for y in top.max(0)..=bottom.min(i64::from(self.rows) - 1) {
+            let edge = y == top || y == bottom;
+            let step = if edge || ring == 0 { 1 } else { right - left };
+            let mut x = left;
+            while x <= right {
+                if (0..i64::from(self.columns)).contains(&x) {
+                    let bucket = (y * i64::from(self.columns) + x) as usize;
+                    for &member in
+                        &self.members[self.starts[bucket] as usize..self.starts[bucket + 1] as usize]
+                    {
+                        visit(member);
+                    }
+                }
+                x += step;
+            }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    proptest! {
+        #[test]
+        fn lists_are_the_nearest(cells in prop::collection::vec((0u32..90, 0u32..40), 1..200)) {
+            let lists = Neighbours::new(&cells);
+            for (i, &(x, y)) in cells.iter().enumerate() {
+                let mut all: Vec<Neighbour> = (0..cells.len())
+                    .filter(|&j| j != i)
+                    .map(|j| {
+                        let (dx, dy) = (u64::from(cells[j].0.abs_diff(x)), u64::from(cells[j].1.abs_diff(y)));
+                        Neighbour { distance: dx * dx + dy * dy, index: j as u32 }
+                    })
+                    .collect();
+                all.sort_unstable();
+                all.truncate(MOST);
+                prop_assert_eq!(lists.of(i), &all[..]);
+            }
+        }
+    }
+}

@@ -1,0 +1,352 @@
+//! Coding of one set of Gaussians (`SPEC.md` section 7.7.4).
+
+use super::area::Area;
+use super::colours::Colours;
+use super::integer::{cosine, direction, lg, root, sine};
+use super::mixing::{Binary, Mixer, Price};
+use super::model::{ANGLE_TREE_BITS, Model, Role, model, trained};
+use super::neighbours::Neighbours;
+use super::positions::{Counts, morton};
+use super::quantiser::{Quantiser, Symbols};
+use crate::binary::{BinaryDecoder, BinaryEncoder};
+use crate::error::{CodingError, Result, corrupt, invalid};
+
+/// Most Gaussians of a set.
+pub const MAX_GAUSSIANS: usize = 65534;
+/// Most cells of a set's area, per axis.
+pub const MAX_CELLS: u32 = 2048;
+
+/// Gaussians and their colours.
+#[derive(Debug, Clone, PartialEq, Eq, Default)]
+pub struct GaussianSet {
+    /// Place and form of each.
+    pub symbols: Vec<Symbols>,
+    /// Colour indices: those of all planes of a Gaussian follow each other.
+    pub colours: Vec<i32>,
+}
+
+/// What the sets of an image have in common.
+#[derive(Debug, Clone)]
+pub struct Image {
+    /// Steps.
+    pub quantiser: Quantiser,
+    /// Of each plane.
+    pub roles: Vec<Role>,
+    /// Mean of each plane, in units of 1/100.
+    pub means: Vec<i32>,
+}
+
+impl Image {
+    /// A mean in units of 2^-24.
+    pub(super) fn mean(&self, plane: usize) -> i64 {
+        i64::from(self.means[plane]).clamp(-800, 800) * (1 << 24) / 100
+    }
+}
+
+/// Codes sets one after another, each after what the ones before have taught.
+#[derive(Debug)]
+pub struct SetCoder<'a> {
+    image: &'a Image,
+    mixer: Mixer,
+}
+
+impl<'a> SetCoder<'a> {
+    /// A coder at the trained start.
+    #[must_use]
+    pub fn new(image: &'a Image) -> Self {
+        Self { image, mixer: trained().clone() }
+    }
+
+    /// A coder that goes on from `mixer`. For training.
+    #[must_use]
+    pub fn from_mixer(image: &'a Image, mixer: Mixer) -> Self {
+        Self { image, mixer }
+    }
+
+    /// What has been learned.
+    #[must_use]
+    pub fn into_mixer(self) -> Mixer {
+        self.mixer
+    }
+
+    /// Writes a set in canonical form (see [`canonical`]).
+    ///
+    /// # Errors
+    ///
+    /// [`CodingError::Invalid`] if it is not, or has Gaussians outside of `area` or too many.
+    pub fn encode(&mut self, io: &mut BinaryEncoder, area: &Area, set: &GaussianSet) -> Result<()> {
+        self.write(io, area, set)
+    }
+
+    /// What [`Self::encode`] would write, in bits.
+    ///
+    /// # Errors
+    ///
+    /// As there.
+    pub fn price(&mut self, area: &Area, set: &GaussianSet) -> Result<f64> {
+        let mut io = Price::default();
+        self.write(&mut io, area, set)?;
+        Ok(io.bits)
+    }
+
+    fn write(&mut self, io: &mut impl Binary, area: &Area, set: &GaussianSet) -> Result<()> {
+        let planes = self.image.quantiser.planes();
+        if set.symbols.len() > MAX_GAUSSIANS || set.colours.len() != set.symbols.len() * planes {
+            return Err(invalid("number of Gaussians or of their colours"));
+        }
+        let written = self.code(io, area, Some(set), MAX_GAUSSIANS)?;
+        if written != *set {
+            return Err(invalid("set of Gaussians that is not in canonical form"));
+        }
+        Ok(())
+    }
+
+    /// Reads a set of at most `most` Gaussians.
+    ///
+    /// # Errors
+    ///
+    /// [`CodingError::Corrupt`] for what no encoder writes, [`CodingError::TooLarge`] above `most` Gaussians.
+    pub fn decode(&mut self, io: &mut BinaryDecoder<'_>, area: &Area, most: usize) -> Result<GaussianSet> {
+        self.code(io, area, None, most)
+    }
+
+    fn code(
+        &mut self,
+        io: &mut impl Binary,
+        area: &Area,
+        given: Option<&GaussianSet>,
+        most: usize,
+    ) -> Result<GaussianSet> {
+        if area.columns == 0 || area.rows == 0 || area.columns > MAX_CELLS || area.rows > MAX_CELLS {
+            return Err(invalid("area of a set of Gaussians"));
+        }
+        let model = model();
+        let total = self.count(model, io, area, given.map_or(0, |set| set.symbols.len() as u32));
+        if total as usize > most {
+            return Err(CodingError::TooLarge {
+                what: "Gaussians of a set",
+                size: u64::from(total),
+                limit: most as u64,
+            });
+        }
+        let mut set = GaussianSet::default();
+        if total == 0 {
+            return Ok(set);
+        }
+        let mut counts = Counts::new(area.columns, area.rows);
+        for symbols in given.map_or(&[][..], |set| &set.symbols) {
+            let (x, y) = area
+                .cell(&self.image.quantiser, symbols)
+                .ok_or(invalid("Gaussian outside of its set's area"))?;
+            counts.add(x, y);
+        }
+        counts.code(&model.counts, &mut self.mixer, io, total)?;
+        let cells = counts.cells();
+        let neighbours = Neighbours::new(&cells);
+        let mut forms = Forms {
+            image: self.image,
+            area,
+            cells: &cells,
+            neighbours: &neighbours,
+            coded: Vec::with_capacity(cells.len()),
+        };
+        for index in 0..cells.len() {
+            let given = given.map(|set| set.symbols[index]);
+            forms.code(model, &mut self.mixer, io, index, given)?;
+        }
+        set.symbols = forms.coded;
+        let mut colours = Colours::new(self.image, &set.symbols, &neighbours);
+        set.colours = colours.code(model, &mut self.mixer, io, given.map(|set| &set.colours[..]))?;
+        Ok(set)
+    }
+
+    fn count(&mut self, model: &Model, io: &mut impl Binary, area: &Area, count: u32) -> u32 {
+        let class = area.grain as usize;
+        let bits = model.count.code(&mut self.mixer, io, (count + 1).ilog2(), 4, [class]);
+        let rest = io.code_raw(count + 1, bits) & ((1 << bits) - 1);
+        (rest | 1 << bits) - 1
+    }
+}
+
+/// Puts a set into the order and form that is written: the greater scale first, cells in Morton order, large Gaussians first in a cell.
+#[must_use]
+pub fn canonical(image: &Image, area: &Area, set: &GaussianSet) -> Option<GaussianSet> {
+    let planes = image.quantiser.planes();
+    let mut keyed = Vec::with_capacity(set.symbols.len());
+    for (index, symbols) in set.symbols.iter().enumerate() {
+        let mut symbols = *symbols;
+        let angles = 1u32 << image.quantiser.angle_bits(symbols.scales);
+        if symbols.scales[0] < symbols.scales[1] {
+            symbols.scales.swap(0, 1);
+            symbols.angle = ((u32::from(symbols.angle) + angles / 2) % angles) as u8;
+        }
+        let (x, y) = area.cell(&image.quantiser, &symbols)?;
+        let size = u32::from(symbols.scales[0]) + u32::from(symbols.scales[1]);
+        keyed.push((
+            (morton(x, y), u32::MAX - size, symbols.scales, symbols.x, symbols.y, symbols.angle),
+            index,
+            symbols,
+        ));
+    }
+    keyed.sort_by_key(|(key, index, _)| (*key, *index));
+    let colours =
+        keyed.iter().flat_map(|&(_, index, _)| &set.colours[index * planes..][..planes]).copied().collect();
+    Some(GaussianSet { symbols: keyed.into_iter().map(|(_, _, symbols)| symbols).collect(), colours })
+}
+
+/// Scales, places in cells, and angles, one Gaussian after another.
+struct Forms<'a> {
+    image: &'a Image,
+    area: &'a Area,
+    cells: &'a [(u32, u32)],
+    neighbours: &'a Neighbours,
+    coded: Vec<Symbols>,
+}
+
+/// A distance in units of 1/16 pixel as one of 31 classes, a third of an octave each.
+fn distance_class(distance: u64) -> usize {
+    ((3 * (lg(distance) - (4 << 16)) + (1 << 15)) >> 16).clamp(0, 30) as usize
+}
+
+/// `round(a / b)` for b > 0, halves up.
+pub(super) fn rounded(a: i64, b: i64) -> i64 {
+    (2 * a + b).div_euclid(2 * b)
+}
+
+impl Forms<'_> {
+    /// A distance between cells in units of 1/16 pixel.
+    fn distance(&self, cells: u64) -> u64 {
+        // A cell is 2^(bits - 3) pixels.
+        root(cells << (2 * (self.area.grain.cell_bits() + 1)))
+    }
+
+    /// Earlier neighbours and their distances in units of 1/16 pixel, nearest first.
+    fn earlier(&self, index: usize) -> impl Iterator<Item = (Symbols, u64)> {
+        let near = self.neighbours.of(index).iter().filter(move |near| (near.index as usize) < index);
+        near.map(|near| (self.coded[near.index as usize], self.distance(near.distance)))
+    }
+
+    fn code(
+        &mut self,
+        model: &Model,
+        mixer: &mut Mixer,
+        io: &mut impl Binary,
+        index: usize,
+        given: Option<Symbols>,
+    ) -> Result<()> {
+        let given = given.unwrap_or_default();
+        let scales = self.scales(model, mixer, io, index, given.scales)?;
+        let quantiser = &self.image.quantiser;
+        let position_bits = quantiser.position_bits(scales);
+        let sub_bits = self.area.sub_bits(position_bits);
+        let mut place = |cell: u32, index: u32| {
+            let sub = io.code_raw(index, sub_bits) & ((1 << sub_bits) - 1);
+            cell << sub_bits | sub
+        };
+        let (x, y) = self.cells[index];
+        let (x, y) = (place(self.area.left + x, given.x), place(self.area.top + y, given.y));
+        let angle = self.angle(model, mixer, io, index, scales, given.angle);
+        self.coded.push(Symbols { x, y, scales, angle });
+        Ok(())
+    }
+
+    fn scales(
+        &self,
+        model: &Model,
+        mixer: &mut Mixer,
+        io: &mut impl Binary,
+        index: usize,
+        given: [u8; 2],
+    ) -> Result<[u8; 2]> {
+        let near = self.neighbours.of(index);
+        let cell = 16u64 << (self.area.grain.cell_bits() - 3);
+        let third = match near {
+            [a, b, c, ..] => {
+                (self.distance(a.distance) + self.distance(b.distance) + self.distance(c.distance)) / 3
+            }
+            _ => 8 * cell,
+        };
+        let eighth = near.get(7).map_or(12 * cell, |near| self.distance(near.distance));
+        let (q3, q8) = (distance_class(third), distance_class(eighth));
+        let (mut weights, mut sums, mut differences) = (0, 0, 0);
+        for (symbols, distance) in self.earlier(index).take(4) {
+            let weight = ((1 << 20) / (32 + distance)) as i64;
+            weights += weight;
+            sums += weight * (i64::from(symbols.scales[0]) + i64::from(symbols.scales[1]));
+            differences += weight * (i64::from(symbols.scales[0]) - i64::from(symbols.scales[1]));
+        }
+        let (average, difference) = match weights {
+            0 => (64, 30),
+            _ => (rounded(sums, 2 * weights).min(63) as usize, rounded(differences, weights) as usize),
+        };
+        let contexts = [q3 / 2 * 32 + q8 / 2, average, (q3 + q8) / 3 * 33 + average / 2];
+        let sum = model.sum.code(mixer, io, u32::from(given[0]) + u32::from(given[1]), contexts)?;
+        let parity = sum & 1;
+        let contexts = [
+            sum as usize / 2,
+            16 * parity as usize + difference.min(15),
+            q3 / 2 * 22 + sum.min(63) as usize / 3,
+        ];
+        let half = u32::from(given[0].saturating_sub(given[1])) / 2;
+        let half = model.difference.code(mixer, io, half, contexts)?;
+        let levels = self.image.quantiser.levels() as u32;
+        let greater = sum.div_ceil(2) + half;
+        if greater > sum || greater >= levels {
+            return Err(corrupt("scales of a Gaussian"));
+        }
+        Ok([greater as u8, (sum - greater) as u8])
+    }
+
+    fn angle(
+        &self,
+        model: &Model,
+        mixer: &mut Mixer,
+        io: &mut impl Binary,
+        index: usize,
+        scales: [u8; 2],
+        given: u8,
+    ) -> u8 {
+        let quantiser = &self.image.quantiser;
+        let bits = quantiser.angle_bits(scales);
+        if bits == 0 {
+            return 0;
+        }
+        let (mut x, mut y, mut weights) = (0i64, 0i64, 0i64);
+        let elongation = |symbols: &Symbols| {
+            let sigma = symbols.scales.map(|level| u64::from(quantiser.sigma_fixed(level)));
+            i64::from(lg(sigma[0]) - lg(sigma[1]))
+        };
+        // At least 0.05 in natural logarithms.
+        let near = self.earlier(index).map(|(symbols, distance)| (symbols, distance, elongation(&symbols)));
+        for (symbols, distance, elongation) in near.filter(|&(.., elongation)| elongation >= 4727).take(5) {
+            let weight = (elongation.min(141_822) << 16) / (48 + distance as i64).pow(2);
+            let twice = u32::from(symbols.angle) << (8 - quantiser.angle_bits(symbols.scales));
+            x += weight * i64::from(cosine(twice));
+            y += weight * i64::from(sine(twice));
+            weights += weight;
+        }
+        let (x, y) = (x >> 14, y >> 14);
+        let coherence = if weights == 0 { 0 } else { root((x * x + y * y) as u64) as i64 * 256 / weights };
+        let class = match coherence {
+            _ if weights == 0 => 0,
+            ..90 => 1,
+            90..166 => 2,
+            166..218 => 3,
+            218.. => 4,
+        };
+        let angles = 1u32 << bits;
+        let expected = if weights == 0 { 0 } else { ((direction(x, y) * angles + 128) >> 8) % angles };
+        let b = bits as usize;
+        let contexts = [
+            b * 8 + class,
+            b * 8 + ((coherence * 6) >> 8).min(7) as usize,
+            b * 16 + (16 * expected / angles) as usize,
+        ];
+        let turned = (u32::from(given) + angles - expected + angles / 2) % angles;
+        let top = bits.min(ANGLE_TREE_BITS);
+        let rest = bits - top;
+        let high = model.angle.code(mixer, io, turned >> rest, top, contexts);
+        let low = io.code_raw(turned, rest) & ((1 << rest) - 1);
+        ((high << rest | low) + expected + angles - angles / 2) as u8 & (angles - 1) as u8
+    }
+}
