@@ -92,14 +92,14 @@ impl Shape {
 
     /// Columns that it can reach between two heights, both relative to the centre: leftmost and rightmost, relative too.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn columns(&self, top: f32, bottom: f32) -> Option<(f32, f32)> {
         self.span(top, bottom, self.half[1], self.half[0], self.covariance[2])
     }
 
     /// Columns that it can reach at one height, as [`Self::columns`].
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn columns_at(&self, height: f32) -> Option<(f32, f32)> {
         let yy = self.covariance[2];
         let left = REACH * REACH - height * height / yy;
@@ -112,13 +112,13 @@ impl Shape {
 
     /// Rows that it can reach between two columns, all relative to the centre: uppermost and lowest.
     #[must_use]
-    #[inline]
+    #[inline(always)]
     pub fn rows(&self, left: f32, right: f32) -> Option<(f32, f32)> {
         self.span(left, right, self.half[0], self.half[1], self.covariance[0])
     }
 
     /// The extent of the ellipse along one axis within a band [from, to] of the other axis, whose half-extent and variance are given.
-    #[inline]
+    #[inline(always)]
     fn span(&self, from: f32, to: f32, half: f32, other_half: f32, variance: f32) -> Option<(f32, f32)> {
         let (from, to) = (from.max(-half), to.min(half));
         if from > to {

@@ -1,7 +1,7 @@
 //! Where new Gaussians pay most: maxima of the blurred residual's energy, over scales (section 2.3).
 
 use mcodec_decode::gaussians::Splat;
-use mcodec_decode::gaussians::lanes::{self, Kernel, Lanes};
+use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 use rayon::prelude::*;
 
 use super::cloud::Cloud;
@@ -15,6 +15,8 @@ const LEAST_SIDE: usize = 8;
 const BLURS: [f32; 2] = [1.0, std::f32::consts::SQRT_2];
 /// Less energy than this is nothing.
 const LEAST_ENERGY: f32 = 1e-9;
+/// Nor does any importance count for less.
+const LEAST_IMPORTANCE: f32 = 1e-6;
 /// Accepted places are at least this many sums of scales apart.
 const APART: f32 = 0.7;
 /// Side of the buckets of accepted places, pixels.
@@ -35,13 +37,13 @@ pub(super) struct Candidate {
 
 /// At most `count` places that pay most, strongest first, no two close to each other.
 pub(super) fn pursue(target: &Target, blend: &Rendered, count: usize) -> Vec<Candidate> {
-    let channels = target.channels();
+    let mut buffers = Buffers::default();
     let mut level = Planes::residual(target, blend);
     let mut all = Vec::new();
     for index in 0..LEVELS {
         let pixel = (1 << index) as f32;
         for blur in BLURS {
-            all.append(&mut level.blurred(blur).maxima(channels, pixel, pixel * blur));
+            all.append(&mut level.maxima(blur, pixel, &mut buffers));
         }
         if level.width / 2 < LEAST_SIDE || level.height / 2 < LEAST_SIDE || index + 1 == LEVELS {
             break;
@@ -128,46 +130,51 @@ impl Planes {
         Self { width, height, planes: self.planes.par_iter().map(halve).collect(), ..*self }
     }
 
-    fn blurred(&self, sigma: f32) -> Self {
-        let radius = (3.0 * sigma).ceil() as i32;
-        let mut taps: Vec<f32> =
-            (-radius..=radius).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
-        let sum: f32 = taps.iter().sum();
-        taps.iter_mut().for_each(|tap| *tap /= sum);
-        let planes = self.planes.par_iter().map(|plane| blur(plane, self.width, &taps)).collect();
-        Self { planes, ..*self }
-    }
-
-    /// Energy at each pixel: of the residual that one blob of this blur takes away.
-    fn energy(&self, channels: usize) -> Vec<f32> {
-        let mut energy = vec![0.0f32; self.width * self.height];
-        for plane in &self.planes[..channels] {
-            energy.iter_mut().zip(plane).for_each(|(e, b)| *e += b * b);
-        }
-        if self.is_weighted {
-            energy.iter_mut().zip(&self.planes[channels]).for_each(|(e, q)| *e /= q.max(1e-6));
-        }
-        energy
-    }
-
-    /// Local maxima of the energy. A pixel of this level is `pixel` image pixels wide; the blur's scale is in image pixels.
-    fn maxima(&self, channels: usize, pixel: f32, scale: f32) -> Vec<Candidate> {
-        let energy = self.energy(channels);
+    /// Maxima of the energy of the residual that one blob of a blur takes away: sigma in pixels of this level, which are `pixel` image
+    /// pixels wide.
+    fn maxima(&self, sigma: f32, pixel: f32, buffers: &mut Buffers) -> Vec<Candidate> {
+        let taps = taps_of(sigma);
+        let channels = self.planes.len() - usize::from(self.is_weighted);
         let (width, height) = (self.width, self.height);
-        let row_of = |y: usize| &energy[y * width..][..width];
-        let in_row = |y: usize| {
-            let rows = y.saturating_sub(1)..(y + 2).min(height);
+        buffers.across.resize_with(self.planes.len(), Vec::new);
+        for (plane, across) in self.planes.iter().zip(&mut buffers.across) {
+            blur_rows(plane, width, &taps, across);
+        }
+        let across = &buffers.across;
+        buffers.energy.resize(width * height, 0.0);
+        let energy_of = |row: &mut Vec<f32>, (y, out): (usize, &mut [f32])| {
+            out.fill(0.0);
+            for plane in &across[..channels] {
+                blur_down(plane, width, &taps, y, row);
+                lanes::run(Squares { out: &mut *out, row });
+            }
+            if self.is_weighted {
+                blur_down(&across[channels], width, &taps, y, row);
+                out.iter_mut().zip(&*row).for_each(|(e, q)| *e /= q.max(LEAST_IMPORTANCE));
+            }
+        };
+        let rows = buffers.energy.par_chunks_mut(width).enumerate().with_min_len(8);
+        rows.for_each_init(|| vec![0.0; width], energy_of);
+        let energy = &buffers.energy;
+        let in_row = |greatest: &mut Vec<f32>, y: usize| {
+            let row_of = |y: usize| &energy[y * width..][..width];
+            let rows = [y.saturating_sub(1), y, (y + 1).min(height - 1)].map(row_of);
+            lanes::run(Greatest { rows, out: greatest });
             let mut found = Vec::new();
-            for (x, &e) in row_of(y).iter().enumerate() {
-                let columns = x.saturating_sub(1)..(x + 2).min(width);
-                let is_less = |row: usize| row_of(row)[columns.clone()].iter().any(|&other| other > e);
-                if e < LEAST_ENERGY || rows.clone().any(is_less) {
+            for (x, (&e, &greatest)) in rows[1].iter().zip(&*greatest).enumerate() {
+                let is_beside = |x: usize| rows.iter().any(|row| row[x] > e);
+                if e < LEAST_ENERGY
+                    || greatest > e
+                    || x > 0 && is_beside(x - 1)
+                    || x + 1 < width && is_beside(x + 1)
+                {
                     continue;
                 }
                 let mut residual = [0.0; MAX_CHANNELS];
-                let at = y * width + x;
-                let whole = if self.is_weighted { self.planes[channels][at].max(1e-6) } else { 1.0 };
-                residual.iter_mut().zip(&self.planes[..channels]).for_each(|(r, p)| *r = p[at] / whole);
+                let at = |plane: &[f32]| blurred_at(plane, width, &taps, (x, y));
+                let whole = if self.is_weighted { at(&across[channels]).max(LEAST_IMPORTANCE) } else { 1.0 };
+                residual.iter_mut().zip(&across[..channels]).for_each(|(r, plane)| *r = at(plane) / whole);
+                let scale = pixel * sigma;
                 found.push(Candidate {
                     energy: 4.0 * std::f32::consts::PI * scale * scale * e,
                     x: (x as f32 + 0.5) * pixel,
@@ -178,36 +185,66 @@ impl Planes {
             }
             found
         };
-        let rows: Vec<_> = (0..height).into_par_iter().map(in_row).collect();
+        let rows = (0..height).into_par_iter().with_min_len(8);
+        let rows: Vec<_> = rows.map_init(|| vec![0.0; width], in_row).collect();
         rows.into_iter().flatten().collect()
     }
 }
 
-/// A separable blur with zeros outside.
-fn blur(plane: &[f32], width: usize, taps: &[f32]) -> Vec<f32> {
-    let height = plane.len() / width;
+/// Planes that are used again.
+#[derive(Default)]
+struct Buffers {
+    across: Vec<Vec<f32>>,
+    energy: Vec<f32>,
+}
+
+fn taps_of(sigma: f32) -> Vec<f32> {
+    let radius = (3.0 * sigma).ceil() as i32;
+    let mut taps: Vec<f32> = (-radius..=radius).map(|i| (-0.5 * (i as f32 / sigma).powi(2)).exp()).collect();
+    let sum: f32 = taps.iter().sum();
+    taps.iter_mut().for_each(|tap| *tap /= sum);
+    taps
+}
+
+/// Blurs along rows, with zeros outside.
+fn blur_rows(plane: &[f32], width: usize, taps: &[f32], out: &mut Vec<f32>) {
     let radius = taps.len() / 2;
-    let mut across = vec![0.0; plane.len()];
-    across.par_chunks_mut(width).zip(plane.par_chunks(width)).for_each_init(
+    out.resize(plane.len(), 0.0);
+    out.par_chunks_mut(width).zip(plane.par_chunks(width)).with_min_len(8).for_each_init(
         || vec![0.0; width + 2 * radius],
         |padded, (out, row)| {
             padded[radius..][..width].copy_from_slice(row);
-            let shifted = |tap: usize| &padded[tap..][..width];
-            lanes::run(Weighted { out, rows: taps.iter().enumerate().map(|(i, &tap)| (tap, shifted(i))) });
+            let rows = taps.iter().enumerate().map(|(i, &tap)| (tap, &padded[i..][..width]));
+            lanes::run(Weighted { out, rows });
         },
     );
-    let mut out = vec![0.0; plane.len()];
-    out.par_chunks_mut(width).enumerate().for_each(|(y, out)| {
-        let rows = taps.iter().enumerate().filter_map(|(i, &tap)| {
-            let from = (y + i).checked_sub(radius).filter(|&from| from < height)?;
-            Some((tap, &across[from * width..][..width]))
-        });
-        lanes::run(Weighted { out, rows });
-    });
-    out
 }
 
-/// Adds rows times their weights.
+/// One row of the blur along columns, with zeros outside.
+fn blur_down(plane: &[f32], width: usize, taps: &[f32], y: usize, out: &mut [f32]) {
+    lanes::run(Weighted { out, rows: rows_near(plane, width, taps, y) });
+}
+
+/// One pixel of the same.
+fn blurred_at(plane: &[f32], width: usize, taps: &[f32], (x, y): (usize, usize)) -> f32 {
+    rows_near(plane, width, taps, y).map(|(tap, row)| tap * row[x]).sum()
+}
+
+fn rows_near<'a>(
+    plane: &'a [f32],
+    width: usize,
+    taps: &[f32],
+    y: usize,
+) -> impl Iterator<Item = (f32, &'a [f32])> {
+    let radius = taps.len() / 2;
+    let height = plane.len() / width;
+    taps.iter().enumerate().filter_map(move |(i, &tap)| {
+        let from = (y + i).checked_sub(radius).filter(|&from| from < height)?;
+        Some((tap, &plane[from * width..][..width]))
+    })
+}
+
+/// The sum of rows times their weights, in groups that stay in registers.
 struct Weighted<'a, I> {
     out: &'a mut [f32],
     rows: I,
@@ -217,9 +254,61 @@ impl<'a, I: Iterator<Item = (f32, &'a [f32])>> Kernel for Weighted<'_, I> {
     type Output = ();
 
     #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        const MOST: usize = 16;
+        let mut rows: [(f32, &[f32]); MOST] = [(0.0, &[]); MOST];
+        let mut count = 0;
+        for (slot, row) in rows.iter_mut().zip(self.rows) {
+            *slot = row;
+            count += 1;
+        }
+        let rows = &rows[..count];
+        let (groups, rest) = self.out.as_chunks_mut::<LANES>();
+        let done = groups.len() * LANES;
+        for (at, out) in groups.iter_mut().enumerate() {
+            let mut sum = l.splat(0.0);
+            for (weight, row) in rows {
+                let group = row[at * LANES..].first_chunk().expect("as long as the output");
+                sum = l.mul_add(l.splat(*weight), l.load(group), sum);
+            }
+            l.store(sum, out);
+        }
+        for (i, out) in rest.iter_mut().enumerate() {
+            *out = rows.iter().map(|(weight, row)| weight * row[done + i]).sum();
+        }
+    }
+}
+
+/// Adds squares.
+struct Squares<'a> {
+    out: &'a mut [f32],
+    row: &'a [f32],
+}
+
+impl Kernel for Squares<'_> {
+    type Output = ();
+
+    #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        for (weight, row) in self.rows {
-            self.out.iter_mut().zip(row).for_each(|(out, value)| *out += weight * value);
+        self.out.iter_mut().zip(self.row).for_each(|(out, value)| *out += value * value);
+    }
+}
+
+/// The greatest of three, column by column.
+struct Greatest<'a> {
+    rows: [&'a [f32]; 3],
+    out: &'a mut [f32],
+}
+
+impl Kernel for Greatest<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        let [a, b, c] = self.rows;
+        for (((out, &a), &b), &c) in self.out.iter_mut().zip(a).zip(b).zip(c) {
+            let most = if a > b { a } else { b };
+            *out = if most > c { most } else { c };
         }
     }
 }

@@ -28,21 +28,21 @@ pub(super) struct Field<'a> {
     tiled: Tiled,
     pub(super) shapes: Vec<Shape>,
     pub(super) lists: TileLists,
-    /// Sums of the Gaussians that stay as they are: for each tile the weights, then each channel.
+    /// Sums of the Gaussians that stay as they are: for each group of each tile the weights, then each channel.
     base: Option<Vec<Group>>,
     /// Gaussians that stay as they are.
     frozen: usize,
     /// For each slot its moments, then its gradient in each channel.
     pub(super) gradients: Vec<f32>,
     tile_errors: Vec<f32>,
-    /// For each tile the sums of weights, then each channel's blend.
+    /// For each group of each tile the sums of weights, then each channel's blend.
     rendered: Vec<Group>,
 }
 
 /// What a tile's work needs and keeps.
 #[derive(Default)]
 struct Scratch {
-    /// Sums of weights, then of each channel; later what they resolve to.
+    /// For each group of pixels the sum of weights, then that of each channel; later what they resolve to.
     sums: Vec<Group>,
     /// Of each slot its values.
     values: Vec<Group>,
@@ -122,15 +122,17 @@ impl<'a> Field<'a> {
         self.sum(cloud, true);
         let (width, height) = (self.target.width, self.target.height);
         let mut planes = vec![0.0; width * height * (1 + cloud.channels())];
-        for (plane, out) in planes.chunks_exact_mut(width * height).enumerate() {
+        use rayon::prelude::*;
+        let stride = 1 + cloud.channels();
+        planes.par_chunks_exact_mut(width * height).enumerate().for_each(|(plane, out)| {
             for (y, row) in out.chunks_exact_mut(width).enumerate() {
                 for (at, out) in row.chunks_mut(LANES).enumerate() {
                     let (tile, group, _) = self.grid.place(at * LANES, y);
-                    let from = &self.rendered[(tile * (1 + cloud.channels()) + plane) * GROUPS + group];
+                    let from = &self.rendered[(tile * GROUPS + group) * stride + plane];
                     out.copy_from_slice(&from[..out.len()]);
                 }
             }
-        }
+        });
         Rendered { width, pixels: width * height, planes }
     }
 
@@ -259,7 +261,7 @@ impl Tile<'_> {
     /// Values of all Gaussians, and their sums.
     #[inline(always)]
     fn forward<const C: usize, L: Lanes>(&self, l: L, scratch: &mut Scratch) {
-        let (weights, channels) = scratch.sums.split_at_mut(GROUPS);
+        let stride = 1 + self.channels::<C>();
         let across = l.load(&ACROSS);
         let (cut, zero) = (l.splat(CUT), l.splat(0.0));
         for (&gaussian, values) in self.slots.iter().zip(scratch.values.chunks_exact_mut(GROUPS)) {
@@ -271,17 +273,19 @@ impl Tile<'_> {
             for (half, (first, end)) in rows.into_iter().enumerate() {
                 let dx = l.add(across, l.splat(self.left(shape, half)));
                 let u_across = l.mul(l.splat(shape.across), dx);
-                for row in usize::from(first)..usize::from(end) {
-                    let at = half * TILE + row;
-                    let dy = self.origin.1 + row as f32 - shape.y;
+                let own = half * TILE + usize::from(first)..half * TILE + usize::from(end);
+                let sums = scratch.sums[own.start * stride..own.end * stride].chunks_exact_mut(stride);
+                let mut dy = f32::from(first) + self.origin.1 - shape.y;
+                for (value, sums) in values[own].iter_mut().zip(sums) {
                     let u = l.add(u_across, l.splat(shape.along * dy));
                     let v = shape.down * dy;
+                    dy += 1.0;
                     let w = l.max(l.sub(l.exp2(l.neg_mul_add(u, u, l.splat(-v * v))), cut), zero);
-                    l.store(w, &mut values[at]);
-                    l.store(l.add(l.load(&weights[at]), w), &mut weights[at]);
-                    for (channel, &lanes_of) in lanes_of[..self.channels::<C>()].iter().enumerate() {
-                        let sum = &mut channels[channel * GROUPS + at];
-                        l.store(l.mul_add(w, lanes_of, l.load(sum)), sum);
+                    l.store(w, value);
+                    l.store(l.add(l.load(&sums[0]), w), &mut sums[0]);
+                    for channel in 0..self.channels::<C>() {
+                        let sum = &mut sums[1 + channel];
+                        l.store(l.mul_add(w, lanes_of[channel], l.load(sum)), sum);
                     }
                 }
             }
@@ -314,10 +318,9 @@ impl Kernel for Sum<'_, '_> {
 /// Turns sums of colours into the blend.
 #[inline(always)]
 fn blend<L: Lanes>(l: L, tile: &Tile<'_>, sums: &mut [Group]) {
-    let (weights, channels) = sums.split_at_mut(GROUPS);
-    for (channel, &mean) in channels.chunks_exact_mut(GROUPS).zip(tile.mean) {
-        for (sum, weight) in channel.iter_mut().zip(&*weights) {
-            let whole = l.add(l.load(weight), l.splat(MEAN_WEIGHT));
+    for group in sums.chunks_exact_mut(1 + tile.channels) {
+        let whole = l.add(l.load(&group[0]), l.splat(MEAN_WEIGHT));
+        for (sum, &mean) in group[1..].iter_mut().zip(tile.mean) {
             l.store(l.div(l.add(l.load(sum), l.splat(MEAN_WEIGHT * mean)), whole), sum);
         }
     }
@@ -359,24 +362,24 @@ impl<const C: usize> Descend<'_, '_, C> {
     #[inline(always)]
     fn resolve<L: Lanes>(&mut self, l: L) -> f32 {
         let tile = self.tile;
-        let (weights, channels) = self.scratch.sums.split_at_mut(GROUPS);
+        let channels = tile.channels::<C>();
         let mut error = l.splat(0.0);
-        for (at, (weight, importance)) in weights.iter_mut().zip(tile.weight).enumerate() {
-            let whole = l.div(l.splat(1.0), l.add(l.load(weight), l.splat(MEAN_WEIGHT)));
+        let goals = tile.target.chunks_exact(channels).zip(tile.weight);
+        for (sums, (goal, importance)) in self.scratch.sums.chunks_exact_mut(1 + channels).zip(goals) {
+            let whole = l.div(l.splat(1.0), l.add(l.load(&sums[0]), l.splat(MEAN_WEIGHT)));
             let importance = l.load(importance);
             let mut all = l.splat(0.0);
-            for channel in 0..tile.channels::<C>() {
-                let sum = &mut channels[channel * GROUPS + at];
+            for channel in 0..channels {
                 let mean = l.splat(MEAN_WEIGHT * tile.mean[channel]);
-                let colour = l.mul(l.add(l.load(sum), mean), whole);
-                let off = l.sub(colour, l.load(&tile.target[channel * GROUPS + at]));
+                let colour = l.mul(l.add(l.load(&sums[1 + channel]), mean), whole);
+                let off = l.sub(colour, l.load(&goal[channel]));
                 let weighted = l.mul(off, importance);
                 error = l.mul_add(weighted, off, error);
                 let gradient = l.mul(weighted, whole);
                 all = l.mul_add(gradient, colour, all);
-                l.store(gradient, sum);
+                l.store(gradient, &mut sums[1 + channel]);
             }
-            l.store(all, weight);
+            l.store(all, &mut sums[0]);
         }
         l.sum(error)
     }
@@ -394,7 +397,7 @@ fn back<const C: usize, L: Lanes>(
 ) {
     let shape = &tile.shapes[gaussian];
     let colours = tile.colours::<C>(gaussian);
-    let (all, channels) = sums.split_at(GROUPS);
+    let channels = tile.channels::<C>();
     let zero = l.splat(0.0);
     let cut = l.splat(CUT);
     let mut moments = [zero; MOMENTS];
@@ -404,14 +407,17 @@ fn back<const C: usize, L: Lanes>(
     for (half, &(first, end)) in rows.iter().enumerate() {
         let dx = l.add(l.load(&ACROSS), l.splat(tile.left(shape, half)));
         let [mut z_sum, mut z_dy, mut z_dy2] = [zero; 3];
-        for row in usize::from(first)..usize::from(end) {
-            let at = half * TILE + row;
-            let dy = l.splat(tile.origin.1 + row as f32 - shape.y);
-            let w = l.load(&values[at]);
+        let own = half * TILE + usize::from(first)..half * TILE + usize::from(end);
+        let own_sums = sums[own.start * (1 + channels)..own.end * (1 + channels)].chunks_exact(1 + channels);
+        let mut below = f32::from(first) + tile.origin.1 - shape.y;
+        for (value, sums) in values[own].iter().zip(own_sums) {
+            let dy = l.splat(below);
+            below += 1.0;
+            let w = l.load(value);
             // Minus the gradient of the value.
-            let mut less = l.load(&all[at]);
-            for channel in 0..tile.channels::<C>() {
-                let gradient = l.load(&channels[channel * GROUPS + at]);
+            let mut less = l.load(&sums[0]);
+            for channel in 0..channels {
+                let gradient = l.load(&sums[1 + channel]);
                 less = l.neg_mul_add(gradient, lanes_of[channel], less);
                 by_channel[channel] = l.mul_add(gradient, w, by_channel[channel]);
             }
@@ -428,7 +434,7 @@ fn back<const C: usize, L: Lanes>(
         moments[3] = l.mul_add(z_dy, dx, moments[3]);
         moments[4] = l.add(moments[4], z_dy2);
     }
-    let parts = moments.iter().chain(&by_channel[..tile.channels::<C>()]);
+    let parts = moments.iter().chain(&by_channel[..channels]);
     out.iter_mut().zip(parts).for_each(|(out, &part)| *out = l.sum(part));
 }
 
@@ -447,7 +453,7 @@ impl Kernel for Energies<'_, '_> {
         let tile = self.tile;
         tile.forward::<0, L>(l, self.scratch);
         blend(l, tile, &mut self.scratch.sums);
-        let (weights, channels) = self.scratch.sums.split_at(GROUPS);
+        let sums = &self.scratch.sums;
         for (index, (&gaussian, energy)) in tile.slots.iter().zip(self.energies).enumerate() {
             let values = &self.scratch.values[index * GROUPS..][..GROUPS];
             let colours = tile.colours::<0>(gaussian as usize);
@@ -456,13 +462,14 @@ impl Kernel for Energies<'_, '_> {
                 for row in usize::from(first)..usize::from(end) {
                     let at = half * TILE + row;
                     let w = l.load(&values[at]);
-                    let left = l.sub(l.add(l.load(&weights[at]), l.splat(MEAN_WEIGHT)), w);
+                    let group = &sums[at * (1 + tile.channels)..][..1 + tile.channels];
+                    let left = l.sub(l.add(l.load(&group[0]), l.splat(MEAN_WEIGHT)), w);
                     let share = l.div(w, l.max(left, l.splat(LEAST_LEFT)));
                     let mut rise = l.splat(0.0);
                     for (channel, &colour) in colours.iter().enumerate() {
-                        let blended = l.load(&channels[channel * GROUPS + at]);
+                        let blended = l.load(&group[1 + channel]);
                         let d = l.mul(share, l.sub(blended, l.splat(colour)));
-                        let off = l.sub(blended, l.load(&tile.target[channel * GROUPS + at]));
+                        let off = l.sub(blended, l.load(&tile.target[at * tile.channels + channel]));
                         rise = l.mul_add(d, l.add(d, l.add(off, off)), rise);
                     }
                     sum = l.mul_add(rise, l.load(&tile.weight[at]), sum);

@@ -54,7 +54,7 @@ impl Target {
                 let at = y * self.width + x;
                 weight[tile * GROUPS + group][lane] = self.importance.as_ref().map_or(1.0, |q| q[at]);
                 for c in 0..self.channels() {
-                    planes[(tile * self.channels() + c) * GROUPS + group][lane] = self.plane(c)[at];
+                    planes[(tile * GROUPS + group) * self.channels() + c][lane] = self.plane(c)[at];
                 }
             }
         }
@@ -62,7 +62,8 @@ impl Target {
     }
 }
 
-/// A target cut into tiles of [`TILE`] x [`TILE`] pixels: for each tile and plane [`GROUPS`] groups of eight pixels.
+/// A target cut into tiles of [`TILE`] x [`TILE`] pixels: for each tile [`GROUPS`] groups of eight pixels,
+/// of each group all planes.
 #[derive(Debug)]
 pub(super) struct Tiled {
     pub(super) planes: Vec<[f32; LANES]>,

@@ -2,7 +2,8 @@
 
 use std::ops::Range;
 
-use mcodec_decode::gaussians::{Shape, lanes::LANES};
+use mcodec_decode::gaussians::Shape;
+use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 
 /// Pixels along one side of a tile.
 pub(super) const TILE: usize = 16;
@@ -37,7 +38,7 @@ impl Grid {
     }
 
     /// Calls `found` with each tile that a Gaussian reaches, row by row.
-    #[inline]
+    #[inline(always)]
     fn each_reached(&self, shape: &Shape, mut found: impl FnMut(usize)) {
         const SIDE: f32 = TILE as f32;
         let index = |at: f32| ((at - 0.5) / SIDE).floor();
@@ -74,6 +75,12 @@ pub(super) struct TileLists {
 impl TileLists {
     /// Lists these Gaussians, whose indices begin at `first`.
     pub(super) fn build(&mut self, grid: &Grid, shapes: &[Shape], first: usize) {
+        // A kernel only for its rounding instructions.
+        lanes::run(Build { lists: self, grid, shapes, first });
+    }
+
+    #[inline(always)]
+    fn build_here(&mut self, grid: &Grid, shapes: &[Shape], first: usize) {
         self.own_start.clear();
         self.slots.clear();
         self.own_start.resize(first + 1, 0);
@@ -143,5 +150,21 @@ impl TileLists {
             work(tile, own, own_out);
             (slots, out) = (rest, rest_out);
         }
+    }
+}
+
+struct Build<'a> {
+    lists: &'a mut TileLists,
+    grid: &'a Grid,
+    shapes: &'a [Shape],
+    first: usize,
+}
+
+impl Kernel for Build<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, _: L) {
+        self.lists.build_here(self.grid, self.shapes, self.first);
     }
 }
