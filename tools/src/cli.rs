@@ -3,7 +3,7 @@
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
-/// Compact files for learned data: models, lossless, readable tensor by tensor.
+/// Compact files for learned data: models, lossless, readable tensor by tensor, and images as Gaussians.
 ///
 /// A path of "-" is the standard input or output. Exit codes: 0 done, 1 failure (damage found by "verify" included), 2 usage
 /// (refusal to overwrite included), 3 done with loss ("recover"), 4 difference found ("diff").
@@ -92,6 +92,8 @@ pub(crate) enum Kind {
     Model,
     /// One opaque file
     Blob,
+    /// A picture, as Gaussians: lossy
+    Image,
 }
 
 /// Models that others are told against.
@@ -121,11 +123,13 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
-    /// A model file (safetensors, GGUF, PyTorch, NumPy), a Hugging Face folder, an mcodec file, any other file, or "-"
+    /// A model file (safetensors, GGUF, PyTorch, NumPy), a Hugging Face folder, a picture, an mcodec file, any other file, or "-"
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) import: Import,
+    #[command(flatten)]
+    pub(crate) image: Image,
     /// Name of the asset, when it comes from the standard input
     #[arg(long, value_name = "NAME")]
     pub(crate) name: Option<String>,
@@ -134,6 +138,53 @@ pub(crate) struct Encode {
     /// The asset of the first base that is meant, if it holds several
     #[arg(long, value_name = "NAME", requires = "paths")]
     pub(crate) base_asset: Option<String>,
+}
+
+/// How a picture is encoded.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Pictures")]
+pub(crate) struct Image {
+    /// From 0 (smallest) to 100 (best): 50 is 0.3 bits per pixel, 17 more twice as many [default: 50]
+    #[arg(short, long, value_name = "0..100", group = "rate", value_parser = parse_quality)]
+    pub(crate) quality: Option<f64>,
+    /// At most this many bits of the file for each pixel
+    #[arg(long, value_name = "R", group = "rate", value_parser = parse_positive)]
+    pub(crate) bpp: Option<f64>,
+    /// So many Gaussians
+    #[arg(long, value_name = "N", group = "rate", value_parser = clap::value_parser!(u32).range(1..=10_000_000))]
+    pub(crate) gaussians: Option<u32>,
+    /// At least this PSNR, in dB over all channels
+    #[arg(long, value_name = "DB", group = "rate", value_parser = parse_positive)]
+    pub(crate) psnr: Option<f64>,
+    /// Layers, of which each prefix is a picture [default: 1 up to a megapixel, else 3]
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
+    pub(crate) levels: Option<u8>,
+    /// Side of a page in pixels, a multiple of 8; 0: no pages [default: pages of about 4 KiB where a layer has more than 16]
+    #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=4096))]
+    pub(crate) page: Option<u32>,
+    /// A picture of the same size: the brighter, the more errors count there
+    #[arg(long, value_name = "MASK", value_hint = ValueHint::FilePath)]
+    pub(crate) importance: Option<PathBuf>,
+    /// What Ctrl-C does to a fit
+    #[arg(long, value_enum, value_name = "WHAT", default_value = "discard")]
+    pub(crate) on_interrupt: OnInterrupt,
+}
+
+/// What becomes of a fit that is interrupted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OnInterrupt {
+    /// Nothing is written
+    Discard,
+    /// The best so far is written
+    Save,
+}
+
+fn parse_positive(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| "not a number above 0".into())
+}
+
+fn parse_quality(text: &str) -> Result<f64, String> {
+    text.parse().ok().filter(|v| (0.0..=100.0).contains(v)).ok_or_else(|| "not a number from 0 to 100".into())
 }
 
 /// Form of what is decoded.
@@ -147,6 +198,10 @@ pub(crate) enum Format {
     Raw,
     /// A record's JSON text
     Json,
+    /// An image as PNG
+    Png,
+    /// An image as OpenEXR
+    Exr,
 }
 
 /// What elements of tensors come out as.
@@ -178,6 +233,15 @@ pub(crate) struct Decode {
     /// What elements of tensors come out as [default: blocks]
     #[arg(long = "as", value_name = "ELEMENTS")]
     pub(crate) elements: Option<Elements>,
+    /// Only this part of an image: x,y,width,height in its pixels
+    #[arg(long, value_name = "X,Y,W,H", value_parser = crate::selection::parse_region, conflicts_with_all = ["tensors", "rows", "elements"])]
+    pub(crate) region: Option<mcodec_decode::images::Region>,
+    /// An image this many times as large [default: 1]
+    #[arg(long, value_name = "F", value_parser = parse_positive, conflicts_with_all = ["tensors", "rows", "elements"])]
+    pub(crate) scale: Option<f64>,
+    /// An image from its layers 0 to N [default: all]
+    #[arg(long, value_name = "N", conflicts_with_all = ["tensors", "rows", "elements"])]
+    pub(crate) level: Option<usize>,
     /// A record's JSON text instead of the asset
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) record: Option<String>,

@@ -4,12 +4,37 @@ use crate::outcome::usage;
 use crate::rows::Rows;
 use anyhow::bail;
 use globset::{GlobBuilder, GlobMatcher};
+use mcodec_decode::images::Region;
 use mcodec_decode::{DecodeError, Entry, ReadAt, Reader, RowRef, check_asset, hex, is_dequantisable};
 use mcodec_format::registry::Dtype;
 use mcodec_format::{Asset, EntryDescriptor, Page, registry};
 use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
+
+/// The part of an image that is asked for.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct ImagePart {
+    /// In source pixels; absent: the whole.
+    pub(crate) region: Option<Region>,
+    /// How many times as large.
+    pub(crate) scale: Option<f64>,
+    /// The last layer.
+    pub(crate) level: Option<usize>,
+}
+
+/// The region `x,y,width,height` of a command line.
+pub(crate) fn parse_region(text: &str) -> Result<Region, String> {
+    let numbers: Vec<u32> = text
+        .split(',')
+        .map(|part| part.trim().parse().map_err(|_| format!("{part:?} is no number of pixels")))
+        .collect::<Result<_, _>>()?;
+    match numbers[..] {
+        [x, y, width, height] if width > 0 && height > 0 => Ok(Region { x, y, width, height }),
+        [_, _, _, _] => Err("a region has at least one pixel".into()),
+        _ => Err("a region is x,y,width,height".into()),
+    }
+}
 
 /// A tensor, or some rows of it.
 #[derive(Debug, Clone)]

@@ -89,7 +89,14 @@ impl<'a> Job<'a> {
     fn new(picture: &'a Picture, options: &'a ImageOptions, encode: &'a EncodeOptions) -> Result<Self> {
         let (width, height) = (picture.width as usize, picture.height as usize);
         let planes = picture.planes();
-        let importance = options.importance.clone();
+        let importance = options.importance.as_ref();
+        if let Some(map) = importance.filter(|map| map.size != [picture.width, picture.height]) {
+            let (mask, own) = (map.size, [picture.width, picture.height]);
+            return Err(EncodeError::Request(format!(
+                "the map of importance has {mask:?} pixels, the picture {own:?}"
+            )));
+        }
+        let importance = importance.map(|map| map.weights.clone());
         if importance
             .as_ref()
             .is_some_and(|map| map.len() != width * height || map.iter().any(|&w| w.is_nan() || w < 0.0))

@@ -12,5 +12,5 @@ mod write;
 pub use file::encode_image;
 pub use fit::{EncodedImage, encode_picture};
 pub use layer::{CodedLayer, code_layer};
-pub use options::{ImageOptions, Paging, Rate};
+pub use options::{ImageOptions, Importance, Paging, Rate};
 pub use picture::Picture;

@@ -1,5 +1,7 @@
 //! What a caller chooses of an image.
 
+use super::picture::Picture;
+
 /// How large or how good the file is to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum Rate {
@@ -39,6 +41,32 @@ pub enum Paging {
     Side(u32),
 }
 
+/// How much squared errors count at each pixel.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Importance {
+    /// Pixels across and down.
+    pub size: [u32; 2],
+    /// Row by row: 0 and more.
+    pub weights: Vec<f32>,
+}
+
+impl Importance {
+    /// How much more a white pixel of a mask counts than a black one.
+    const CONTRAST: f32 = 16.0;
+
+    /// From a picture: its first channels' mean, black to white.
+    #[must_use]
+    pub fn of_mask(mask: &Picture) -> Self {
+        let colours = mask.channels.len().clamp(1, 3);
+        let value = |pixel: usize| {
+            mask.channels[..colours].iter().map(|channel| channel[pixel]).sum::<f32>() / colours as f32
+        };
+        let pixels = mask.width as usize * mask.height as usize;
+        let weights = (0..pixels).map(|pixel| 1.0 + value(pixel) * (Self::CONTRAST - 1.0)).collect();
+        Self { size: [mask.width, mask.height], weights }
+    }
+}
+
 /// How to make an image.
 #[derive(Debug, Clone, Default)]
 pub struct ImageOptions {
@@ -48,8 +76,8 @@ pub struct ImageOptions {
     pub levels: Option<usize>,
     /// Pages.
     pub paging: Paging,
-    /// For each pixel, row by row, how much its squared error counts: 0 and more.
-    pub importance: Option<Vec<f32>>,
+    /// How much squared errors count where.
+    pub importance: Option<Importance>,
     /// If the work is interrupted, make the file of what there is.
     pub save_on_interrupt: bool,
 }

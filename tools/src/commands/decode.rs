@@ -70,6 +70,13 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         selection::check_decodable(&reader, &asset)?;
         match &args.record {
             Some(name) => job.record(&asset, name)?,
+            None if asset.kind == registry::asset::IMAGE => job.image(&asset)?,
+            _ if args.region.is_some() || args.scale.is_some() || args.level.is_some() => {
+                return Err(usage(format!(
+                    "--region, --scale and --level are of images: asset {:?} is none",
+                    asset.name
+                )));
+            }
             None if whole => job.original(&asset)?,
             None => job.export(&asset)?,
         }
@@ -235,6 +242,29 @@ impl Job<'_> {
         }
         folder.commit()?;
         Ok(Report { files: names, bytes: Some(total), notes: Vec::new() })
+    }
+
+    /// An image, or a part of it, drawn.
+    #[cfg(feature = "images")]
+    fn image(&self, asset: &Asset) -> anyhow::Result<Report> {
+        use crate::export::picture;
+        let format = picture::format(self.args, self.output)?;
+        let part =
+            selection::ImagePart { region: self.args.region, scale: self.args.scale, level: self.args.level };
+        let drawn = picture::draw(self.reader, asset, &part)?;
+        let bytes = match format {
+            Some(format) => picture::encode(drawn, format)?,
+            None => npy::of_image(&drawn, self.args.format == Some(Format::Raw)),
+        };
+        let mut sink = Sink::create(self.output, self.common.force)?;
+        sink.write_all(&bytes).context("writing the output")?;
+        sink.commit()?;
+        Ok(self.one(bytes.len() as u64, None))
+    }
+
+    #[cfg(not(feature = "images"))]
+    fn image(&self, asset: &Asset) -> anyhow::Result<Report> {
+        Err(anyhow!("asset {:?} is an image: this program was built without them", asset.name))
     }
 
     /// The text of a record.

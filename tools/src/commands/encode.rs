@@ -1,11 +1,12 @@
 //! `mcodec encode`.
 
-use crate::cli::{Common, Encode, Import, Kind};
+use crate::cli::{Common, Encode, Image, Import, Kind, OnInterrupt};
 use crate::console::{Console, bytes, percent};
 use crate::input;
 use crate::outcome::{Outcome, usage};
 use crate::sink::{self, is_std};
 use mcodec_decode::hex;
+use mcodec_encode::images::{ImageOptions, Paging, Rate};
 use mcodec_encode::{AssetKind, EncodeOptions, EncodeReport, Output, encode_path, encode_stream};
 use serde::Serialize;
 use std::path::Path;
@@ -15,6 +16,7 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     let to = console.output()?;
     let output = output(to, common)?;
     let (mut options, kind) = import(&args.import, console.encode_options(common));
+    options.image = image(&args.image)?;
     if !args.bases.paths.is_empty() {
         if options.mappable {
             return Err(usage(
@@ -51,8 +53,45 @@ pub(super) fn import(args: &Import, mut options: EncodeOptions) -> (EncodeOption
     let kind = args.kind.map(|kind| match kind {
         Kind::Model => AssetKind::Model,
         Kind::Blob => AssetKind::Blob,
+        Kind::Image => AssetKind::Image,
     });
     (options, kind)
+}
+
+/// What the user says about pictures.
+fn image(args: &Image) -> anyhow::Result<ImageOptions> {
+    let rates = [
+        args.quality.map(Rate::Quality),
+        args.bpp.map(Rate::BitsPerPixel),
+        args.gaussians.map(|count| Rate::Gaussians(count as usize)),
+        args.psnr.map(Rate::Psnr),
+    ];
+    let paging = match args.page {
+        None => Paging::Auto,
+        Some(0) => Paging::Whole,
+        Some(side) if side.is_multiple_of(8) => Paging::Side(side),
+        Some(side) => return Err(usage(format!("--page {side}: the side of a page is a multiple of 8"))),
+    };
+    Ok(ImageOptions {
+        rate: rates.into_iter().flatten().next().unwrap_or_default(),
+        levels: args.levels.map(usize::from),
+        paging,
+        importance: importance(args)?,
+        save_on_interrupt: args.on_interrupt == OnInterrupt::Save,
+    })
+}
+
+/// The map of importance, if one is given.
+#[cfg(feature = "images")]
+fn importance(args: &Image) -> anyhow::Result<Option<mcodec_encode::images::Importance>> {
+    let Some(path) = &args.importance else { return Ok(None) };
+    let mask = mcodec_encode::images::import::read_picture(path)?.picture;
+    Ok(Some(mcodec_encode::images::Importance::of_mask(&mask)))
+}
+
+#[cfg(not(feature = "images"))]
+fn importance(_: &Image) -> anyhow::Result<Option<mcodec_encode::images::Importance>> {
+    Ok(None)
 }
 
 /// The name of an asset that came without one.
@@ -75,7 +114,40 @@ struct Report<'a> {
     aliases: u64,
     /// Tensors told against a base.
     deltas: u64,
+    /// How a picture was fitted.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    image: Option<ReportOfImage>,
     notes: &'a [String],
+}
+
+/// How a picture was fitted, as JSON.
+#[derive(Serialize)]
+struct ReportOfImage {
+    width: u32,
+    height: u32,
+    gaussians: usize,
+    /// In dB over all channels, before rounding.
+    psnr: f64,
+    interrupted: bool,
+}
+
+impl From<mcodec_encode::ImageReport> for ReportOfImage {
+    fn from(report: mcodec_encode::ImageReport) -> Self {
+        let [width, height] = report.size;
+        Self {
+            width,
+            height,
+            gaussians: report.gaussians,
+            psnr: report.psnr,
+            interrupted: report.interrupted,
+        }
+    }
+}
+
+impl ReportOfImage {
+    fn bits_per_pixel(&self, bytes: u64) -> f64 {
+        bytes as f64 * 8.0 / (f64::from(self.width) * f64::from(self.height))
+    }
 }
 
 /// Reports what was encoded.
@@ -91,12 +163,19 @@ pub(super) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> an
         tensors: report.tensors,
         aliases: report.aliases,
         deltas: report.deltas,
+        image: report.image.map(ReportOfImage::from),
         notes: &report.notes,
     };
     let (from, to) = (report.input_bytes, report.output_bytes);
     let mut line =
         format!("{}: {} -> {} ({})", input::shown(input), bytes(from), bytes(to), percent(to, from));
-    if console.verbose() {
+    if let Some(image) = &value.image {
+        let (gaussians, bits, psnr) = (image.gaussians, image.bits_per_pixel(to), image.psnr);
+        line = format!("{line}, {gaussians} Gaussians, {bits:.3} bits per pixel, {psnr:.2} dB");
+        if image.interrupted {
+            line = format!("{line}, interrupted");
+        }
+    } else if console.verbose() {
         let (tensors, aliases) = (report.tensors, report.aliases);
         line = format!("{line}, asset {:?}, {tensors} tensors, {aliases} of them aliases", report.asset);
         if report.deltas > 0 {

@@ -2,6 +2,8 @@
 
 pub(crate) mod folder;
 pub(crate) mod npy;
+#[cfg(feature = "images")]
+pub(crate) mod picture;
 pub(crate) mod safetensors;
 
 use std::path::Path;

@@ -154,3 +154,14 @@ mod tests {
         assert!(own.flat && !own.note.unwrap().contains('\u{1b}'));
     }
 }
+
+/// The channels of a drawn image as an array of f32: height, width, channels.
+#[cfg(feature = "images")]
+pub(crate) fn of_image(drawn: &crate::export::picture::Drawn, raw: bool) -> Vec<u8> {
+    let [width, height] = drawn.size.map(u64::from);
+    let bytes: Vec<u8> = drawn.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let shape = [height, width, drawn.image.channel_count() as u64];
+    let mut out = if raw { Vec::new() } else { header(&Form::f32(), &shape, bytes.len() as u64) };
+    out.extend(bytes);
+    out
+}
