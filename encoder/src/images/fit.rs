@@ -96,6 +96,9 @@ impl<'a> Job<'a> {
                 "the map of importance has {mask:?} pixels, the picture {own:?}"
             )));
         }
+        if importance.is_some_and(|map| map.weights.len() != width * height || map.weights.iter().any(|w| w.is_nan() || *w < 0.0)) {
+            return Err(EncodeError::Request("the map of importance is not one number from 0 up for each pixel".into()));
+        }
         let importance = importance.map(|map| map.weights.clone());
         if importance
             .as_ref()
