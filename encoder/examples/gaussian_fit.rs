@@ -6,7 +6,7 @@ use std::time::Instant;
 
 use mcodec_coding::gaussians::{CHROMA_FACTOR, Constants, PLAIN_FACTOR, Quantiser};
 use mcodec_encode::gaussians::{
-    Cloud, FitOptions, Quantised, RefineOptions, Target, fit, opponent_planes, refine,
+    Cloud, FitOptions, RefineOptions, Target, fit, opponent_planes, quantise, refine,
 };
 
 fn main() {
@@ -20,8 +20,8 @@ fn main() {
     println!("fit: {:.2} dB, {:.2} s", fitted.psnr, start.elapsed().as_secs_f64());
     let start = Instant::now();
     let quantiser = Quantiser::new(Constants::LOW_RATE, &[PLAIN_FACTOR, CHROMA_FACTOR, CHROMA_FACTOR]);
-    let mut set = Quantised::of(&fitted.cloud, &quantiser);
-    let options = RefineOptions { sweeps: number(4), frozen: 0 };
+    let mut set = quantise(&fitted.cloud, &quantiser);
+    let options = RefineOptions { sweeps: number(4), frozen: 0, relocations: 0 };
     let refined = refine(&target, &quantiser, &mut set, &options, &mut |p| {
         println!("  sweep {}: {:.2} dB, {:.2} s", p.done, p.psnr, start.elapsed().as_secs_f64());
         ControlFlow::Continue(())

@@ -32,6 +32,8 @@ pub trait Lanes: Copy + Send + Sync {
     fn mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
     /// c - a * b, fused where the machine can.
     fn neg_mul_add(self, a: Self::F, b: Self::F, c: Self::F) -> Self::F;
+    /// [`Self::mul_add`] of single numbers.
+    fn mul_add_one(self, a: f32, b: f32, c: f32) -> f32;
     /// `value` where `test` > 0, else 0.
     fn where_positive(self, test: Self::F, value: Self::F) -> Self::F;
     /// [`super::exp::exp2`] of each, for t <= 0.
@@ -118,6 +120,10 @@ impl Lanes for Portable {
         self.sub(c, self.mul(a, b))
     }
     #[inline(always)]
+    fn mul_add_one(self, a: f32, b: f32, c: f32) -> f32 {
+        a * b + c
+    }
+    #[inline(always)]
     fn where_positive(self, test: Self::F, value: Self::F) -> Self::F {
         Self::each(test, value, |test, value| if test > 0.0 { value } else { 0.0 })
     }
@@ -196,6 +202,10 @@ mod avx2 {
             unsafe { _mm256_storeu_ps(to.as_mut_ptr(), a) }
         }
         #[inline(always)]
+        fn mul_add_one(self, a: f32, b: f32, c: f32) -> f32 {
+            a.mul_add(b, c)
+        }
+        #[inline(always)]
         fn where_positive(self, test: __m256, value: __m256) -> __m256 {
             // SAFETY: as above.
             unsafe { _mm256_and_ps(_mm256_cmp_ps::<_CMP_GT_OQ>(test, _mm256_setzero_ps()), value) }
@@ -205,8 +215,11 @@ mod avx2 {
             let t = self.max(t, self.splat(LEAST_EXPONENT));
             let rounded = self.add(t, self.splat(ROUNDER));
             let r = self.sub(t, self.sub(rounded, self.splat(ROUNDER)));
-            let [c0, c1, c2, c3, c4] = COEFFICIENTS.map(|c| self.splat(c));
-            let p = self.mul_add(self.mul_add(self.mul_add(self.mul_add(c4, r, c3), r, c2), r, c1), r, c0);
+            let mut p = self.splat(COEFFICIENTS[4]);
+            p = self.mul_add(p, r, self.splat(COEFFICIENTS[3]));
+            p = self.mul_add(p, r, self.splat(COEFFICIENTS[2]));
+            p = self.mul_add(p, r, self.splat(COEFFICIENTS[1]));
+            p = self.mul_add(p, r, self.splat(COEFFICIENTS[0]));
             // SAFETY: as above.
             unsafe {
                 let shifted = _mm256_slli_epi32::<23>(_mm256_castps_si256(rounded));

@@ -6,9 +6,11 @@
 mod dequantise;
 pub mod exp;
 pub mod lanes;
+mod render;
 mod splat;
 
 pub use dequantise::splat_of;
+pub use render::{Sampler, Scene, View};
 pub use splat::{CUT, Shape, Splat};
 
 /// Weight of the mean colour in the blend.

@@ -56,11 +56,18 @@ impl Splat {
         Shape::new(self.x, self.y, [xx, xy, yy], v0 * v1)
     }
 
-    /// The splat widened by an isotropic Gaussian of this variance (square pixels), ready to be evaluated.
+    /// The splat widened by a Gaussian of these variances across and down (square pixels), ready to be evaluated, and what its values
+    /// are to be multiplied by so that its integral stays.
     #[must_use]
-    pub fn widened(&self, variance: f32) -> Shape {
-        let sigma = self.sigma.map(|s| (s * s + variance).sqrt());
-        Self { sigma, ..*self }.shape()
+    pub fn widened(&self, [across, down]: [f32; 2]) -> (Shape, f32) {
+        let plain = self.shape();
+        if across == 0.0 && down == 0.0 {
+            return (plain, 1.0);
+        }
+        let [xx, xy, yy] = plain.covariance;
+        let determinant = plain.determinant + across * yy + down * xx + across * down;
+        let shape = Shape::new(self.x, self.y, [xx + across, xy, yy + down], determinant);
+        (shape, (plain.determinant / determinant).sqrt())
     }
 
     /// Everything is a number, and the standard deviations are positive and neither tiny nor huge.

@@ -114,3 +114,83 @@ fn advance(
     values[2..4].iter_mut().for_each(|ln| *ln = ln.clamp(LN_SIGMA.0, LN_SIGMA.1));
     values[GEOMETRY..].iter_mut().for_each(|c| *c = c.clamp(COLOUR.0, COLOUR.1));
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::target::Target;
+    use super::*;
+    use mcodec_decode::gaussians::Splat;
+
+    fn wave(i: usize) -> f32 {
+        (i as f32 * 0.7).sin() * 0.4 + 0.5
+    }
+
+    fn scene(channels: usize) -> (Target, Cloud) {
+        let (width, height) = (43, 37);
+        let planes = (0..width * height * channels).map(|i| wave(i / 5)).collect();
+        let importance = Some((0..width * height).map(|i| 0.5 + wave(i / 11)).collect());
+        let mean = (0..channels).map(wave).collect();
+        let target = Target { width, height, planes, mean, importance };
+        let mut cloud = Cloud::new(channels);
+        for i in 0..7 {
+            let at = |k: usize, size: usize| wave(3 * i + k) * size as f32;
+            let sigma = [2.0 + 1.3 * i as f32, 1.5 + 0.5 * wave(i)];
+            let splat = Splat { x: at(0, width), y: at(1, height), sigma, angle: 0.6 * i as f32 };
+            let colours: Vec<f32> = (0..channels).map(|c| wave(c + 2 * i)).collect();
+            cloud.push(&splat, &colours);
+        }
+        (target, cloud)
+    }
+
+    #[test]
+    fn gradients_are_those_of_finite_differences() {
+        for channels in [1, 2, 3, 5] {
+            let (target, cloud) = scene(channels);
+            let error = |cloud: &Cloud| {
+                let mut field = Field::new(&target);
+                field.place(cloud);
+                0.5 * field.step(cloud)
+            };
+            let mut field = Field::new(&target);
+            field.place(&cloud);
+            field.step(&cloud);
+            let stride = cloud.stride();
+            for gaussian in 0..cloud.len() {
+                let mut gradient = vec![0.0; stride];
+                let own = gaussian * stride..(gaussian + 1) * stride;
+                gradient_of(&field, gaussian, &cloud.values[own.clone()], &mut gradient);
+                for (i, at) in own.enumerate() {
+                    let moved = |by: f32| {
+                        let mut cloud = cloud.clone();
+                        cloud.values[at] += by;
+                        error(&cloud)
+                    };
+                    let step = 0.004;
+                    let slope = (moved(step) - moved(-step)) / f64::from(2.0 * step);
+                    let off = (slope - f64::from(gradient[i])).abs();
+                    assert!(off < 0.02 + 0.02 * slope.abs(), "{gaussian} {i}: {slope} {}", gradient[i]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn removal_energies_are_what_dropping_costs() {
+        let (target, cloud) = scene(3);
+        let mut field = Field::new(&target);
+        field.place(&cloud);
+        let before = field.step(&cloud);
+        let energies = field.removal_energies(&cloud);
+        for (gaussian, energy) in energies.into_iter().enumerate() {
+            let mut less = cloud.clone();
+            less.values.drain(gaussian * cloud.stride()..(gaussian + 1) * cloud.stride());
+            let mut field = Field::new(&target);
+            field.place(&less);
+            let rise = field.step(&less) - before;
+            assert!(
+                (rise - f64::from(energy)).abs() < 0.02 + 0.01 * rise.abs(),
+                "{gaussian}: {rise} {energy}"
+            );
+        }
+    }
+}

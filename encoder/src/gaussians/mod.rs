@@ -11,11 +11,13 @@ mod quantise;
 mod refine;
 mod step;
 mod target;
+#[cfg(test)]
+mod tests;
 mod tiles;
 
 pub use cloud::Cloud;
 pub use energy::removal_energies;
 pub use fit::{FitOptions, Fitted, Progress, fit};
-pub use quantise::Quantised;
+pub use quantise::{dequantise, quantise};
 pub use refine::{RefineOptions, Refined, refine};
 pub use target::{Target, opponent_planes, rgb_from_opponent};

@@ -35,39 +35,48 @@ pub(super) struct Candidate {
     residual: [f32; MAX_CHANNELS],
 }
 
+/// A maximum of the energy: place in its level.
+#[derive(Debug, Clone, Copy)]
+struct Maximum {
+    energy: f32,
+    /// Levels and blurs together, in the order in which they are searched.
+    search: u32,
+    x: u32,
+    y: u32,
+}
+
 /// At most `count` places that pay most, strongest first, no two close to each other.
 pub(super) fn pursue(target: &Target, blend: &Rendered, count: usize) -> Vec<Candidate> {
     let mut buffers = Buffers::default();
-    let mut level = Planes::residual(target, blend);
+    let mut levels = vec![Planes::residual(target, blend)];
     let mut all = Vec::new();
-    for index in 0..LEVELS {
-        let pixel = (1 << index) as f32;
-        for blur in BLURS {
-            all.append(&mut level.maxima(blur, pixel, &mut buffers));
+    loop {
+        let level = levels.last().expect("the first at least");
+        for (i, blur) in BLURS.into_iter().enumerate() {
+            level.maxima(blur, ((levels.len() - 1) * BLURS.len() + i) as u32, &mut buffers, &mut all);
         }
-        if level.width / 2 < LEAST_SIDE || level.height / 2 < LEAST_SIDE || index + 1 == LEVELS {
+        if level.width / 2 < LEAST_SIDE || level.height / 2 < LEAST_SIDE || levels.len() == LEVELS {
             break;
         }
-        level = level.halved();
+        levels.push(level.halved());
     }
     // Only so many can be taken; the rest need no order.
     let enough = count.saturating_mul(16).saturating_add(4096);
-    let order = |a: &(usize, Candidate), b: &(usize, Candidate)| {
-        b.1.energy.total_cmp(&a.1.energy).then(a.0.cmp(&b.0))
+    let order = |a: &Maximum, b: &Maximum| {
+        b.energy.total_cmp(&a.energy).then((a.search, a.y, a.x).cmp(&(b.search, b.y, b.x)))
     };
-    let mut ranked: Vec<_> = all.into_iter().enumerate().collect();
-    if ranked.len() > enough {
-        ranked.select_nth_unstable_by(enough, order);
-        let rest = ranked.split_off(enough);
-        ranked.sort_unstable_by(order);
-        let taken = Accepted::new(target).take(ranked.iter().map(|(_, c)| c), count);
-        if taken.len() == count {
-            return taken;
-        }
-        ranked.extend(rest);
+    let mut sorted = all.len();
+    if all.len() > enough {
+        all.select_nth_unstable_by(enough, order);
+        sorted = enough;
     }
-    ranked.sort_unstable_by(order);
-    Accepted::new(target).take(ranked.iter().map(|(_, c)| c), count)
+    all[..sorted].sort_unstable_by(order);
+    let taken = Accepted::new(target).take(&levels, &all[..sorted], count);
+    if taken.len() == count || sorted == all.len() {
+        return taken;
+    }
+    all.sort_unstable_by(order);
+    Accepted::new(target).take(&levels, &all, count)
 }
 
 impl Candidate {
@@ -130,9 +139,8 @@ impl Planes {
         Self { width, height, planes: self.planes.par_iter().map(halve).collect(), ..*self }
     }
 
-    /// Maxima of the energy of the residual that one blob of a blur takes away: sigma in pixels of this level, which are `pixel` image
-    /// pixels wide.
-    fn maxima(&self, sigma: f32, pixel: f32, buffers: &mut Buffers) -> Vec<Candidate> {
+    /// Adds the maxima of the energy of the residual that one blob of a blur takes away: sigma in pixels of this level.
+    fn maxima(&self, sigma: f32, search: u32, buffers: &mut Buffers, all: &mut Vec<Maximum>) {
         let taps = taps_of(sigma);
         let channels = self.planes.len() - usize::from(self.is_weighted);
         let (width, height) = (self.width, self.height);
@@ -170,24 +178,33 @@ impl Planes {
                 {
                     continue;
                 }
-                let mut residual = [0.0; MAX_CHANNELS];
-                let at = |plane: &[f32]| blurred_at(plane, width, &taps, (x, y));
-                let whole = if self.is_weighted { at(&across[channels]).max(LEAST_IMPORTANCE) } else { 1.0 };
-                residual.iter_mut().zip(&across[..channels]).for_each(|(r, plane)| *r = at(plane) / whole);
-                let scale = pixel * sigma;
-                found.push(Candidate {
-                    energy: 4.0 * std::f32::consts::PI * scale * scale * e,
-                    x: (x as f32 + 0.5) * pixel,
-                    y: (y as f32 + 0.5) * pixel,
-                    scale,
-                    residual,
-                });
+                let scale = (1 << (search as usize / BLURS.len())) as f32 * sigma;
+                let energy = 4.0 * std::f32::consts::PI * scale * scale * e;
+                found.push(Maximum { energy, search, x: x as u32, y: y as u32 });
             }
             found
         };
         let rows = (0..height).into_par_iter().with_min_len(8);
         let rows: Vec<_> = rows.map_init(|| vec![0.0; width], in_row).collect();
-        rows.into_iter().flatten().collect()
+        rows.into_iter().for_each(|mut row| all.append(&mut row));
+    }
+
+    /// The blur of each channel at one place, less what it counts less.
+    fn residual_at(&self, sigma: f32, (x, y): (usize, usize)) -> [f32; MAX_CHANNELS] {
+        let taps = taps_of(sigma);
+        let radius = taps.len() / 2;
+        let at = |plane: &Vec<f32>| {
+            let row_sum = |row: &[f32]| {
+                let taps = taps.iter().enumerate();
+                taps.filter_map(|(i, tap)| Some(tap * row.get((x + i).checked_sub(radius)?)?)).sum::<f32>()
+            };
+            rows_near(plane, self.width, &taps, y).map(|(tap, row)| tap * row_sum(row)).sum::<f32>()
+        };
+        let channels = self.planes.len() - usize::from(self.is_weighted);
+        let whole = if self.is_weighted { at(&self.planes[channels]).max(LEAST_IMPORTANCE) } else { 1.0 };
+        let mut residual = [0.0; MAX_CHANNELS];
+        residual.iter_mut().zip(&self.planes[..channels]).for_each(|(r, plane)| *r = at(plane) / whole);
+        residual
     }
 }
 
@@ -225,11 +242,7 @@ fn blur_down(plane: &[f32], width: usize, taps: &[f32], y: usize, out: &mut [f32
     lanes::run(Weighted { out, rows: rows_near(plane, width, taps, y) });
 }
 
-/// One pixel of the same.
-fn blurred_at(plane: &[f32], width: usize, taps: &[f32], (x, y): (usize, usize)) -> f32 {
-    rows_near(plane, width, taps, y).map(|(tap, row)| tap * row[x]).sum()
-}
-
+/// The rows that a blur along columns takes for row `y`, each with its weight.
 fn rows_near<'a>(
     plane: &'a [f32],
     width: usize,
@@ -327,18 +340,29 @@ impl Accepted {
         Self { columns, rows, buckets: vec![Vec::new(); columns * rows] }
     }
 
-    /// The first `count` of these that keep their distance from those before. Only buckets near a place are asked, so a fine one may lie
+    /// The first `count` of these maxima that keep their distance from those before. Only buckets near a place are asked, so a fine one may lie
     /// within a large one.
-    fn take<'a>(mut self, ranked: impl Iterator<Item = &'a Candidate>, count: usize) -> Vec<Candidate> {
+    fn take(mut self, levels: &[Planes], ranked: &[Maximum], count: usize) -> Vec<Candidate> {
         let mut taken = Vec::with_capacity(count);
-        for candidate in ranked {
+        for maximum in ranked {
             if taken.len() == count {
                 break;
             }
-            if self.is_free(candidate) {
+            let (level, blur) =
+                (maximum.search as usize / BLURS.len(), maximum.search as usize % BLURS.len());
+            let (pixel, place) = ((1 << level) as f32, (maximum.x as usize, maximum.y as usize));
+            let mut candidate = Candidate {
+                energy: maximum.energy,
+                x: (place.0 as f32 + 0.5) * pixel,
+                y: (place.1 as f32 + 0.5) * pixel,
+                scale: pixel * BLURS[blur],
+                residual: [0.0; MAX_CHANNELS],
+            };
+            if self.is_free(&candidate) {
                 let (column, row) = self.bucket(candidate.x, candidate.y);
                 self.buckets[row * self.columns + column].push((candidate.x, candidate.y, candidate.scale));
-                taken.push(*candidate);
+                candidate.residual = levels[level].residual_at(BLURS[blur], place);
+                taken.push(candidate);
             }
         }
         taken

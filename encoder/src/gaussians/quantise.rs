@@ -1,54 +1,33 @@
 //! From floats to symbols (section 3.1).
 
-use mcodec_coding::gaussians::{Quantiser, Symbols};
+use mcodec_coding::gaussians::{GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Splat, splat_of};
 
 use super::cloud::Cloud;
 
-/// Quantised Gaussians and their colours, in drawing order.
-#[derive(Debug, Clone, PartialEq, Eq, Default)]
-pub struct Quantised {
-    /// Geometry.
-    pub symbols: Vec<Symbols>,
-    /// For each Gaussian its colour in each plane.
-    pub colours: Vec<i32>,
+/// The nearest symbols of a cloud.
+#[must_use]
+pub fn quantise(cloud: &Cloud, quantiser: &Quantiser) -> GaussianSet {
+    let mut out = GaussianSet::default();
+    for i in 0..cloud.len() {
+        let splat = cloud.splat(i);
+        let scales = splat.sigma.map(|sigma| quantiser.nearest_level(sigma));
+        out.symbols.push(place(quantiser, scales, &splat));
+        let index = |(plane, &c): (usize, &f32)| (c / quantiser.colour_step(scales, plane)).round() as i32;
+        out.colours.extend(cloud.colours(i).iter().enumerate().map(index));
+    }
+    out
 }
 
-impl Quantised {
-    /// The nearest symbols of a cloud.
-    #[must_use]
-    pub fn of(cloud: &Cloud, quantiser: &Quantiser) -> Self {
-        let mut out = Self::default();
-        for i in 0..cloud.len() {
-            let splat = cloud.splat(i);
-            let scales = splat.sigma.map(|sigma| quantiser.nearest_level(sigma));
-            out.symbols.push(place(quantiser, scales, &splat));
-            let index =
-                |(plane, &c): (usize, &f32)| (c / quantiser.colour_step(scales, plane)).round() as i32;
-            out.colours.extend(cloud.colours(i).iter().enumerate().map(index));
-        }
-        out
+/// What quantised Gaussians stand for.
+#[must_use]
+pub fn dequantise(set: &GaussianSet, quantiser: &Quantiser) -> Cloud {
+    let planes = quantiser.planes();
+    let mut cloud = Cloud::new(planes);
+    for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(planes)) {
+        cloud.push(&splat_of(quantiser, symbols), &values(quantiser, symbols.scales, colours));
     }
-
-    /// What they stand for.
-    #[must_use]
-    pub fn cloud(&self, quantiser: &Quantiser) -> Cloud {
-        let planes = quantiser.planes();
-        let mut cloud = Cloud::new(planes);
-        for (symbols, colours) in self.symbols.iter().zip(self.colours.chunks_exact(planes)) {
-            cloud.push(&splat_of(quantiser, symbols), &values(quantiser, symbols.scales, colours));
-        }
-        cloud
-    }
-
-    /// Makes the first scale of each the larger one, by turning angles.
-    pub fn order_axes(&mut self, quantiser: &Quantiser) {
-        for symbols in self.symbols.iter_mut().filter(|s| s.scales[0] < s.scales[1]) {
-            let angles = 1u32 << quantiser.angle_bits(symbols.scales);
-            symbols.scales.reverse();
-            symbols.angle = ((u32::from(symbols.angle) + angles / 2) % angles) as u8;
-        }
-    }
+    cloud
 }
 
 /// Symbols of a splat on the grids of these scales.

@@ -6,13 +6,15 @@
 
 use std::ops::ControlFlow;
 
-use mcodec_coding::gaussians::{Quantiser, Symbols};
+use mcodec_coding::gaussians::{GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Shape, Splat, splat_of};
 use rayon::prelude::*;
 
+use super::cloud::Cloud;
 use super::fit::Progress;
 use super::patch::{Area, Canvas, Patch, Trial, draw_rows};
-use super::quantise::{Quantised, place, values};
+use super::pursuit::pursue;
+use super::quantise::{place, quantise, values};
 use super::target::Target;
 
 /// Centres stay this far inside the image, pixels.
@@ -23,6 +25,9 @@ const COLOUR: (f32, f32) = (-2.6, 2.8);
 const SETTLED: f64 = 0.02;
 /// Groups of pixels from which on one Gaussian's candidates are tried on several threads.
 const LARGE: usize = 4096;
+/// The part of all Gaussians that one relocation may move, and what a place's energy counts for against what a Gaussian saves.
+const MOVED: f64 = 0.05;
+const TRUST: f64 = 0.5;
 /// Moves of both scales.
 const SCALE_MOVES: [(i32, i32); 6] = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1)];
 
@@ -33,6 +38,8 @@ pub struct RefineOptions {
     pub sweeps: usize,
     /// So many Gaussians, the first, stay as they are.
     pub frozen: usize,
+    /// After each of so many sweeps, the first, Gaussians that save least are moved to where they save more.
+    pub relocations: usize,
 }
 
 /// What a descent gives besides the symbols.
@@ -50,27 +57,30 @@ pub struct Refined {
 pub fn refine(
     target: &Target,
     quantiser: &Quantiser,
-    set: &mut Quantised,
+    set: &mut GaussianSet,
     options: &RefineOptions,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Refined {
     let mut descent = Descent::new(target, quantiser, set);
     let before = descent.canvas.squared_error();
-    let mut order: Vec<usize> = (options.frozen..set.symbols.len()).collect();
-    let size = |i: &usize| {
-        let [a, b] = set.symbols[*i].scales;
-        quantiser.sigma(a) * quantiser.sigma(b)
-    };
-    order.sort_by(|a, b| size(a).total_cmp(&size(b)));
     let mut sweeps = 0;
+    let mut order = descent.order(set, options.frozen);
     while sweeps < options.sweeps {
         let changed = descent.sweep(set, &order);
         sweeps += 1;
         descent.redraw(set);
         let psnr = target.psnr(descent.canvas.squared_error());
         let is_stopped = progress(Progress { done: sweeps, of: options.sweeps, psnr }).is_break();
-        if is_stopped || (changed as f64) < SETTLED * set.symbols.len() as f64 {
+        let moved = if is_stopped || sweeps > options.relocations || sweeps == options.sweeps {
+            0
+        } else {
+            descent.relocate(set, options.frozen)
+        };
+        if is_stopped || moved == 0 && (changed as f64) < SETTLED * set.symbols.len() as f64 {
             break;
+        }
+        if moved > 0 {
+            order = descent.order(set, options.frozen);
         }
     }
     Refined { before, after: descent.canvas.squared_error(), sweeps }
@@ -81,6 +91,8 @@ struct Descent<'a> {
     target: &'a Target,
     quantiser: &'a Quantiser,
     canvas: Canvas,
+    /// Of each Gaussian the squared error that it saved when last looked at.
+    saved: Vec<f64>,
 }
 
 /// One Gaussian's turn: what it was, what it becomes.
@@ -91,21 +103,24 @@ struct Turn {
     symbols: Symbols,
     shape: Shape,
     colours: Vec<i32>,
+    /// Squared error that it saves, against none in its place.
+    saved: f64,
 }
 
 impl<'a> Descent<'a> {
-    fn new(target: &'a Target, quantiser: &'a Quantiser, set: &Quantised) -> Self {
-        let mut descent = Self { target, quantiser, canvas: Canvas::new(target) };
+    fn new(target: &'a Target, quantiser: &'a Quantiser, set: &GaussianSet) -> Self {
+        let mut descent =
+            Self { target, quantiser, canvas: Canvas::new(target), saved: vec![0.0; set.symbols.len()] };
         descent.redraw(set);
         descent
     }
 
-    fn colours_of<'s>(&self, set: &'s Quantised, index: usize) -> &'s [i32] {
+    fn colours_of<'s>(&self, set: &'s GaussianSet, index: usize) -> &'s [i32] {
         &set.colours[index * self.quantiser.planes()..][..self.quantiser.planes()]
     }
 
     /// Draws all anew, so that no rounding adds up.
-    fn redraw(&mut self, set: &Quantised) {
+    fn redraw(&mut self, set: &GaussianSet) {
         self.canvas.clear(&self.target.mean);
         let draws = set.symbols.iter().enumerate().map(|(i, symbols)| {
             let colours = values(self.quantiser, symbols.scales, self.colours_of(set, i));
@@ -131,14 +146,48 @@ impl<'a> Descent<'a> {
         });
     }
 
+    /// The order of turns: small Gaussians first.
+    fn order(&self, set: &GaussianSet, frozen: usize) -> Vec<usize> {
+        let mut order: Vec<usize> = (frozen..set.symbols.len()).collect();
+        let size = |i: &usize| {
+            set.symbols[*i].scales.map(|level| self.quantiser.sigma(level)).iter().product::<f32>()
+        };
+        order.sort_by(|a, b| size(a).total_cmp(&size(b)));
+        order
+    }
+
+    /// Moves Gaussians that save least to where a new one may save more; gives how many.
+    fn relocate(&mut self, set: &mut GaussianSet, frozen: usize) -> usize {
+        let blend = self.canvas.blend(self.target.width);
+        let mut weakest: Vec<usize> = (frozen..set.symbols.len()).collect();
+        weakest.sort_by(|&a, &b| self.saved[a].total_cmp(&self.saved[b]));
+        let most = (weakest.len() as f64 * MOVED) as usize;
+        let mut moved = 0;
+        let planes = self.quantiser.planes();
+        for (candidate, index) in pursue(self.target, &blend, most).into_iter().zip(weakest) {
+            if TRUST * f64::from(candidate.energy) < self.saved[index] {
+                continue;
+            }
+            let mut one = Cloud::new(planes);
+            candidate.insert(&mut one, &blend);
+            let one = quantise(&one, self.quantiser);
+            set.symbols[index] = one.symbols[0];
+            set.colours[index * planes..][..planes].copy_from_slice(&one.colours);
+            moved += 1;
+        }
+        self.redraw(set);
+        moved
+    }
+
     /// One turn for each Gaussian; gives how many changed.
-    fn sweep(&mut self, set: &mut Quantised, order: &[usize]) -> usize {
+    fn sweep(&mut self, set: &mut GaussianSet, order: &[usize]) -> usize {
         let mut changed = 0;
         for round in self.rounds(set, order) {
             let turns: Vec<Turn> =
                 round.par_iter().map(|&(index, area)| self.turn(set, index, area)).collect();
             let mut draws = Vec::with_capacity(2 * turns.len());
             for turn in turns {
+                self.saved[turn.index] = turn.saved;
                 let planes = self.quantiser.planes();
                 let own = &mut set.colours[turn.index * planes..][..planes];
                 if turn.symbols == set.symbols[turn.index] && turn.colours == own {
@@ -157,7 +206,7 @@ impl<'a> Descent<'a> {
 
     /// Gaussians that can have their turns at once, round by round, each with the area that its candidates reach. Of two whose areas meet, the
     /// first in the order comes in an earlier round.
-    fn rounds(&self, set: &Quantised, order: &[usize]) -> Vec<Vec<(usize, Area)>> {
+    fn rounds(&self, set: &GaussianSet, order: &[usize]) -> Vec<Vec<(usize, Area)>> {
         const CELL: usize = 8;
         let columns = self.canvas.columns;
         let mut next = vec![0u32; columns * self.canvas.height.div_ceil(CELL)];
@@ -213,7 +262,7 @@ impl<'a> Descent<'a> {
     }
 
     /// The best of a Gaussian's candidates.
-    fn turn(&self, set: &Quantised, index: usize, area: Area) -> Turn {
+    fn turn(&self, set: &GaussianSet, index: usize, area: Area) -> Turn {
         thread_local! {
             static PATCH: std::cell::Cell<Option<Patch>> = const { std::cell::Cell::new(None) };
         }
@@ -240,8 +289,8 @@ impl<'a> Descent<'a> {
                 best = i;
             }
         }
-        let (_, shape, colours) = judged.into_iter().nth(best).expect("the current one is always there");
-        Turn { index, old, old_colours, symbols: candidates[best].0, shape, colours }
+        let (error, shape, colours) = judged.into_iter().nth(best).expect("the current one is always there");
+        Turn { index, old, old_colours, symbols: candidates[best].0, shape, colours, saved: -error }
     }
 
     /// The best colours, and by how much the squared error is then above that without the Gaussian.

@@ -133,7 +133,7 @@ impl<'a> Field<'a> {
                 }
             }
         });
-        Rendered { width, pixels: width * height, planes }
+        Rendered::new(width, height, planes)
     }
 
     /// How much the weighted squared error rises if one Gaussian alone is dropped (section 2.4), for each that is not frozen.
@@ -200,6 +200,11 @@ pub(super) struct Rendered {
 }
 
 impl Rendered {
+    /// Of the sums of weights, then each channel.
+    pub(super) fn new(width: usize, height: usize, planes: Vec<f32>) -> Self {
+        Self { width, pixels: width * height, planes }
+    }
+
     /// Sum of weights at a pixel.
     pub(super) fn weight(&self, x: usize, y: usize) -> f32 {
         self.planes[y * self.width + x]

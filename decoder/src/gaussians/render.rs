@@ -1,0 +1,604 @@
+//! Pictures of Gaussians: whole, a region, at any scale, or a single point.
+//!
+//! A pixel's value depends on where it is and on nothing else: its sums run over all Gaussians that reach it, by rising index, however
+//! the picture is cut into tiles and shared among threads.
+
+use rayon::prelude::*;
+
+use mcodec_coding::gaussians::{GaussianSet, MAX_PLANES, Quantiser};
+use mcodec_format::{FormatError, Limits};
+
+use super::lanes::{self, Kernel, LANES, Lanes};
+use super::{CUT, MEAN_WEIGHT, Shape, Splat, splat_of};
+use crate::{DecodeError, Result};
+
+/// Pixels along one side of a tile of the output.
+const TILE: usize = 16;
+/// Gaussians that may reach a tile, on average over the output, ...
+const MOST_PER_TILE: u64 = 1024;
+/// ... unless the output is small: then so many in all tiles together.
+const MOST_AT_LEAST: u64 = 1 << 24;
+/// Square pixels of source that an output pixel of this many source pixels along one side widens each Gaussian by: a box's variance,
+/// less that of the pixels that were fitted.
+const BOX_VARIANCE: f32 = 1.0 / 12.0;
+
+type Group = [f32; LANES];
+
+/// Gaussians to be drawn, by rising index, and what the picture tends to where none are.
+#[derive(Debug, Clone)]
+pub struct Scene {
+    mean: Vec<f32>,
+    splats: Vec<Splat>,
+    colours: Vec<f32>,
+}
+
+/// What part of the source is drawn, and how large.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct View {
+    /// Left edge, source pixels.
+    pub left: f64,
+    /// Top edge, source pixels.
+    pub top: f64,
+    /// Source pixels for one pixel of the output, across and down: 1 is the source's size, 0.5 twice that.
+    pub step: [f64; 2],
+    /// Pixels of the output, across.
+    pub width: usize,
+    /// Pixels of the output, down.
+    pub height: usize,
+}
+
+impl View {
+    /// A region of whole source pixels at the source's size.
+    #[must_use]
+    pub fn of_region(x: u32, y: u32, width: u32, height: u32) -> Self {
+        Self::scaled(x, y, width, height, 1.0)
+    }
+
+    /// The same at `scale` times the source's size, rounded to whole pixels and at least 1 pixel.
+    #[must_use]
+    pub fn scaled(x: u32, y: u32, width: u32, height: u32, scale: f64) -> Self {
+        let pixels = |size: u32| (f64::from(size) * scale).round().max(1.0);
+        let (across, down) = (pixels(width), pixels(height));
+        Self {
+            left: f64::from(x),
+            top: f64::from(y),
+            step: [f64::from(width) / across, f64::from(height) / down],
+            width: across as usize,
+            height: down as usize,
+        }
+    }
+}
+
+impl Scene {
+    /// Nothing but the mean of each plane.
+    ///
+    /// # Errors
+    /// If there are no planes, or too many, or a mean is not a number.
+    pub fn new(mean: Vec<f32>) -> Result<Self> {
+        if mean.is_empty() || mean.len() > MAX_PLANES || mean.iter().any(|m| !m.is_finite()) {
+            return Err(DecodeError::Request(format!("planes with the means {mean:?} cannot be drawn")));
+        }
+        Ok(Self { mean, splats: Vec::new(), colours: Vec::new() })
+    }
+
+    /// Adds a Gaussian with a colour for each plane.
+    ///
+    /// # Errors
+    /// If it cannot be drawn: something is not a number or out of all bounds, or colours are missing.
+    pub fn push(&mut self, splat: Splat, colours: &[f32]) -> Result<()> {
+        let is_sound = splat.is_sound() && colours.iter().all(|c| c.abs() <= 1e6);
+        if !is_sound || colours.len() != self.mean.len() {
+            let index = self.splats.len();
+            return Err(DecodeError::Request(format!(
+                "Gaussian {index} cannot be drawn: {splat:?} {colours:?}"
+            )));
+        }
+        self.splats.push(splat);
+        self.colours.extend_from_slice(colours);
+        Ok(())
+    }
+
+    /// Adds a set of quantised Gaussians.
+    ///
+    /// # Errors
+    /// As [`Self::push`], or if the set or the quantiser is of other planes.
+    pub fn add(&mut self, quantiser: &Quantiser, set: &GaussianSet) -> Result<()> {
+        let planes = self.mean.len();
+        if quantiser.planes() != planes || set.colours.len() != set.symbols.len() * planes {
+            return Err(DecodeError::Request(format!(
+                "a set of other than {planes} planes cannot be drawn here"
+            )));
+        }
+        let mut values = [0.0; MAX_PLANES];
+        for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(planes)) {
+            for (plane, (value, &index)) in values.iter_mut().zip(colours).enumerate() {
+                *value = index as f32 * quantiser.colour_step(symbols.scales, plane);
+            }
+            self.push(splat_of(quantiser, symbols), &values[..planes])?;
+        }
+        Ok(())
+    }
+
+    /// Number of Gaussians.
+    #[must_use]
+    pub fn len(&self) -> usize {
+        self.splats.len()
+    }
+
+    /// There are no Gaussians.
+    #[must_use]
+    pub fn is_empty(&self) -> bool {
+        self.splats.is_empty()
+    }
+
+    /// Number of planes.
+    #[must_use]
+    pub fn planes(&self) -> usize {
+        self.mean.len()
+    }
+
+    /// Draws a view: the planes of each pixel, row by row. Where the output is smaller than the source, Gaussians are widened by what a
+    /// pixel of it covers, and their weights fall as their areas grow.
+    ///
+    /// # Errors
+    /// If the view is no view, its output is above `limits`, or too many Gaussians reach it.
+    pub fn render(&self, view: &View, limits: &Limits) -> Result<Vec<f32>> {
+        let prepared = Prepared::new(self, view, limits)?;
+        let mut out = vec![0.0; view.width * view.height * self.planes()];
+        let rows = out.par_chunks_mut(view.width * TILE * self.planes());
+        rows.enumerate().for_each(|(row, out)| prepared.draw_row(row, out));
+        Ok(out)
+    }
+}
+
+/// Gaussians ready for one view.
+struct Prepared<'a> {
+    scene: &'a Scene,
+    view: View,
+    shapes: Vec<Shape>,
+    /// Of each Gaussian what its values are multiplied by.
+    weights: Vec<f32>,
+    /// Centres of the output's columns and rows in the source.
+    across: Vec<Group>,
+    down: Vec<f32>,
+    /// For each row of tiles where its Gaussians begin in `listed`, and the end.
+    start: Vec<u32>,
+    listed: Vec<u32>,
+}
+
+impl<'a> Prepared<'a> {
+    fn new(scene: &'a Scene, view: &View, limits: &Limits) -> Result<Self> {
+        let is_view = view.step.iter().all(|step| (1e-4..=1e6).contains(step))
+            && view.left.abs() <= 1e6
+            && view.top.abs() <= 1e6
+            && (1..=1 << 24).contains(&view.width)
+            && (1..=1 << 24).contains(&view.height);
+        if !is_view {
+            return Err(DecodeError::Request(format!("{view:?} cannot be drawn")));
+        }
+        let bytes = 4 * scene.planes() as u64 * (view.width as u64 * view.height as u64);
+        Limits::check("size of a picture in bytes", bytes, limits.output_bytes)?;
+        let widening = view.step.map(|step| ((step * step - 1.0) as f32).max(0.0) * BOX_VARIANCE);
+        let (shapes, weights) = scene.splats.par_iter().map(|splat| splat.widened(widening)).unzip();
+        let centre = |from: f64, step: f64, i: usize| (from + (i as f64 + 0.5) * step) as f32;
+        let groups = view.width.div_ceil(LANES) as u64;
+        let across = (0..groups as usize)
+            .map(|g| std::array::from_fn(|i| centre(view.left, view.step[0], g * LANES + i)))
+            .collect();
+        let down = (0..view.height).map(|i| centre(view.top, view.step[1], i)).collect();
+        let mut prepared =
+            Self { scene, view: *view, shapes, weights, across, down, start: Vec::new(), listed: Vec::new() };
+        prepared.list()?;
+        Ok(prepared)
+    }
+
+    /// Lists the Gaussians of each row of tiles, if they are not too many.
+    fn list(&mut self) -> Result<()> {
+        let rows = self.view.height.div_ceil(TILE);
+        let columns = self.view.width.div_ceil(TILE);
+        let mut start = vec![0u32; rows + 1];
+        let mut pairs = 0;
+        for shape in &self.shapes {
+            let tiles = self.tiles(1, shape.y - shape.half[1], shape.y + shape.half[1]);
+            let beside = self.tiles(0, shape.x - shape.half[0], shape.x + shape.half[0]);
+            if !beside.is_empty() {
+                pairs += (tiles.len() * beside.len()) as u64;
+                tiles.for_each(|row| start[row + 1] += 1);
+            }
+        }
+        let most = (MOST_PER_TILE * (rows * columns) as u64).max(MOST_AT_LEAST);
+        Limits::check("number of tiles that Gaussians reach", pairs, most).map_err(|source| {
+            DecodeError::Entry { kind: "picture", name: "of Gaussians".to_owned(), source }
+        })?;
+        for row in 0..rows {
+            start[row + 1] += start[row];
+        }
+        let mut next = start.clone();
+        let mut listed = vec![0; start[rows] as usize];
+        for (index, shape) in self.shapes.iter().enumerate() {
+            if self.tiles(0, shape.x - shape.half[0], shape.x + shape.half[0]).is_empty() {
+                continue;
+            }
+            for row in self.tiles(1, shape.y - shape.half[1], shape.y + shape.half[1]) {
+                listed[next[row] as usize] = index as u32;
+                next[row] += 1;
+            }
+        }
+        (self.start, self.listed) = (start, listed);
+        Ok(())
+    }
+
+    /// The tiles with pixels between two positions of the source, along axis 0 (across) or 1.
+    fn tiles(&self, axis: usize, from: f32, to: f32) -> std::ops::Range<usize> {
+        let pixels = pixels_of(&self.view, axis, from, to);
+        pixels.start / TILE..pixels.end.div_ceil(TILE)
+    }
+
+    /// Draws a row of tiles.
+    fn draw_row(&self, row: usize, out: &mut [f32]) {
+        let view = &self.view;
+        let mut lists = vec![Vec::new(); view.width.div_ceil(TILE)];
+        let rows = row * TILE..(row * TILE + TILE).min(view.height);
+        let (first, last) = (self.down[rows.start], self.down[rows.end - 1]);
+        for &index in &self.listed[self.start[row] as usize..self.start[row + 1] as usize] {
+            let shape = &self.shapes[index as usize];
+            if let Some((left, right)) = shape.columns(first - shape.y, last - shape.y) {
+                let tiles = self.tiles(0, shape.x + left, shape.x + right);
+                tiles.for_each(|tile| lists[tile].push(index));
+            }
+        }
+        let planes = self.scene.planes();
+        let mut sums = vec![[0.0; LANES]; (1 + planes) * TILE * TILE / LANES];
+        for (tile, list) in lists.iter().enumerate() {
+            sums.fill([0.0; LANES]);
+            for half in 0..TILE / LANES {
+                let group = tile * TILE / LANES + half;
+                let Some(across) = self.across.get(group) else { break };
+                let part = TILE * (1 + planes);
+                let sums = &mut sums[half * part..][..part];
+                let rows = &self.down[rows.clone()];
+                let half = Half { prepared: self, list, across, rows, sums };
+                match planes {
+                    1 => lanes::run(WithPlanes::<1>(half)),
+                    3 => lanes::run(WithPlanes::<3>(half)),
+                    4 => lanes::run(WithPlanes::<4>(half)),
+                    _ => lanes::run(WithPlanes::<0>(half)),
+                }
+                for (row, sums) in sums.chunks_exact(1 + planes).take(rows.len()).enumerate() {
+                    let at = (row * view.width + group * LANES) * planes;
+                    let count = (view.width - group * LANES).min(LANES);
+                    for (i, pixel) in out[at..][..count * planes].chunks_exact_mut(planes).enumerate() {
+                        pixel.iter_mut().zip(&sums[1..]).for_each(|(out, sum)| *out = sum[i]);
+                    }
+                }
+            }
+        }
+    }
+}
+
+/// The pixels of the output whose centres lie between two positions of the source, along an axis.
+#[inline(always)]
+fn pixels_of(view: &View, axis: usize, from: f32, to: f32) -> std::ops::Range<usize> {
+    let (origin, size) = if axis == 0 { (view.left, view.width) } else { (view.top, view.height) };
+    let index = |at: f32| (f64::from(at) - origin) / view.step[axis] - 0.5;
+    let first = index(from).ceil().max(0.0) as usize;
+    let end = (index(to).floor() + 1.0).clamp(0.0, size as f64) as usize;
+    first.min(end)..end
+}
+
+/// Half a tile: eight columns, and what is summed there; at the end the blend.
+struct Half<'a, 'b> {
+    prepared: &'b Prepared<'a>,
+    list: &'b [u32],
+    across: &'b Group,
+    rows: &'b [f32],
+    sums: &'b mut [Group],
+}
+
+struct WithPlanes<'a, 'b, const P: usize>(Half<'a, 'b>);
+
+impl<const P: usize> Kernel for WithPlanes<'_, '_, P> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Half { prepared, list, across, rows, sums } = self.0;
+        let planes = if P == 0 { prepared.scene.planes() } else { P };
+        let across_lanes = l.load(across);
+        let step = prepared.view.step[1] as f32;
+        for &index in list {
+            let shape = &prepared.shapes[index as usize];
+            let Some((top, bottom)) = shape.rows(across[0] - shape.x, across[LANES - 1] - shape.x) else {
+                continue;
+            };
+            // Generous by a row, for the rounding of this division.
+            let row = |y: f32| (y + shape.y - rows[0]) / step;
+            let first = (row(top) - 0.1).ceil().max(0.0) as usize;
+            let end = ((row(bottom) + 0.1).floor() + 1.0).clamp(0.0, rows.len() as f32) as usize;
+            if first >= end {
+                continue;
+            }
+            let dx = l.sub(across_lanes, l.splat(shape.x));
+            let u_across = l.mul(l.splat(shape.across), dx);
+            let colours = &prepared.scene.colours[index as usize * planes..][..planes];
+            let weight = l.splat(prepared.weights[index as usize]);
+            let own = &mut sums[first * (1 + planes)..end * (1 + planes)];
+            for (sums, &y) in own.chunks_exact_mut(1 + planes).zip(&rows[first..end]) {
+                let w = l.mul(value(l, shape, u_across, y), weight);
+                l.store(l.add(l.load(&sums[0]), w), &mut sums[0]);
+                for (sum, &colour) in sums[1..].iter_mut().zip(colours) {
+                    l.store(l.mul_add(w, l.splat(colour), l.load(sum)), sum);
+                }
+            }
+        }
+        resolve(l, &prepared.scene.mean, sums);
+    }
+}
+
+/// A Gaussian's values at height `y`; `u_across` is what dx brings to u.
+#[inline(always)]
+fn value<L: Lanes>(l: L, shape: &Shape, u_across: L::F, y: f32) -> L::F {
+    let dy = y - shape.y;
+    let v = shape.down * dy;
+    let u = l.add(u_across, l.splat(shape.along * dy));
+    l.max(l.sub(l.exp2(l.neg_mul_add(u, u, l.splat(-v * v))), l.splat(CUT)), l.splat(0.0))
+}
+
+/// Turns sums into the blend.
+#[inline(always)]
+fn resolve<L: Lanes>(l: L, mean: &[f32], sums: &mut [Group]) {
+    for group in sums.chunks_exact_mut(1 + mean.len()) {
+        let whole = l.add(l.load(&group[0]), l.splat(MEAN_WEIGHT));
+        for (sum, &mean) in group[1..].iter_mut().zip(mean) {
+            l.store(l.div(l.add(l.load(sum), l.splat(MEAN_WEIGHT * mean)), whole), sum);
+        }
+    }
+}
+
+/// A scene with the Gaussians of each small square listed, for single points.
+#[derive(Debug)]
+pub struct Sampler {
+    scene: Scene,
+    shapes: Vec<Shape>,
+    columns: usize,
+    rows: usize,
+    start: Vec<u32>,
+    listed: Vec<u32>,
+}
+
+/// Source pixels along one side of a sampler's squares.
+const SQUARE: f32 = 8.0;
+
+impl Sampler {
+    /// Lists the Gaussians of a source of this many pixels.
+    ///
+    /// # Errors
+    /// If too many reach it.
+    pub fn new(scene: Scene, width: u32, height: u32) -> Result<Self> {
+        let squares = |pixels: u32| (pixels as usize).div_ceil(SQUARE as usize).max(1);
+        let (columns, rows) = (squares(width), squares(height));
+        let shapes: Vec<Shape> = scene.splats.iter().map(Splat::shape).collect();
+        let index = |at: f32, count: usize| (at / SQUARE).floor().clamp(0.0, count as f32 - 1.0) as usize;
+        let each = |shape: &Shape, found: &mut dyn FnMut(usize)| {
+            let top = index(shape.y - shape.half[1], rows);
+            for row in top..=index(shape.y + shape.half[1], rows) {
+                let first = row as f32 * SQUARE - shape.y;
+                let Some((left, right)) = shape.columns(first, first + SQUARE) else { continue };
+                for column in index(shape.x + left, columns)..=index(shape.x + right, columns) {
+                    found(row * columns + column);
+                }
+            }
+        };
+        let most = (MOST_PER_TILE * (rows * columns) as u64).max(MOST_AT_LEAST);
+        let boxes = shapes.iter().map(|s| {
+            ((2.0 * s.half[0] / SQUARE) as u64 + 2).min(columns as u64)
+                * ((2.0 * s.half[1] / SQUARE) as u64 + 2).min(rows as u64)
+        });
+        Limits::check("number of squares that Gaussians reach", boxes.sum(), most).map_err(
+            |source: FormatError| DecodeError::Entry {
+                kind: "picture",
+                name: "of Gaussians".to_owned(),
+                source,
+            },
+        )?;
+        let mut start = vec![0u32; columns * rows + 1];
+        shapes.iter().for_each(|shape| each(shape, &mut |square| start[square + 1] += 1));
+        for square in 0..columns * rows {
+            start[square + 1] += start[square];
+        }
+        let mut next = start.clone();
+        let mut listed = vec![0; start[columns * rows] as usize];
+        for (i, shape) in shapes.iter().enumerate() {
+            each(shape, &mut |square| {
+                listed[next[square] as usize] = i as u32;
+                next[square] += 1;
+            });
+        }
+        Ok(Self { scene, shapes, columns, rows, start, listed })
+    }
+
+    /// What is drawn.
+    #[must_use]
+    pub fn scene(&self) -> &Scene {
+        &self.scene
+    }
+
+    /// Gaussians listed for the square of a point: those whose values [`Self::sample`] computes.
+    #[must_use]
+    pub fn reaching(&self, x: f32, y: f32) -> usize {
+        self.list(x, y).len()
+    }
+
+    fn list(&self, x: f32, y: f32) -> &[u32] {
+        let index = |at: f32, count: usize| ((at / SQUARE).max(0.0) as usize).min(count - 1);
+        let square = index(y, self.rows) * self.columns + index(x, self.columns);
+        &self.listed[self.start[square] as usize..self.start[square + 1] as usize]
+    }
+
+    /// The planes at a point of the source; a pixel's centre is its integer position plus 0.5. Points outside give what is nearest listed.
+    ///
+    /// # Panics
+    /// If `out` has not one number for each plane.
+    pub fn sample(&self, x: f32, y: f32, out: &mut [f32]) {
+        assert_eq!(out.len(), self.scene.planes(), "a number for each plane");
+        lanes::run(Sample { sampler: self, x, y, out });
+    }
+}
+
+struct Sample<'a> {
+    sampler: &'a Sampler,
+    x: f32,
+    y: f32,
+    out: &'a mut [f32],
+}
+
+impl Kernel for Sample<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        let Self { sampler, x, y, out } = self;
+        let planes = out.len();
+        let mut sums = [[0.0; LANES]; 1 + MAX_PLANES];
+        let mut weight = 0.0;
+        let mut colour_sums = [0.0f32; MAX_PLANES];
+        let [mut u, mut v, mut w] = [[0.0; LANES]; 3];
+        for list in sampler.list(x, y).chunks(LANES) {
+            // Eight Gaussians at once; their sums one by one, as a picture has them.
+            for (i, &index) in list.iter().enumerate() {
+                let shape = &sampler.shapes[index as usize];
+                let (dx, dy) = (x - shape.x, y - shape.y);
+                let down = shape.down * dy;
+                u[i] = shape.across * dx + shape.along * dy;
+                v[i] = -down * down;
+            }
+            let lanes = l.load(&u);
+            let value = l.sub(l.exp2(l.neg_mul_add(lanes, lanes, l.load(&v))), l.splat(CUT));
+            l.store(l.max(value, l.splat(0.0)), &mut w);
+            for (&w, &index) in w.iter().zip(list) {
+                weight += w;
+                let colours = &sampler.scene.colours[index as usize * planes..][..planes];
+                for (sum, &colour) in colour_sums.iter_mut().zip(colours) {
+                    *sum = l.mul_add_one(w, colour, *sum);
+                }
+            }
+        }
+        sums[0][0] = weight;
+        sums[1..].iter_mut().zip(colour_sums).for_each(|(to, sum)| to[0] = sum);
+        resolve(l, &sampler.scene.mean, &mut sums[..1 + planes]);
+        out.iter_mut().zip(&sums[1..]).for_each(|(out, sum)| *out = sum[0]);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn wave(i: usize) -> f32 {
+        (i as f32 * 12.9898).sin().abs()
+    }
+
+    fn scene(planes: usize, count: usize) -> Scene {
+        let mut scene = Scene::new((0..planes).map(|p| 0.1 * p as f32).collect()).unwrap();
+        for i in 0..count {
+            let sigma = [0.5 + 20.0 * wave(i).powi(4), 0.5 + 8.0 * wave(i + 1).powi(2)];
+            let splat = Splat { x: 150.0 * wave(2 * i), y: 110.0 * wave(3 * i), sigma, angle: i as f32 };
+            let colours: Vec<f32> = (0..planes).map(|p| wave(5 * i + p)).collect();
+            scene.push(splat, &colours).unwrap();
+        }
+        scene
+    }
+
+    /// A pixel by the rule's words, in double precision.
+    fn by_the_rule(scene: &Scene, x: f64, y: f64) -> Vec<f64> {
+        let mut sums = vec![0.1; 1];
+        sums.extend(scene.mean.iter().map(|&m| 0.1 * f64::from(m)));
+        for (splat, colours) in scene.splats.iter().zip(scene.colours.chunks_exact(scene.planes())) {
+            let (sin, cos) = f64::from(splat.angle).sin_cos();
+            let (dx, dy) = (x - f64::from(splat.x), y - f64::from(splat.y));
+            let u = (cos * dx + sin * dy) / f64::from(splat.sigma[0]);
+            let v = (cos * dy - sin * dx) / f64::from(splat.sigma[1]);
+            let w = ((-0.5 * (u * u + v * v)).exp() - (-4.5f64).exp()).max(0.0);
+            sums[0] += w;
+            sums[1..].iter_mut().zip(colours).for_each(|(sum, &c)| *sum += w * f64::from(c));
+        }
+        sums[1..].iter().map(|sum| sum / sums[0]).collect()
+    }
+
+    #[test]
+    fn pixels_follow_the_rule_and_points_are_pixels() {
+        for planes in [1, 2, 3, 4, 12] {
+            let scene = scene(planes, 300);
+            let picture = scene.render(&View::of_region(0, 0, 150, 110), &Limits::default()).unwrap();
+            let sampler = Sampler::new(scene.clone(), 150, 110).unwrap();
+            let mut point = vec![0.0; planes];
+            for (i, pixel) in picture.chunks_exact(planes).enumerate().step_by(37) {
+                let (x, y) = ((i % 150) as f32 + 0.5, (i / 150) as f32 + 0.5);
+                let exact = by_the_rule(&scene, f64::from(x), f64::from(y));
+                assert!(pixel.iter().zip(&exact).all(|(&p, e)| (f64::from(p) - e).abs() < 5e-4), "{x} {y}");
+                sampler.sample(x, y, &mut point);
+                assert_eq!(point, pixel, "{x} {y}");
+            }
+        }
+    }
+
+    #[test]
+    fn regions_and_threads_change_no_pixel() {
+        let scene = scene(3, 500);
+        let whole = scene.render(&View::of_region(0, 0, 150, 110), &Limits::default()).unwrap();
+        for (x, y, width, height) in [(0, 0, 17, 110), (3, 5, 130, 33), (149, 109, 1, 1), (16, 16, 16, 16)] {
+            let view = View::of_region(x, y, width, height);
+            for threads in [1, 3] {
+                let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+                let part = pool.install(|| scene.render(&view, &Limits::default())).unwrap();
+                for (row, part) in part.chunks_exact(3 * width as usize).enumerate() {
+                    let at = 3 * ((y as usize + row) * 150 + x as usize);
+                    assert_eq!(part, &whole[at..][..part.len()]);
+                }
+            }
+        }
+    }
+
+    #[test]
+    fn scales_keep_what_is_there() {
+        let scene = scene(1, 300);
+        let mean = |scale: f64| {
+            let view = View::scaled(0, 0, 150, 110, scale);
+            let picture = scene.render(&view, &Limits::default()).unwrap();
+            assert_eq!(picture.len(), view.width * view.height);
+            picture.iter().sum::<f32>() / picture.len() as f32
+        };
+        for scale in [0.1, 0.25, 0.5, 2.0, 3.7] {
+            assert!((mean(scale) - mean(1.0)).abs() < 0.02, "{scale} {} {}", mean(scale), mean(1.0));
+        }
+    }
+
+    #[test]
+    fn hostile_gaussians_are_refused_or_bounded() {
+        let mut scene = Scene::new(vec![0.5]).unwrap();
+        let good = Splat { x: 1.0, y: 1.0, sigma: [1.0, 1.0], angle: 0.0 };
+        for bad in [
+            Splat { x: f32::NAN, ..good },
+            Splat { y: f32::INFINITY, ..good },
+            Splat { sigma: [0.0, 1.0], ..good },
+            Splat { sigma: [1.0, 1e30], ..good },
+            Splat { sigma: [f32::NAN, 1.0], ..good },
+            Splat { angle: f32::NAN, ..good },
+        ] {
+            assert!(scene.push(bad, &[0.0]).is_err(), "{bad:?}");
+        }
+        assert!(scene.push(good, &[f32::NAN]).is_err() && scene.push(good, &[]).is_err());
+        for _ in 0..100_000 {
+            scene.push(good, &[0.25]).unwrap();
+        }
+        let picture = scene.render(&View::of_region(0, 0, 64, 64), &Limits::default()).unwrap();
+        assert!((picture[0] - 0.25).abs() < 1e-3);
+        for _ in 0..100_000 {
+            scene.push(Splat { sigma: [1e5, 1e5], ..good }, &[0.25]).unwrap();
+        }
+        assert!(scene.render(&View::of_region(0, 0, 2048, 2048), &Limits::default()).is_err());
+        assert!(Sampler::new(scene.clone(), 2048, 2048).is_err());
+        assert!(scene.render(&View::of_region(0, 0, 0, 64), &Limits::default()).is_err());
+        assert!(scene.render(&View::of_region(0, 0, 1 << 31, 1 << 31), &Limits::default()).is_err());
+    }
+}

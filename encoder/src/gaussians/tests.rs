@@ -1,0 +1,92 @@
+//! The fit and the descent as wholes.
+
+use std::ops::ControlFlow;
+
+use mcodec_coding::gaussians::{CHROMA_FACTOR, Constants, GaussianSet, PLAIN_FACTOR, Quantiser};
+use mcodec_decode::gaussians::{Scene, View};
+use mcodec_format::Limits;
+
+use super::{Cloud, FitOptions, RefineOptions, Target, dequantise, fit, opponent_planes, quantise, refine};
+
+/// A smooth picture with a few edges.
+fn picture(width: usize, height: usize) -> Target {
+    let rgb = |i: usize| {
+        let (x, y) = ((i % width) as f32 / width as f32, (i / width) as f32 / height as f32);
+        let disc = if (x - 0.4).hypot(y - 0.5) < 0.25 { 0.6 } else { 0.0 };
+        let bar = if (x + 0.5 * y - 0.9).abs() < 0.03 { 0.4 } else { 0.0 };
+        [0.2 + disc, 0.3 * x + 0.5 * disc + bar, 0.5 * y + 0.2 * (9.0 * x).sin().abs()]
+    };
+    let rgb: Vec<f32> = (0..width * height).flat_map(rgb).collect();
+    Target { width, height, planes: opponent_planes(&rgb), mean: vec![0.8, 0.0, 0.0], importance: None }
+}
+
+fn quantiser() -> Quantiser {
+    Quantiser::new(Constants::LOW_RATE, &[PLAIN_FACTOR, CHROMA_FACTOR, CHROMA_FACTOR])
+}
+
+fn made(target: &Target, gaussians: usize, steps: usize, sweeps: usize) -> (Cloud, GaussianSet, f64) {
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let fitted = fit(target, &FitOptions { gaussians, steps }, &Cloud::new(3), go_on);
+    let mut set = quantise(&fitted.cloud, &quantiser());
+    let refined =
+        refine(target, &quantiser(), &mut set, &RefineOptions { sweeps, frozen: 0, relocations: 0 }, go_on);
+    assert!(refined.after <= refined.before);
+    (fitted.cloud, set, refined.after)
+}
+
+#[test]
+fn any_number_of_threads_gives_the_same() {
+    let target = picture(100, 75);
+    let with = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        pool.install(|| made(&target, 80, 60, 2))
+    };
+    let one = with(1);
+    assert!(one == with(2) && one == with(8));
+}
+
+#[test]
+fn descent_knows_the_error_that_the_decoder_makes() {
+    let target = picture(100, 75);
+    let (_, set, error) = made(&target, 120, 100, 3);
+    assert!(target.psnr(error) > 25.0, "{} dB", target.psnr(error));
+    let mut scene = Scene::new(target.mean.clone()).unwrap();
+    scene.add(&quantiser(), &set).unwrap();
+    let drawn = scene.render(&View::of_region(0, 0, 100, 75), &Limits::default()).unwrap();
+    let off = |(i, &value): (usize, &f32)| f64::from(value - target.plane(i % 3)[i / 3]).powi(2);
+    let real: f64 = drawn.iter().enumerate().map(off).sum();
+    assert!((real / error - 1.0).abs() < 1e-3, "{real} {error}");
+}
+
+#[test]
+fn frozen_gaussians_stay_and_the_rest_builds_on_them() {
+    let target = picture(100, 75);
+    let (_, first, alone) = made(&target, 60, 60, 2);
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let frozen = dequantise(&first, &quantiser());
+    let fitted = fit(&target, &FitOptions { gaussians: 120, steps: 60 }, &frozen, go_on);
+    assert_eq!(fitted.cloud.values[..frozen.values.len()], frozen.values);
+    let mut set = quantise(&fitted.cloud, &quantiser());
+    assert_eq!(set.symbols[..60], first.symbols);
+    let refined = refine(
+        &target,
+        &quantiser(),
+        &mut set,
+        &RefineOptions { sweeps: 2, frozen: 60, relocations: 1 },
+        go_on,
+    );
+    assert_eq!((&set.symbols[..60], &set.colours[..180]), (&first.symbols[..], &first.colours[..]));
+    assert!(target.psnr(refined.after) > target.psnr(alone) + 1.0);
+}
+
+#[test]
+fn a_fit_can_be_stopped_and_gives_what_it_has() {
+    let target = picture(64, 48);
+    let mut seen = 0;
+    let options = FitOptions { gaussians: 40, steps: 100 };
+    let fitted = fit(&target, &options, &Cloud::new(3), &mut |p| {
+        seen = p.done;
+        if p.done == 50 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+    });
+    assert_eq!((seen, fitted.cloud.len()), (50, 40));
+}
