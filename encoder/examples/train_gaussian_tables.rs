@@ -9,7 +9,7 @@ use mcodec_coding::gaussians::{
     Symbols, canonical, training, untrained,
 };
 use mcodec_encode::gaussians::{
-    Cloud, FitOptions, Quantised, RefineOptions, Target, fit, opponent_planes, refine,
+    Cloud, FitOptions, RefineOptions, Target, fit, opponent_planes, quantise, refine,
 };
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -111,8 +111,8 @@ fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
             let target = Target { width, height, planes, mean, importance: None };
             let options = FitOptions { gaussians: density * pixels / 100_000, steps: 400 };
             let fitted = fit(&target, &options, &Cloud::new(3), &mut |_| ControlFlow::Continue(()));
-            let mut set = Quantised::of(&fitted.cloud, &image.quantiser);
-            let options = RefineOptions { sweeps: 3, frozen: 0 };
+            let mut set = quantise(&fitted.cloud, &image.quantiser);
+            let options = RefineOptions { sweeps: 3, frozen: 0, relocations: 0 };
             let refined =
                 refine(&target, &image.quantiser, &mut set, &options, &mut |_| ControlFlow::Continue(()));
             println!(
@@ -121,7 +121,6 @@ fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
                 set.symbols.len(),
                 target.psnr(refined.after)
             );
-            let set = GaussianSet { symbols: set.symbols, colours: set.colours };
             std::fs::write(cache, to_bytes(&set)).expect("a fit");
             set
         }

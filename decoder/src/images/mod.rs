@@ -3,11 +3,9 @@
 mod hash;
 mod planes;
 mod reader;
-mod render;
 mod sets;
 
 pub use hash::{ImageHasher, content_hash};
 pub use planes::{channels_of, coded_image, plane_roles};
 pub use reader::{ImageReader, Region};
-pub use render::{Scene, View};
 pub use sets::{areas_of_chunk, page_grid};

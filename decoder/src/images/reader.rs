@@ -1,8 +1,9 @@
 //! Reading an image: its layers, and the Gaussians that a region needs.
 
-use super::planes::coded_image;
+use super::planes::{channels_of, coded_image};
 use super::sets::{decode_sets, page_grid};
 use crate::decode::payload;
+use crate::gaussians::{Scene, View};
 use crate::plan::chunk_spans;
 use crate::{DecodeError, Entry, Plan, Planner, ReadAt, Reader, Result};
 use mcodec_coding::gaussians::{GaussianSet, Image};
@@ -217,6 +218,30 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
             }
         }
         Ok(all)
+    }
+
+    /// The Gaussians that a region needs, up to a level, ready to be drawn.
+    ///
+    /// # Errors
+    /// As [`ImageReader::load`].
+    pub fn scene(&self, region: Region, level: Option<usize>) -> Result<Scene> {
+        let mut scene = Scene::new(self.coded.means.iter().map(|&mean| mean as f32 / 100.0).collect())?;
+        scene.add(&self.coded.quantiser, &self.load(region, level)?)?;
+        Ok(scene)
+    }
+
+    /// Draws a region, `scale` times as large, up to a level: the channels of each pixel, row by row, as
+    /// [`channels_of`](super::channels_of) gives them, and the pixels across and down.
+    ///
+    /// # Errors
+    /// As [`ImageReader::load`], or if the output is above the limits.
+    pub fn draw(&self, region: Region, scale: f64, level: Option<usize>) -> Result<(Vec<f32>, [usize; 2])> {
+        let view = View::scaled(region.x, region.y, region.width, region.height, scale);
+        let scene = self.scene(region, level)?;
+        let mut samples = self.reader.in_pool(|_| scene.render(&view, self.reader.limits()))?;
+        let channels = self.descriptor.channel_count();
+        samples.chunks_exact_mut(channels).for_each(|pixel| channels_of(&self.descriptor, pixel));
+        Ok((samples, [view.width, view.height]))
     }
 }
 

@@ -4,7 +4,7 @@ use super::layer::{CodedLayer, code_layer};
 use super::options::{ImageOptions, Paging, Rate};
 use super::picture::Picture;
 use crate::gaussians::{
-    FitOptions, Progress, Quantised, RefineOptions, Target, fit, refine, removal_energies,
+    FitOptions, Progress, RefineOptions, Target, dequantise, fit, quantise, refine, removal_energies,
 };
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
@@ -37,6 +37,8 @@ impl EncodedImage {
 const STEPS: [usize; 9] = [60, 120, 200, 320, 500, 700, 1000, 1600, 2500];
 /// Sweeps of the descent by effort, from 1.
 const SWEEPS: [usize; 9] = [1, 2, 2, 3, 4, 5, 6, 8, 10];
+/// Sweeps after which Gaussians move to where they save more, by effort.
+const RELOCATIONS: [usize; 9] = [0, 0, 0, 1, 2, 3, 3, 5, 6];
 /// Bits per pixel from which the finer steps are better.
 const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept: the weakest then make room.
@@ -52,6 +54,9 @@ const ONE_LEVEL: u64 = 1_000_000;
 fn bits_of_gaussian(bits_per_pixel: f64) -> f64 {
     (38.0 - 3.1 * (bits_per_pixel / 0.15).log2()).clamp(24.0, 45.0)
 }
+
+/// Says how many bytes a file of these layers has.
+pub type SizeOf<'a> = dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64> + 'a;
 
 /// A fit in progress.
 pub(super) struct Job<'a> {
@@ -73,7 +78,7 @@ pub fn encode_picture(
     picture: &Picture,
     options: &ImageOptions,
     encode: &EncodeOptions,
-    size_of: &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>,
+    size_of: &SizeOf<'_>,
 ) -> Result<EncodedImage> {
     let mut job = Job::new(picture, options, encode)?;
     let pixels = f64::from(picture.width) * f64::from(picture.height);
@@ -96,8 +101,12 @@ impl<'a> Job<'a> {
                 "the map of importance has {mask:?} pixels, the picture {own:?}"
             )));
         }
-        if importance.is_some_and(|map| map.weights.len() != width * height || map.weights.iter().any(|w| w.is_nan() || *w < 0.0)) {
-            return Err(EncodeError::Request("the map of importance is not one number from 0 up for each pixel".into()));
+        if importance.is_some_and(|map| {
+            map.weights.len() != width * height || map.weights.iter().any(|w| w.is_nan() || *w < 0.0)
+        }) {
+            return Err(EncodeError::Request(
+                "the map of importance is not one number from 0 up for each pixel".into(),
+            ));
         }
         let importance = importance.map(|map| map.weights.clone());
         if importance
@@ -147,16 +156,12 @@ impl<'a> Job<'a> {
     }
 
     /// The best image of at most `budget` bytes.
-    fn within(
-        &mut self,
-        budget: f64,
-        size_of: &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>,
-    ) -> Result<EncodedImage> {
+    fn within(&mut self, budget: f64, size_of: &SizeOf<'_>) -> Result<EncodedImage> {
         let pixels = self.target.width * self.target.height;
         let bits = budget * 8.0 / pixels as f64;
         let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
         let descriptor = self.descriptor(constants);
-        let least = size_of(&descriptor, &self.code(&descriptor, &[Quantised::default()], &[])?)?;
+        let least = size_of(&descriptor, &self.code(&descriptor, &[GaussianSet::default()], &[])?)?;
         let budget = budget as u64;
         if budget < least + 8 {
             let why =
@@ -206,12 +211,12 @@ impl<'a> Job<'a> {
         &mut self,
         count: usize,
         constants: Constants,
-        budget: Option<(u64, &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>)>,
+        budget: Option<(u64, &SizeOf<'_>)>,
     ) -> Result<EncodedImage> {
         let descriptor = self.descriptor(constants);
         let coded = coded_image(&descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
         let levels = self.levels();
-        let mut layers: Vec<Quantised> = Vec::new();
+        let mut layers: Vec<GaussianSet> = Vec::new();
         let mut error = 0.0;
         let mut made = Vec::new();
         for level in 0..levels {
@@ -250,7 +255,7 @@ impl<'a> Job<'a> {
     }
 
     /// A new layer on top of those there are, which make up `sum` Gaussians with it; and the squared error then.
-    fn layer(&mut self, coded: &Image, below: &[Quantised], sum: usize) -> Result<(Quantised, f64)> {
+    fn layer(&mut self, coded: &Image, below: &[GaussianSet], sum: usize) -> Result<(GaussianSet, f64)> {
         let effort = self.effort();
         let mut set = joined(below);
         let frozen = set.symbols.len();
@@ -258,16 +263,17 @@ impl<'a> Job<'a> {
         let options = FitOptions { gaussians: sum.max(frozen), steps };
         let target = std::mem::take(&mut self.target.planes);
         let target = Target { planes: target, ..self.target.clone() };
-        let fitted = fit(&target, &options, &set.cloud(&coded.quantiser), &mut |_: Progress| self.watch(1));
-        let all = Quantised::of(&fitted.cloud, &coded.quantiser);
+        let fitted =
+            fit(&target, &options, &dequantise(&set, &coded.quantiser), &mut |_: Progress| self.watch(1));
+        let all = quantise(&fitted.cloud, &coded.quantiser);
         let planes = coded.quantiser.planes();
         set.symbols.extend_from_slice(&all.symbols[frozen.min(all.symbols.len())..]);
         set.colours.extend_from_slice(&all.colours[(frozen * planes).min(all.colours.len())..]);
-        let options = RefineOptions { sweeps: SWEEPS[effort], frozen };
+        let options = RefineOptions { sweeps: SWEEPS[effort], frozen, relocations: RELOCATIONS[effort] };
         let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_: Progress| self.watch(8));
         self.target.planes = target.planes;
         self.check_interrupt()?;
-        Ok((set.split_off(frozen, planes), refined.after))
+        Ok((split_off(&mut set, frozen, planes), refined.after))
     }
 
     /// Drops the weakest Gaussians of the last layer until the file has at most `budget` bytes.
@@ -275,9 +281,9 @@ impl<'a> Job<'a> {
         &mut self,
         descriptor: &ImageDescriptor,
         coded: &Image,
-        layers: &mut [Quantised],
+        layers: &mut [GaussianSet],
         budget: u64,
-        size_of: &dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64>,
+        size_of: &SizeOf<'_>,
         mut error: f64,
     ) -> Result<f64> {
         let planes = coded.quantiser.planes();
@@ -291,15 +297,15 @@ impl<'a> Job<'a> {
             let all = joined(below);
             let frozen = all.symbols.len();
             let mut set = joined(&[all, last.clone()]);
-            let energies = removal_energies(&self.target, &set.cloud(&coded.quantiser));
+            let energies = removal_energies(&self.target, &dequantise(&set, &coded.quantiser));
             let excess = (size - budget) as f64 / size as f64 * set.symbols.len() as f64;
             let drop = (excess.ceil() as usize + 1).min(last.symbols.len());
             let mut order: Vec<usize> = (frozen..set.symbols.len()).collect();
             order.sort_by(|&a, &b| energies[a].total_cmp(&energies[b]));
             let mut kept: Vec<usize> = (0..frozen).chain(order[drop..].iter().copied()).collect();
             kept.sort_unstable();
-            set = set.picked(&kept, planes);
-            let options = RefineOptions { sweeps: 1, frozen };
+            set = picked(&set, &kept, planes);
+            let options = RefineOptions { sweeps: 1, frozen, relocations: 0 };
             error =
                 refine(
                     &self.target,
@@ -309,7 +315,7 @@ impl<'a> Job<'a> {
                     &mut |_| ControlFlow::Continue(()),
                 )
                 .after;
-            *last = set.split_off(frozen, planes);
+            *last = split_off(&mut set, frozen, planes);
         }
     }
 
@@ -317,23 +323,22 @@ impl<'a> Job<'a> {
     fn code(
         &self,
         descriptor: &ImageDescriptor,
-        layers: &[Quantised],
+        layers: &[GaussianSet],
         before: &[CodedLayer],
     ) -> Result<Vec<CodedLayer>> {
         let coded = coded_image(descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
         let mut made = before.to_vec();
         for layer in &layers[before.len()..] {
-            let set = GaussianSet { symbols: layer.symbols.clone(), colours: layer.colours.clone() };
             let whole = self.picture.width.max(self.picture.height) <= MAX_PAGE;
             let page = match self.options.paging {
                 Paging::Side(side) => Some(side),
                 Paging::Whole if whole => None,
                 Paging::Whole | Paging::Auto => {
-                    let bytes = set.symbols.len() as u64 * 4;
+                    let bytes = layer.symbols.len() as u64 * 4;
                     if whole && bytes <= WHOLE_BYTES { None } else { Some(self.page_side(bytes)) }
                 }
             };
-            made.push(code_layer(&coded, descriptor, &set, page)?);
+            made.push(code_layer(&coded, descriptor, layer, page)?);
         }
         Ok(made)
     }
@@ -350,8 +355,8 @@ impl<'a> Job<'a> {
 }
 
 /// The Gaussians of several layers, in order.
-fn joined(layers: &[Quantised]) -> Quantised {
-    let mut all = Quantised::default();
+fn joined(layers: &[GaussianSet]) -> GaussianSet {
+    let mut all = GaussianSet::default();
     for layer in layers {
         all.symbols.extend_from_slice(&layer.symbols);
         all.colours.extend_from_slice(&layer.colours);
@@ -359,17 +364,15 @@ fn joined(layers: &[Quantised]) -> Quantised {
     all
 }
 
-impl Quantised {
-    /// What comes after the first `count`.
-    fn split_off(&mut self, count: usize, planes: usize) -> Self {
-        Self { symbols: self.symbols.split_off(count), colours: self.colours.split_off(count * planes) }
-    }
+/// What comes after the first `count`.
+fn split_off(set: &mut GaussianSet, count: usize, planes: usize) -> GaussianSet {
+    GaussianSet { symbols: set.symbols.split_off(count), colours: set.colours.split_off(count * planes) }
+}
 
-    /// Those of these numbers.
-    fn picked(&self, numbers: &[usize], planes: usize) -> Self {
-        Self {
-            symbols: numbers.iter().map(|&i| self.symbols[i]).collect(),
-            colours: numbers.iter().flat_map(|&i| &self.colours[i * planes..][..planes]).copied().collect(),
-        }
+/// Those of these numbers.
+fn picked(set: &GaussianSet, numbers: &[usize], planes: usize) -> GaussianSet {
+    GaussianSet {
+        symbols: numbers.iter().map(|&i| set.symbols[i]).collect(),
+        colours: numbers.iter().flat_map(|&i| &set.colours[i * planes..][..planes]).copied().collect(),
     }
 }

@@ -10,7 +10,7 @@ mod picture;
 mod write;
 
 pub use file::encode_image;
-pub use fit::{EncodedImage, encode_picture};
+pub use fit::{EncodedImage, SizeOf, encode_picture};
 pub use layer::{CodedLayer, code_layer};
 pub use options::{ImageOptions, Importance, Paging, Rate};
 pub use picture::Picture;

@@ -32,7 +32,7 @@ impl Picture {
             rest = after;
             match (group.kind, channels) {
                 (GroupKind::Colour, [r, g, b]) => {
-                    opponents([r, g, b].map(|plane| plane.clone()), &mut planes)
+                    opponents([r, g, b].map(Clone::clone), &mut planes);
                 }
                 (GroupKind::ColourAlpha, [r, g, b, a]) => {
                     opponents([r, g, b].map(|plane| covered(plane, a)), &mut planes);

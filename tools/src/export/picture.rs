@@ -6,8 +6,8 @@ use crate::outcome::usage;
 use crate::selection::ImagePart;
 use anyhow::{Context, anyhow};
 use image::{ColorType, DynamicImage, ImageBuffer, ImageFormat, Luma, LumaA, Rgb, Rgba};
-use mcodec_decode::images::{ImageReader, Scene, View, channels_of};
-use mcodec_format::{Asset, ChannelGroup, Depth, GroupKind, ImageDescriptor, Limits};
+use mcodec_decode::images::ImageReader;
+use mcodec_format::{Asset, ChannelGroup, Depth, GroupKind, ImageDescriptor};
 use std::io::Cursor;
 use std::path::Path;
 
@@ -22,14 +22,8 @@ pub(crate) struct Drawn {
 pub(crate) fn draw(reader: &FileReader, asset: &Asset, part: &ImagePart) -> anyhow::Result<Drawn> {
     let image = ImageReader::new(reader, asset)?;
     let region = part.region.unwrap_or_else(|| image.whole());
-    let view = View::scaled(region, part.scale.unwrap_or(1.0));
-    let planes = image.descriptor().channel_count();
-    let bytes = u64::from(view.size[0]) * u64::from(view.size[1]) * 4 * planes as u64;
-    Limits::check("bytes of a drawn picture", bytes, reader.limits().output_bytes)?;
-    let set = image.load(region, part.level)?;
-    let mut samples = Scene::new(image.coded(), &set).render(&view);
-    samples.chunks_exact_mut(planes).for_each(|pixel| channels_of(image.descriptor(), pixel));
-    Ok(Drawn { image: image.descriptor().clone(), size: view.size, samples })
+    let (samples, size) = image.draw(region, part.scale.unwrap_or(1.0), part.level)?;
+    Ok(Drawn { image: image.descriptor().clone(), size: size.map(|side| side as u32), samples })
 }
 
 /// The form that a picture is written in: as asked for, as the output's extension says, or PNG (of floats: OpenEXR).
