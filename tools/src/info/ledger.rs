@@ -14,7 +14,7 @@ pub(crate) struct Ledger {
     pub(super) container: Container,
     /// The coded content of tensors.
     pub(super) coding: Coding,
-    /// Content that is not tensors of the asset.
+    /// Content that is not tensors of the asset: sets of Gaussians, files, records.
     pub(super) domain: Domain,
     /// The sum.
     pub(super) total: u64,
@@ -69,6 +69,8 @@ pub(crate) struct Coding {
 /// Bytes of other content, as stored.
 #[derive(Debug, Default, Serialize)]
 pub(crate) struct Domain {
+    /// Layers of images.
+    pub(super) gaussians: u64,
     /// Files that travel along, and headers of safetensors files.
     pub(super) files: u64,
     /// Records and their tensors.
@@ -99,6 +101,7 @@ pub(super) fn ledger<S: ReadAt>(
             registry::entry::TENSOR if item.is_owned() => ledger.domain.records += item.coded,
             registry::entry::TENSOR if deep => inside(reader, item, &mut ledger.coding, cancel)?,
             registry::entry::TENSOR => ledger.coding.unread += item.coded,
+            registry::entry::LAYER => ledger.domain.gaussians += item.coded,
             _ => ledger.domain.unknown += item.coded,
         }
     }
@@ -271,7 +274,15 @@ impl Ledger {
                     ("not looked into", d.unread),
                 ],
             ),
-            ("domain", vec![("files", o.files), ("records", o.records), ("unknown", o.unknown)]),
+            (
+                "domain",
+                vec![
+                    ("Gaussians", o.gaussians),
+                    ("files", o.files),
+                    ("records", o.records),
+                    ("unknown", o.unknown),
+                ],
+            ),
         ]
     }
 }

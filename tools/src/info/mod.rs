@@ -1,5 +1,6 @@
 //! What `mcodec info` tells of a file: taken from its index, nothing verified.
 
+mod image;
 mod inventory;
 mod ledger;
 mod report;

@@ -1,5 +1,6 @@
 //! The report itself. Its serialised form is what `info --json` prints: fields may be added, none changes its meaning.
 
+use super::image::{ImageInfo, image_info};
 use super::inventory::{Inventory, Item, layout_name};
 use super::ledger::{Ledger, ledger};
 use crate::console::{Console, printable};
@@ -74,6 +75,8 @@ pub(crate) struct AssetInfo {
     pub(super) ratio: Option<f64>,
     /// What the header of a GGUF file says besides its tensors; null if the asset was not made from one.
     pub(super) gguf: Option<GgufInfo>,
+    /// What an image is; null if the asset is none.
+    pub(super) image: Option<ImageInfo>,
     /// Tensors in natural order, those of records included.
     pub(super) tensors: Vec<TensorInfo>,
     /// Files.
@@ -213,7 +216,7 @@ pub(crate) fn report<S: ReadAt>(
         verified: false,
         warnings: warnings.collect(),
         unknown: inventory.items.iter().flat_map(unknown_in).collect(),
-        assets: inventory.assets.iter().map(|asset| asset_info(reader, asset, &inventory)).collect(),
+        assets: inventory.assets.iter().map(|asset| asset_info(reader, asset, &inventory, deep)).collect(),
         ledger: ledger(reader, &inventory, deep, console.cancel())?,
     })
 }
@@ -240,7 +243,7 @@ fn unknown_in(item: &Item) -> Vec<String> {
     unknown.map(|field| format!("field {} of {kind} {name:?}", field.id)).collect()
 }
 
-fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventory) -> AssetInfo {
+fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventory, deep: bool) -> AssetInfo {
     let items: Vec<&Item> = inventory.items.iter().filter(|item| item.is_of(asset)).collect();
     let mut pages: Vec<&Page> = items.iter().map(|item| &*item.row.page).collect();
     pages.dedup_by(|a, b| std::ptr::eq(*a, *b));
@@ -266,6 +269,7 @@ fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventor
         coded_bytes,
         ratio: ratio(bytes, coded_bytes),
         gguf: of_kind(registry::entry::FILE).find_map(|item| gguf_info(reader, item)),
+        image: image_info(reader, asset, deep),
         records: of_kind(registry::entry::RECORD).map(|item| record_info(reader, item)).collect(),
         tensors,
         files,

@@ -1,5 +1,6 @@
 //! The report for people.
 
+use super::image::ImageInfo;
 use super::report::{AssetInfo, GgufInfo, GgufPair, Report, TensorInfo};
 use crate::console::{bytes, percent, printable};
 use std::fmt::Write;
@@ -41,7 +42,13 @@ fn write(out: &mut String, report: &Report, all: bool, inside: bool) -> std::fmt
 fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Result {
     let (decoded, coded) = (bytes(asset.bytes), bytes(asset.coded_bytes));
     let share = percent(asset.coded_bytes, asset.bytes);
-    writeln!(out, "\n{} {:?}: {decoded} in {coded} ({share})", asset.kind, asset.name)?;
+    match &asset.image {
+        Some(image) => {
+            let (width, height) = (image.width, image.height);
+            writeln!(out, "\n{} {:?}: {width} x {height} pixels in {coded}", asset.kind, asset.name)?;
+        }
+        None => writeln!(out, "\n{} {:?}: {decoded} in {coded} ({share})", asset.kind, asset.name)?,
+    }
     writeln!(out, "  content {}", asset.content_hash)?;
     if let Some(base) = &asset.base {
         writeln!(out, "  told against {:?}, content {}", base.name, base.content_hash)?;
@@ -51,6 +58,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
     }
     if asset.tensor_count > 0 {
         writeln!(out, "  {} tensors, {} parameters", asset.tensor_count, asset.parameters)?;
+    }
+    if let Some(image) = &asset.image {
+        write_image(out, image)?;
     }
     if let Some(gguf) = &asset.gguf {
         write_gguf(out, gguf, all)?;
@@ -74,6 +84,32 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
         let schema = record.schema.as_deref().unwrap_or_default();
         let (name, len) = (&record.name, bytes(record.bytes));
         writeln!(out, "  record {name:?}: schema {schema:?}{required}{bound}, {len}")?;
+    }
+    Ok(())
+}
+
+fn write_image(out: &mut String, image: &ImageInfo) -> std::fmt::Result {
+    writeln!(out, "  {}, {:.3} bits per pixel", image.channels.join("; "), image.bits_per_pixel)?;
+    for (level, info) in image.levels.iter().enumerate() {
+        let pages = match info.page {
+            Some(side) => format!(
+                "{} x {} pages of {side} pixels, {} shared",
+                info.pages[0],
+                info.pages[1],
+                bytes(info.shared_bytes)
+            ),
+            None => "one chunk".to_owned(),
+        };
+        let gaussians = info.gaussians.map(|n| format!(", {n} Gaussians")).unwrap_or_default();
+        writeln!(out, "  level {level}: {}, {pages}{gaussians}", bytes(info.bytes))?;
+    }
+    if let Some(drawing) = &image.drawing {
+        let (mean, most) = (drawing.mean_gaussians, drawing.most_gaussians);
+        let (adds, most_adds) = (drawing.mean_multiply_adds, drawing.most_multiply_adds);
+        writeln!(
+            out,
+            "  a pixel is made of {mean:.1} Gaussians ({most} at most), {adds:.0} multiply-adds ({most_adds} at most)"
+        )?;
     }
     Ok(())
 }
