@@ -1,6 +1,6 @@
 //! Opening models that others are told against.
 
-use crate::encode::input_of;
+use crate::encode::{Input, input_of};
 use crate::inputs::hash_item;
 use crate::items::{Content, Item};
 use crate::options::{AssetKind, EncodeOptions};
@@ -113,7 +113,13 @@ impl std::fmt::Debug for Source {
 
 impl Source {
     fn open(path: &Path, options: &EncodeOptions) -> Result<Self> {
-        let (input, _) = input_of(path, Some(AssetKind::Model), options)?;
+        let input = match input_of(path, Some(AssetKind::Model), options)?.0 {
+            Input::Asset(asset) => *asset,
+            #[cfg(feature = "images")]
+            Input::Pictures(_) => {
+                return Err(EncodeError::Request(format!("{} is no model", path.display())));
+            }
+        };
         let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
         let pool = pool.map_err(|e| EncodeError::Request(format!("cannot start threads: {e}")))?;
         let tensors: Vec<Item<'static>> = input.items.into_iter().filter(Item::is_tensor).collect();

@@ -1,8 +1,9 @@
 //! Changing a file without rewriting it: a new generation at its end (SPEC sections 2.2 and 4.1 of the design: append).
 
 use crate::checkpoints::choose;
-use crate::encode::{add_asset, input_of};
+use crate::encode::{Input, add_asset, input_of};
 use crate::import::ModelSource;
+use crate::inputs::AssetInput;
 use crate::inputs::bytes_item;
 use crate::items::{Content, Item, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport};
@@ -50,24 +51,23 @@ pub fn append(
     kind: Option<AssetKind>,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
-    let (asset, mut notes) = input_of(input, kind, options)?;
+    let (input, mut notes) = input_of(input, kind, options)?;
     let edit = Edit::open(target, options)?;
-    if edit.draft.assets.iter().any(|a| a.name == asset.name) {
-        return Err(EncodeError::Request(format!(
-            "{} has an asset {:?} already",
-            target.display(),
-            asset.name
-        )));
+    let names: Vec<&String> = match &input {
+        Input::Asset(asset) => vec![&asset.name],
+        #[cfg(feature = "images")]
+        Input::Pictures(pictures) => pictures.iter().map(|(_, name)| name).collect(),
+    };
+    if let Some(name) = names.into_iter().find(|name| edit.draft.assets.iter().any(|a| a.name == **name)) {
+        return Err(EncodeError::Request(format!("{} has an asset {name:?} already", target.display())));
     }
     let ordinal = edit.draft.assets.iter().map(|a| a.ordinal).max().map_or(Some(0), |o| o.checked_add(1));
     let ordinal = ordinal.ok_or_else(|| EncodeError::Request("no asset ordinal is left".into()))?;
-    let against = choose(target, &edit.draft, &asset, options)?;
     let committed = edit.base.slot.committed;
-    let add = || {
-        let mut writer = edit.writer(target)?;
-        let mut report = add_asset(&mut writer, ordinal, asset, true, against.as_ref(), options)?;
-        report.output_bytes = writer.finish(options)?;
-        Ok(report)
+    let add = || match input {
+        Input::Asset(asset) => append_asset(edit, target, ordinal, *asset, options),
+        #[cfg(feature = "images")]
+        Input::Pictures(pictures) => append_pictures(edit.writer(target)?, ordinal, &pictures, options),
     };
     let mut report = match add() {
         Ok(report) => report,
@@ -80,6 +80,41 @@ pub fn append(
     notes.append(&mut report.notes);
     report.notes = notes;
     Ok(report)
+}
+
+/// Adds an asset of items, told against what the options say.
+fn append_asset(
+    edit: Edit,
+    target: &Path,
+    ordinal: u32,
+    asset: AssetInput<'_>,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let against = choose(target, &edit.draft, &asset, options)?;
+    let mut writer = edit.writer(target)?;
+    let mut report = add_asset(&mut writer, ordinal, asset, true, against.as_ref(), options)?;
+    report.output_bytes = writer.finish(options)?;
+    Ok(report)
+}
+
+/// Adds pictures, each as an asset.
+#[cfg(feature = "images")]
+fn append_pictures(
+    mut writer: ContainerWriter,
+    first: u32,
+    pictures: &[crate::images::paths::Named],
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let mut all = EncodeReport::default();
+    for (ordinal, (path, name)) in (first..).zip(pictures) {
+        let report = crate::images::paths::add_path(&mut writer, ordinal, path, name, options)?;
+        all.input_bytes += report.input_bytes;
+        all.notes.extend(report.notes);
+        (all.asset, all.content_hash) = (report.asset, report.content_hash);
+        all.image = report.image.filter(|_| pictures.len() == 1);
+    }
+    all.output_bytes = crate::images::file::finish(writer, options)?;
+    Ok(all)
 }
 
 /// Binds a record to an asset of `target`, as a new generation.

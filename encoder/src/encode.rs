@@ -21,7 +21,7 @@ use std::sync::Arc;
 /// What an input turned out to be.
 enum Found {
     #[cfg(feature = "images")]
-    Picture,
+    Pictures(Vec<crate::images::paths::Named>),
     Model(Box<ModelSource>),
     Gguf(Box<GgufSource>),
     Blob,
@@ -43,7 +43,7 @@ pub fn encode_path(
     let mut report = match found {
         Found::Container => recode(input, output, options)?,
         #[cfg(feature = "images")]
-        Found::Picture => encode_picture_file(input, output, options)?,
+        Found::Pictures(pictures) => crate::images::paths::encode_pictures(&pictures, output, options)?,
         found => {
             let mut writer = ContainerWriter::create(output)?;
             let asset = open_input(input, &found, writer.is_streaming())?;
@@ -55,24 +55,6 @@ pub fn encode_path(
     };
     notes.append(&mut report.notes);
     report.notes = notes;
-    Ok(report)
-}
-
-/// Fits a picture file.
-#[cfg(feature = "images")]
-fn encode_picture_file(input: &Path, output: Output, options: &EncodeOptions) -> Result<EncodeReport> {
-    use crate::images::{encode_image, import::read_picture};
-    let imported = read_picture(input)?;
-    let name = input.file_stem().map_or_else(|| "image".into(), |stem| stem.to_string_lossy().into_owned());
-    let (mut report, made) = encode_image(&imported.picture, &name, output, &options.image, options)?;
-    report.input_bytes = std::fs::metadata(input).map_err(EncodeError::io("read", input))?.len();
-    report.notes = imported.notes;
-    report.image = Some(crate::ImageReport {
-        size: [made.descriptor.width, made.descriptor.height],
-        gaussians: made.gaussians(),
-        psnr: made.psnr,
-        interrupted: made.interrupted,
-    });
     Ok(report)
 }
 
@@ -90,12 +72,21 @@ fn open_input(input: &Path, found: &Found, streaming: bool) -> Result<AssetInput
     }
 }
 
-/// The asset that `input` makes, for adding it to a file.
+/// What an input adds to a file.
+pub(crate) enum Input {
+    /// An asset of items.
+    Asset(Box<AssetInput<'static>>),
+    /// Pictures, each an asset.
+    #[cfg(feature = "images")]
+    Pictures(Vec<crate::images::paths::Named>),
+}
+
+/// What `input` makes, for adding it to a file.
 pub(crate) fn input_of(
     input: &Path,
     kind: Option<AssetKind>,
     options: &EncodeOptions,
-) -> Result<(AssetInput<'static>, Vec<String>)> {
+) -> Result<(Input, Vec<String>)> {
     match recognise(input, kind, options)? {
         (Found::Container, _) => {
             let why =
@@ -103,14 +94,8 @@ pub(crate) fn input_of(
             Err(EncodeError::Request(why))
         }
         #[cfg(feature = "images")]
-        (Found::Picture, _) => {
-            let why = format!(
-                "{} is a picture: those are not added to a file yet, but as a blob (--as blob)",
-                input.display()
-            );
-            Err(EncodeError::Request(why))
-        }
-        (found, notes) => Ok((open_input(input, &found, false)?, notes)),
+        (Found::Pictures(pictures), notes) => Ok((Input::Pictures(pictures), notes)),
+        (found, notes) => Ok((Input::Asset(Box::new(open_input(input, &found, false)?)), notes)),
     }
 }
 
@@ -129,13 +114,31 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
         }
         Some(AssetKind::Blob) => return Ok((Found::Blob, Vec::new())),
         #[cfg(feature = "images")]
-        Some(AssetKind::Image) => return Ok((Found::Picture, Vec::new())),
+        Some(AssetKind::Image) => {
+            let pictures = pictures_in(input, meta.is_dir())?;
+            if pictures.is_empty() {
+                return Err(EncodeError::Request(format!("{} holds no pictures", input.display())));
+            }
+            return Ok((Found::Pictures(pictures), Vec::new()));
+        }
         #[cfg(not(feature = "images"))]
         Some(AssetKind::Image) => {
             return Err(EncodeError::Request(
                 "pictures are not read: this encoder was built without them".into(),
             ));
         }
+        #[cfg(feature = "images")]
+        None if meta.is_dir() => {
+            // A model folder may hold pictures, but a folder of pictures holds no model.
+            return match model() {
+                Err(EncodeError::Import(ImportError::NoModel { .. })) => match pictures_in(input, true)? {
+                    pictures if pictures.is_empty() => Ok((model()?, Vec::new())),
+                    pictures => Ok((Found::Pictures(pictures), Vec::new())),
+                },
+                found => Ok((found?, Vec::new())),
+            };
+        }
+        #[cfg(not(feature = "images"))]
         None if meta.is_dir() => return Ok((model()?, Vec::new())),
         None => {}
     }
@@ -145,7 +148,7 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
     }
     #[cfg(feature = "images")]
     if crate::images::import::looks_like_picture(&head) {
-        return Ok((Found::Picture, Vec::new()));
+        return Ok((Found::Pictures(vec![crate::images::paths::named(input)]), Vec::new()));
     }
     let named = input.extension().is_some_and(|e| e.eq_ignore_ascii_case("safetensors"));
     if named || looks_like_safetensors(&head, Some(meta.len())) {
@@ -173,6 +176,16 @@ fn recognise(input: &Path, kind: Option<AssetKind>, options: &EncodeOptions) -> 
         format!("{} is not a format that mcodec takes apart: encoded as a blob", input.display())
     };
     Ok((Found::Blob, vec![why]))
+}
+
+/// The picture of a file, or those of a folder.
+#[cfg(feature = "images")]
+fn pictures_in(input: &Path, is_dir: bool) -> Result<Vec<crate::images::paths::Named>> {
+    if is_dir {
+        crate::images::paths::pictures_of(input)
+    } else {
+        Ok(vec![crate::images::paths::named(input)])
+    }
 }
 
 /// The first bytes of a file.

@@ -123,9 +123,9 @@ pub(crate) struct Import {
 
 #[derive(Debug, Args)]
 pub(crate) struct Encode {
-    /// A model file (safetensors, GGUF, PyTorch, NumPy), a Hugging Face folder, a picture, an mcodec file, any other file, or "-"
-    #[arg(value_hint = ValueHint::AnyPath)]
-    pub(crate) input: PathBuf,
+    /// A model file (safetensors, GGUF, PyTorch, NumPy), a Hugging Face folder, a picture or a folder of them, an mcodec file, any other file, or "-"
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) input: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) import: Import,
     #[command(flatten)]
@@ -144,6 +144,9 @@ pub(crate) struct Encode {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pictures")]
 pub(crate) struct Image {
+    /// Several pictures of one size as one image: the channels of each under its file's name
+    #[arg(long)]
+    pub(crate) stack: bool,
     /// From 0 (smallest) to 100 (best): 50 is 0.3 bits per pixel, 17 more twice as many [default: 50]
     #[arg(short, long, value_name = "0..100", group = "rate", value_parser = parse_quality)]
     pub(crate) quality: Option<f64>,
@@ -239,6 +242,9 @@ pub(crate) struct Decode {
     /// An image this many times as large [default: 1]
     #[arg(long, value_name = "F", value_parser = parse_positive, conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) scale: Option<f64>,
+    /// Only these channels of a stack
+    #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows", "elements"])]
+    pub(crate) channels: Option<String>,
     /// An image from its layers 0 to N [default: all]
     #[arg(long, value_name = "N", conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) level: Option<usize>,

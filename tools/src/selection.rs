@@ -13,7 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The part of an image that is asked for.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Default)]
 pub(crate) struct ImagePart {
     /// In source pixels; absent: the whole.
     pub(crate) region: Option<Region>,
@@ -21,6 +21,8 @@ pub(crate) struct ImagePart {
     pub(crate) scale: Option<f64>,
     /// The last layer.
     pub(crate) level: Option<usize>,
+    /// The name of a group of channels.
+    pub(crate) channels: Option<String>,
 }
 
 /// The region `x,y,width,height` of a command line.

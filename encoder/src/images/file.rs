@@ -1,12 +1,11 @@
-//! Picture files into mcodec files.
+//! Picture files into mcodec files: one, a folder of them, or several as one stack.
 
 use super::fit::{EncodedImage, encode_picture};
 use super::layer::CodedLayer;
-use super::options::ImageOptions;
 use super::picture::Picture;
 use super::write::add_image;
 use crate::writer::ContainerWriter;
-use crate::{EncodeError, EncodeOptions, EncodeReport, Output, Result};
+use crate::{EncodeError, EncodeOptions, EncodeReport, ImageReport, Output, Result};
 use mcodec_format::ImageDescriptor;
 use std::io::{self, Write};
 use std::sync::Arc;
@@ -20,7 +19,26 @@ pub fn encode_image(
     picture: &Picture,
     name: &str,
     output: Output,
-    image: &ImageOptions,
+    options: &EncodeOptions,
+) -> Result<(EncodeReport, EncodedImage)> {
+    let mut writer = ContainerWriter::create(output)?;
+    let (mut report, made) = add_picture(&mut writer, 0, picture, name, options)?;
+    report.output_bytes = finish(writer, options)?;
+    Ok((report, made))
+}
+
+/// Writes the index. What was interrupted and is to be kept is not stopped any more.
+pub(crate) fn finish(writer: ContainerWriter, options: &EncodeOptions) -> Result<u64> {
+    let cancel = options.cancel.clone().filter(|_| !options.image.save_on_interrupt);
+    writer.finish(&EncodeOptions { cancel, ..options.clone() })
+}
+
+/// Fits a picture and adds it to a writer, as asset `ordinal` of this name.
+pub(crate) fn add_picture(
+    writer: &mut ContainerWriter,
+    ordinal: u32,
+    picture: &Picture,
+    name: &str,
     options: &EncodeOptions,
 ) -> Result<(EncodeReport, EncodedImage)> {
     if name.contains('\0') || name.len() as u64 > options.limits.name_bytes {
@@ -31,14 +49,16 @@ pub fn encode_image(
         pool.map_err(|e| EncodeError::Request(format!("cannot start {} threads: {e}", options.threads)))?;
     let size_of =
         |descriptor: &ImageDescriptor, layers: &[CodedLayer]| size_of(name, descriptor, layers, options);
-    let made = pool.install(|| encode_picture(picture, image, options, &size_of))?;
-    let mut writer = ContainerWriter::create(output)?;
-    let hash = add_image(&mut writer, 0, name, &made.descriptor, &made.layers)?;
-    let finish = EncodeOptions { cancel: None, ..options.clone() };
+    let made = pool.install(|| encode_picture(picture, &options.image, options, &size_of))?;
     let report = EncodeReport {
-        output_bytes: writer.finish(&finish)?,
-        content_hash: hash,
+        content_hash: add_image(writer, ordinal, name, &made.descriptor, &made.layers)?,
         asset: name.to_owned(),
+        image: Some(ImageReport {
+            size: [made.descriptor.width, made.descriptor.height],
+            gaussians: made.gaussians(),
+            psnr: made.psnr,
+            interrupted: made.interrupted,
+        }),
         ..EncodeReport::default()
     };
     Ok((report, made))

@@ -1,11 +1,13 @@
 //! Images as sets of Gaussians: pictures in, layers of pages out.
 
-mod file;
+pub(crate) mod file;
 mod fit;
 #[cfg(feature = "images")]
 pub mod import;
 mod layer;
 mod options;
+#[cfg(feature = "images")]
+pub(crate) mod paths;
 mod picture;
 mod write;
 
@@ -13,4 +15,6 @@ pub use file::encode_image;
 pub use fit::{EncodedImage, SizeOf, encode_picture};
 pub use layer::{CodedLayer, code_layer};
 pub use options::{ImageOptions, Importance, Paging, Rate};
+#[cfg(feature = "images")]
+pub use paths::encode_stack;
 pub use picture::Picture;

@@ -1,6 +1,6 @@
 //! A picture as it is fitted: samples of channels, and the planes made of them (SPEC section 5.8.2).
 
-use mcodec_format::{ChannelGroup, GroupKind};
+use mcodec_format::{ChannelGroup, GroupKind, MAX_CHANNELS};
 
 /// Samples of a picture, or of several of one size.
 #[derive(Debug, Clone)]
@@ -21,6 +21,26 @@ pub struct Picture {
 const ALPHA_SCALE: f32 = 0.866_025_4;
 
 impl Picture {
+    /// This picture with the channels of another of the same size after its own.
+    ///
+    /// # Errors
+    /// Why they do not go together.
+    pub fn stacked(mut self, other: Self) -> Result<Self, String> {
+        let (size, own) = ((other.width, other.height), (self.width, self.height));
+        if size != own {
+            return Err(format!("it has {size:?} pixels, where the first of the stack has {own:?}"));
+        }
+        if self.channels.len() + other.channels.len() > MAX_CHANNELS {
+            return Err(format!("with it the stack has more than {MAX_CHANNELS} channels"));
+        }
+        if self.groups.iter().any(|group| other.groups.iter().any(|of| of.name == group.name)) {
+            return Err("the stack has channels of its name already".into());
+        }
+        self.groups.extend(other.groups);
+        self.channels.extend(other.channels);
+        Ok(self)
+    }
+
     /// The planes that are fitted, one after another, each row by row. Errors in them weigh as errors of the channels do: of colours with alpha,
     /// as the mean of those over black and over white.
     #[must_use]

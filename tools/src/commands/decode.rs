@@ -71,9 +71,13 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         match &args.record {
             Some(name) => job.record(&asset, name)?,
             None if asset.kind == registry::asset::IMAGE => job.image(&asset)?,
-            _ if args.region.is_some() || args.scale.is_some() || args.level.is_some() => {
+            _ if args.region.is_some()
+                || args.scale.is_some()
+                || args.level.is_some()
+                || args.channels.is_some() =>
+            {
                 return Err(usage(format!(
-                    "--region, --scale and --level are of images: asset {:?} is none",
+                    "--region, --scale, --level and --channels are of images: asset {:?} is none",
                     asset.name
                 )));
             }
@@ -93,6 +97,46 @@ fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Out
         console.report(report, &format!("{}: {files} files written", output.display()))?;
     }
     Ok(Outcome::Done)
+}
+
+/// What one file of a folder is made of.
+enum What {
+    File(SourceFile),
+    #[cfg(feature = "images")]
+    Picture(Box<Asset>, selection::ImagePart),
+}
+
+impl What {
+    /// Bytes, as far as they are known before.
+    fn byte_len(&self) -> u64 {
+        match self {
+            Self::File(file) => file.byte_len(),
+            #[cfg(feature = "images")]
+            Self::Picture(..) => 0,
+        }
+    }
+}
+
+/// The files of a folder to be written.
+#[derive(Default)]
+struct Outputs {
+    all: Vec<(String, What)>,
+    names: HashSet<String>,
+}
+
+impl Outputs {
+    fn has(&self, name: &str) -> bool {
+        self.names.contains(name)
+    }
+
+    fn add(&mut self, name: String, what: What) -> anyhow::Result<()> {
+        if !mcodec_decode::is_safe_path(&name) {
+            return Err(anyhow!("{name:?} is not a safe relative path for a file"));
+        }
+        self.names.insert(name.clone());
+        self.all.push((name, what));
+        Ok(())
+    }
 }
 
 /// A request to decode.
@@ -128,7 +172,13 @@ impl Job<'_> {
                 report.notes.extend(self.other_form(file));
                 Ok(report)
             }
-            _ => self.folder(files),
+            _ => {
+                let mut all = Outputs::default();
+                for file in files {
+                    all.add(file.name.clone(), What::File(file))?;
+                }
+                self.folder(all)
+            }
         }
     }
 
@@ -177,8 +227,7 @@ impl Job<'_> {
         if is_std(self.output) {
             return Err(usage("the file holds several assets: name one with --asset, or a folder with -o"));
         }
-        let mut all: Vec<SourceFile> = Vec::new();
-        let mut names: HashSet<String> = HashSet::new();
+        let mut all = Outputs::default();
         let mut notes = Vec::new();
         for asset in self.reader.assets()? {
             if !asset.critical && registry::name_of(&registry::asset::ALL, asset.kind).is_none() {
@@ -186,6 +235,13 @@ impl Job<'_> {
                 continue;
             }
             selection::check_decodable(self.reader, &asset)?;
+            #[cfg(feature = "images")]
+            if asset.kind == registry::asset::IMAGE {
+                for (name, part) in crate::export::picture::files_of(self.reader, &asset, &self.part())? {
+                    all.add(name, What::Picture(Box::new(asset.clone()), part))?;
+                }
+                continue;
+            }
             let files = self.sources(&asset)?;
             let single = matches!(&files[..], [f] if export::is_single(&asset.name, &f.name));
             if self.lacks_files(&asset, &files)? {
@@ -196,17 +252,24 @@ impl Job<'_> {
             }
             for file in files {
                 let own = format!("{}/{}", asset.name, file.name);
-                let name = if single && !names.contains(&file.name) { file.name } else { own };
-                if !mcodec_decode::is_safe_path(&name) {
-                    return Err(anyhow!("{name:?} is not a safe relative path for a file"));
-                }
-                names.insert(name.clone());
-                all.push(SourceFile { name, parts: file.parts });
+                let name = if single && !all.has(&file.name) { file.name.clone() } else { own };
+                all.add(name, What::File(file))?;
             }
         }
         let mut report = self.folder(all)?;
         report.notes.append(&mut notes);
         Ok(report)
+    }
+
+    /// The part of an image that is asked for.
+    fn part(&self) -> selection::ImagePart {
+        let args = self.args;
+        selection::ImagePart {
+            region: args.region,
+            scale: args.scale,
+            level: args.level,
+            channels: args.channels.clone(),
+        }
     }
 
     fn wants_folder(&self) -> bool {
@@ -226,19 +289,28 @@ impl Job<'_> {
         Report { files, bytes: Some(bytes), notes: note.into_iter().collect() }
     }
 
-    fn folder(&self, files: Vec<SourceFile>) -> anyhow::Result<Report> {
+    fn folder(&self, outputs: Outputs) -> anyhow::Result<Report> {
         if is_std(self.output) {
-            let count = files.len();
+            let count = outputs.all.len();
             return Err(usage(format!("the asset was made from {count} files: name a folder with -o")));
         }
-        let names: Vec<String> = files.iter().map(|file| file.name.clone()).collect();
+        let names: Vec<String> = outputs.all.iter().map(|(name, _)| name.clone()).collect();
         let folder = FolderOutput::create(self.output, &names, self.common.force)?;
-        let total = files.iter().fold(0u64, |sum, file| sum.saturating_add(file.byte_len()));
+        let total = outputs.all.iter().fold(0u64, |sum, (_, what)| sum.saturating_add(what.byte_len()));
         let mut meter = Meter::new(self.console, total);
-        for source in &files {
-            let mut file = folder.file(&source.name)?;
-            copy_source(self.reader, source, &mut file, &mut meter)?;
-            file.sync_all().with_context(|| format!("cannot write {:?}", source.name))?;
+        for (name, what) in &outputs.all {
+            let mut file = folder.file(name)?;
+            match what {
+                What::File(source) => copy_source(self.reader, source, &mut file, &mut meter)?,
+                #[cfg(feature = "images")]
+                What::Picture(asset, part) => {
+                    let drawn = crate::export::picture::draw(self.reader, asset, part)?;
+                    let format = crate::export::picture::usual_format(&drawn);
+                    file.write_all(&crate::export::picture::encode(drawn, format)?)
+                        .with_context(|| format!("writing {name:?}"))?;
+                }
+            }
+            file.sync_all().with_context(|| format!("cannot write {name:?}"))?;
         }
         folder.commit()?;
         Ok(Report { files: names, bytes: Some(total), notes: Vec::new() })
@@ -249,9 +321,14 @@ impl Job<'_> {
     fn image(&self, asset: &Asset) -> anyhow::Result<Report> {
         use crate::export::picture;
         let format = picture::format(self.args, self.output)?;
-        let part =
-            selection::ImagePart { region: self.args.region, scale: self.args.scale, level: self.args.level };
-        let drawn = picture::draw(self.reader, asset, &part)?;
+        if self.wants_folder() {
+            let mut all = Outputs::default();
+            for (name, part) in picture::files_of(self.reader, asset, &self.part())? {
+                all.add(name, What::Picture(Box::new(asset.clone()), part))?;
+            }
+            return self.folder(all);
+        }
+        let drawn = picture::draw(self.reader, asset, &self.part())?;
         let bytes = match format {
             Some(format) => picture::encode(drawn, format)?,
             None => npy::of_image(&drawn, self.args.format == Some(Format::Raw)),

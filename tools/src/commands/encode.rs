@@ -25,16 +25,39 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
         }
         options.bases = mcodec_encode::open_bases(&args.bases.paths, args.base_asset.as_deref(), &options)?;
     }
-    let report = if is_std(&args.input) {
+    if args.image.stack {
+        let report = stack(args, output, to, &options)?;
+        tell(&args.input[0], &report, console)?;
+        return Ok(Outcome::Done);
+    }
+    let [input] = &args.input[..] else {
+        return Err(usage("one input at a time, unless several pictures make one image: --stack"));
+    };
+    let report = if is_std(input) {
         let name = args.name.clone().unwrap_or_else(|| stem(to));
         encode_stream(crate::stdin::open(console.cancel())?, &name, kind, output, &options)?
     } else if args.name.is_some() {
-        return Err(usage("--name is for an asset that comes from the standard input"));
+        return Err(usage("--name is for an asset that comes from the standard input, or of a stack"));
     } else {
-        encode_path(&args.input, kind, output, &options).map_err(|e| input::about(&args.input, e))?
+        encode_path(input, kind, output, &options).map_err(|e| input::about(input, e))?
     };
-    tell(&args.input, &report, console)?;
+    tell(input, &report, console)?;
     Ok(Outcome::Done)
+}
+
+/// Several pictures as one image.
+#[cfg(feature = "images")]
+fn stack(args: &Encode, output: Output, to: &Path, options: &EncodeOptions) -> anyhow::Result<EncodeReport> {
+    if let Some(std) = args.input.iter().find(|path| is_std(path)) {
+        return Err(usage(format!("{} is no picture file", std.display())));
+    }
+    let name = args.name.clone().unwrap_or_else(|| stem(to));
+    Ok(mcodec_encode::images::encode_stack(&args.input, &name, output, options)?)
+}
+
+#[cfg(not(feature = "images"))]
+fn stack(_: &Encode, _: Output, _: &Path, _: &EncodeOptions) -> anyhow::Result<EncodeReport> {
+    Err(usage("this program was built without images"))
 }
 
 /// The output of a command that makes an mcodec file.

@@ -23,7 +23,70 @@ pub(crate) fn draw(reader: &FileReader, asset: &Asset, part: &ImagePart) -> anyh
     let image = ImageReader::new(reader, asset)?;
     let region = part.region.unwrap_or_else(|| image.whole());
     let (samples, size) = image.draw(region, part.scale.unwrap_or(1.0), part.level)?;
-    Ok(Drawn { image: image.descriptor().clone(), size: size.map(|side| side as u32), samples })
+    let mut drawn = Drawn { image: image.descriptor().clone(), size: size.map(|side| side as u32), samples };
+    if let Some(name) = &part.channels {
+        drawn.keep(name)?;
+    }
+    Ok(drawn)
+}
+
+impl Drawn {
+    /// Leaves out all groups of channels but one.
+    fn keep(&mut self, name: &str) -> anyhow::Result<()> {
+        let all = self.image.channel_count();
+        let mut first = 0;
+        for group in &self.image.groups {
+            let count = group.channel_count();
+            if group.name == name {
+                self.samples = self
+                    .samples
+                    .chunks_exact(all)
+                    .flat_map(|pixel| &pixel[first..first + count])
+                    .copied()
+                    .collect();
+                self.image.groups = vec![group.clone()];
+                return Ok(());
+            }
+            first += count;
+        }
+        Err(usage(format!("there are no channels {name:?}: {}", names_of(&self.image))))
+    }
+}
+
+fn names_of(image: &ImageDescriptor) -> String {
+    let names: Vec<String> = image.groups.iter().map(|group| format!("{:?}", group.name)).collect();
+    format!("there are {}", names.join(", "))
+}
+
+/// The files that an image comes out as in a folder: one for each group of its channels.
+pub(crate) fn files_of(
+    reader: &FileReader,
+    asset: &Asset,
+    part: &ImagePart,
+) -> anyhow::Result<Vec<(String, ImagePart)>> {
+    let image = ImageReader::new(reader, asset)?;
+    let groups = &image.descriptor().groups;
+    let end = |group: &ChannelGroup| if group.depth == Depth::Float { "exr" } else { "png" };
+    if let [group] = &groups[..] {
+        return Ok(vec![(format!("{}.{}", asset.name, end(group)), part.clone())]);
+    }
+    let one = |group: &ChannelGroup| {
+        (
+            format!("{}/{}.{}", asset.name, group.name, end(group)),
+            ImagePart { channels: Some(group.name.clone()), ..part.clone() },
+        )
+    };
+    Ok(groups
+        .iter()
+        .filter(|group| part.channels.as_ref().is_none_or(|name| *name == group.name))
+        .map(one)
+        .collect())
+}
+
+/// The form of a picture whose form is not said.
+pub(crate) fn usual_format(drawn: &Drawn) -> ImageFormat {
+    let floats = drawn.image.groups.iter().any(|group| group.depth == Depth::Float);
+    if floats { ImageFormat::OpenExr } else { ImageFormat::Png }
 }
 
 /// The form that a picture is written in: as asked for, as the output's extension says, or PNG (of floats: OpenEXR).
