@@ -1,6 +1,8 @@
 //! Encoding a whole input into a new file.
 
 use crate::against::{Against, tell_against};
+#[cfg(feature = "images")]
+use crate::images::import::looks_like_picture as is_picture;
 use crate::import::gguf::{GgufSource, looks_like_gguf};
 use crate::import::safetensors::looks_like_safetensors;
 use crate::import::{ImportError, ModelSource, looks_like_parts};
@@ -212,7 +214,7 @@ pub fn encode_stream(
     (&mut input).take(16).read_to_end(&mut head).map_err(fail)?;
     // GGUF files have their alignment, and the others their directory, where a pipe has not come to.
     let gguf = looks_like_gguf(&head) && kind != Some(AssetKind::Blob);
-    let spooled = head.starts_with(&registry::MAGIC) || looks_like_parts(&head);
+    let spooled = head.starts_with(&registry::MAGIC) || looks_like_parts(&head) || is_picture(&head);
     let model = match kind {
         Some(kind) => kind == AssetKind::Model && !spooled,
         None => looks_like_safetensors(&head, None),
@@ -243,6 +245,11 @@ pub fn encode_stream(
     let mut report = add_asset(&mut writer, 0, asset, false, None, options)?;
     report.output_bytes = writer.finish(options)?;
     Ok(report)
+}
+
+#[cfg(not(feature = "images"))]
+fn is_picture(_: &[u8]) -> bool {
+    false
 }
 
 /// Adds an asset with everything in it to a writer. `twice`: its content may be read twice, to find duplicates.
@@ -302,6 +309,12 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
     let mut writer = ContainerWriter::create(output)?;
     let mut all = EncodeReport::default();
     for (asset, base) in bases_first(&reader)? {
+        if asset.kind == registry::asset::IMAGE {
+            let hash = crate::images::write::recode_image(&mut writer, &reader, &asset)?;
+            check_hash(&asset, hash)?;
+            (all.asset, all.content_hash) = (asset.name, hash);
+            continue;
+        }
         let twice = !writer.is_streaming();
         let against = match &base {
             Some(base) => Some(Against::asset(&reader, base, writer.draft())?),
@@ -309,12 +322,7 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
         };
         let input = asset_input(&reader, &asset)?;
         let made = add_asset(&mut writer, asset.ordinal, input, twice, against.as_ref(), options)?;
-        if made.content_hash != asset.hash {
-            return Err(EncodeError::Request(format!(
-                "asset {:?} is not what its content hash says",
-                asset.name
-            )));
-        }
+        check_hash(&asset, made.content_hash)?;
         all.input_bytes += made.input_bytes;
         all.tensors += made.tensors;
         all.aliases += made.aliases;
@@ -325,6 +333,14 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
     }
     all.output_bytes = writer.finish(options)?;
     Ok(all)
+}
+
+/// What was read of an asset must be what its hash says.
+fn check_hash(asset: &Asset, hash: [u8; 32]) -> Result<()> {
+    if hash == asset.hash {
+        return Ok(());
+    }
+    Err(EncodeError::Request(format!("asset {:?} is not what its content hash says", asset.name)))
 }
 
 /// The assets of a file, each with the one of the same file that its tensors are told against, which comes before it.

@@ -42,7 +42,7 @@ const RELOCATIONS: [usize; 9] = [0, 0, 0, 1, 2, 3, 3, 5, 6];
 /// Bits per pixel from which the finer steps are better.
 const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept: the weakest then make room.
-const SPARE: f64 = 1.06;
+const SPARE: f64 = 1.12;
 /// Pages have at least this many bytes on average.
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.

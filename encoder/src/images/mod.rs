@@ -9,7 +9,7 @@ mod options;
 #[cfg(feature = "images")]
 pub(crate) mod paths;
 mod picture;
-mod write;
+pub(crate) mod write;
 
 pub use file::encode_image;
 pub use fit::{EncodedImage, SizeOf, encode_picture};

@@ -1,10 +1,12 @@
 //! An image asset in a file.
 
-use super::layer::CodedLayer;
+use super::layer::{CodedLayer, code_layer};
 use crate::Result;
 use crate::writer::{ContainerWriter, NewEntry, new_asset};
-use mcodec_decode::images::ImageHasher;
-use mcodec_format::{ImageDescriptor, registry};
+use mcodec_coding::gaussians::GaussianSet;
+use mcodec_decode::images::{ImageHasher, ImageReader};
+use mcodec_decode::{ReadAt, Reader};
+use mcodec_format::{Asset, ImageDescriptor, registry};
 
 /// Adds an image with its layers, the coarsest first; returns its content hash.
 pub(crate) fn add_image(
@@ -45,4 +47,23 @@ pub(crate) fn add_image(
         }
     }
     Ok(hash)
+}
+
+/// Codes an image of another file anew, its Gaussians as they are.
+pub(crate) fn recode_image<S: ReadAt>(
+    writer: &mut ContainerWriter,
+    reader: &Reader<S>,
+    asset: &Asset,
+) -> Result<[u8; 32]> {
+    let image = ImageReader::new(reader, asset)?;
+    let mut layers = Vec::new();
+    for (at, (entry, layer)) in image.layers().enumerate() {
+        let mut set = GaussianSet::default();
+        for read in image.read_chunks(at, 0..entry.byte_len())?.into_iter().flatten() {
+            set.symbols.extend(read.symbols);
+            set.colours.extend(read.colours);
+        }
+        layers.push(code_layer(image.coded(), image.descriptor(), &set, layer.page)?);
+    }
+    add_image(writer, asset.ordinal, &asset.name, image.descriptor(), &layers)
 }

@@ -1,0 +1,253 @@
+//! Images as Gaussians: from samples through a file to samples again, whole, in parts, by level, at any scale.
+
+use mcodec_decode::images::{ImageReader, Region, channels_of};
+use mcodec_decode::{ReadOptions, Reader, verify};
+use mcodec_encode::images::{ImageOptions, Importance, Paging, Picture, Rate, encode_image};
+use mcodec_encode::{EncodeError, EncodeOptions, Output};
+use mcodec_format::{ChannelGroup, Depth, GroupKind, Transfer};
+use std::path::Path;
+
+fn group(kind: GroupKind) -> ChannelGroup {
+    ChannelGroup {
+        kind,
+        transfer: Transfer::Srgb,
+        depth: Depth::Unorm8,
+        name: String::new(),
+        channels: Vec::new(),
+        bounds: [0.0, 1.0],
+    }
+}
+
+/// A smooth picture with an edge; channels differ.
+fn picture(kind: GroupKind, width: u32, height: u32) -> Picture {
+    let group = group(kind);
+    let value = |c: usize, x: u32, y: u32| {
+        let (x, y) = (x as f32 / width as f32, y as f32 / height as f32);
+        let wave = (9.0 * x + 3.0 * c as f32).sin() * (7.0 * y - c as f32).cos();
+        let edge = if x + 0.4 * y > 0.7 { 0.25 } else { -0.15 };
+        (0.5 + 0.25 * wave + edge).clamp(0.0, 1.0)
+    };
+    let plane =
+        |c| (0..height).flat_map(|y| (0..width).map(move |x| (x, y))).map(|(x, y)| value(c, x, y)).collect();
+    let channels = (0..group.channel_count()).map(plane).collect();
+    Picture { width, height, groups: vec![group], channels, wraps: [false; 2] }
+}
+
+fn options(image: ImageOptions) -> EncodeOptions {
+    let mut options = EncodeOptions::default();
+    (options.effort, options.threads, options.image) = (3, 2, image);
+    options
+}
+
+fn encode(dir: &Path, picture: &Picture, options: &EncodeOptions) -> Vec<u8> {
+    let path = dir.join("picture.mcodec");
+    encode_image(picture, "picture", Output::File { path: path.clone(), force: true }, options).unwrap();
+    std::fs::read(path).unwrap()
+}
+
+fn open(bytes: &[u8], threads: usize) -> Reader<Vec<u8>> {
+    Reader::open(bytes.to_vec(), ReadOptions::default().threads(threads)).unwrap()
+}
+
+/// Draws a part of the only image of a file.
+fn draw(bytes: &[u8], region: Option<Region>, scale: f64, level: Option<usize>) -> Vec<f32> {
+    let reader = open(bytes, 1);
+    let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
+    image.draw(region.unwrap_or_else(|| image.whole()), scale, level).unwrap().0
+}
+
+/// PSNR over all channels, in dB.
+fn psnr(picture: &Picture, samples: &[f32]) -> f64 {
+    let channels = picture.channels.len();
+    let error =
+        |(i, sample): (usize, &f32)| f64::from(sample - picture.channels[i % channels][i / channels]).powi(2);
+    -10.0 * (samples.iter().enumerate().map(error).sum::<f64>() / samples.len() as f64).log10()
+}
+
+#[test]
+fn pictures_of_each_kind_come_back_nearly() {
+    let dir = tempfile::tempdir().unwrap();
+    for kind in [GroupKind::Grey, GroupKind::Colour, GroupKind::GreyAlpha, GroupKind::ColourAlpha] {
+        let picture = picture(kind, 96, 64);
+        let bytes = encode(
+            dir.path(),
+            &picture,
+            &options(ImageOptions { rate: Rate::Gaussians(120), ..ImageOptions::default() }),
+        );
+        let reader = open(&bytes, 1);
+        let report = verify(&reader, true).unwrap();
+        assert_eq!((report.damage.len(), report.bytes), (0, bytes.len() as u64));
+        let reached = psnr(&picture, &draw(&bytes, None, 1.0, None));
+        assert!(reached > 30.0, "{kind:?}: {reached} dB");
+    }
+}
+
+#[test]
+fn files_are_within_what_was_asked_for_and_do_not_depend_on_threads() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = picture(GroupKind::Colour, 128, 96);
+    for bits in [0.4, 1.2] {
+        let mut options = options(ImageOptions { rate: Rate::BitsPerPixel(bits), ..ImageOptions::default() });
+        let bytes = encode(dir.path(), &picture, &options);
+        let reached = bytes.len() as f64 * 8.0 / (128.0 * 96.0);
+        assert!(reached <= bits && reached > 0.9 * bits, "{reached} of {bits}");
+        options.threads = 1;
+        assert!(encode(dir.path(), &picture, &options) == bytes);
+    }
+    let small = options(ImageOptions { rate: Rate::BitsPerPixel(0.01), ..ImageOptions::default() });
+    let output = Output::File { path: dir.path().join("never.mcodec"), force: true };
+    let error = encode_image(&picture, "p", output, &small).unwrap_err();
+    assert!(matches!(error, EncodeError::Request(why) if why.contains("too small")));
+    assert!(!dir.path().join("never.mcodec").exists());
+    let good = options(ImageOptions { rate: Rate::Psnr(34.0), ..ImageOptions::default() });
+    let reached = psnr(&picture, &draw(&encode(dir.path(), &picture, &good), None, 1.0, None));
+    assert!((33.9..36.0).contains(&reached), "{reached} dB");
+}
+
+#[test]
+fn a_region_is_what_the_whole_has_there_and_needs_its_pages_only() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = picture(GroupKind::Colour, 256, 192);
+    let paged = ImageOptions {
+        rate: Rate::Gaussians(500),
+        paging: Paging::Side(64),
+        levels: Some(2),
+        ..ImageOptions::default()
+    };
+    let bytes = encode(dir.path(), &picture, &options(paged));
+    let whole = draw(&bytes, None, 1.0, None);
+    let (x, y, width, height) = (130, 70, 40, 25);
+    let region = Region { x, y, width, height };
+    let part = draw(&bytes, Some(region), 1.0, None);
+    for row in 0..height {
+        let at = 3 * ((y + row) * 256 + x) as usize;
+        let own = 3 * (row * width) as usize;
+        for i in 0..3 * width as usize {
+            assert!((whole[at + i] - part[own + i]).abs() < 1.0 / 255.0);
+        }
+    }
+    let reader = open(&bytes, 1);
+    let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
+    let (all, some) = (image.plan(image.whole(), None).unwrap(), image.plan(region, None).unwrap());
+    assert!(some.chunks.len() < all.chunks.len() && some.reads.len() <= all.chunks.len());
+    let chunk = |plan: &mcodec_decode::Plan| plan.reads.iter().map(|r| r.end - r.start).sum::<u64>();
+    assert!(chunk(&some) < chunk(&all));
+    // Twice as large: the same where pixels' centres are, between others.
+    let double = draw(&bytes, Some(region), 2.0, None);
+    assert_eq!(double.len(), 4 * part.len());
+    // Half as large: means of four, nearly.
+    let half = draw(&bytes, None, 0.5, None);
+    let mean = |x: usize, y: usize| {
+        (0..4).map(|i| whole[3 * ((2 * y + i / 2) * 256 + 2 * x + i % 2)]).sum::<f32>() / 4.0
+    };
+    let off: f32 =
+        (0..96 * 128).map(|i| (half[3 * i] - mean(i % 128, i / 128)).abs()).sum::<f32>() / (96.0 * 128.0);
+    assert!(off < 0.01, "{off}");
+}
+
+#[test]
+fn each_prefix_of_layers_is_a_picture_and_each_is_better() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = picture(GroupKind::Colour, 128, 128);
+    let layered = ImageOptions { rate: Rate::Gaussians(400), levels: Some(3), ..ImageOptions::default() };
+    let bytes = encode(dir.path(), &picture, &options(layered));
+    let reached: Vec<f64> =
+        (0..3).map(|level| psnr(&picture, &draw(&bytes, None, 1.0, Some(level)))).collect();
+    assert!(reached[0] > 20.0 && reached[0] < reached[1] && reached[1] < reached[2], "{reached:?}");
+    let reader = open(&bytes, 1);
+    let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
+    assert!(image.load(image.whole(), Some(3)).is_err());
+    let outside = Region { x: 100, y: 0, width: 29, height: 1 };
+    assert!(image.load(outside, None).is_err());
+}
+
+#[test]
+fn what_is_important_is_better() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = picture(GroupKind::Colour, 128, 128);
+    let inside = |i: usize| i % 128 >= 70 && i / 128 >= 70;
+    let mask = Picture {
+        groups: vec![group(GroupKind::Grey)],
+        channels: vec![(0..128 * 128).map(|i| if inside(i) { 1.0 } else { 0.0 }).collect()],
+        ..picture.clone()
+    };
+    let error = |bytes: &[u8]| {
+        let samples = draw(bytes, None, 1.0, None);
+        let pixel = |i: usize| {
+            (0..3).map(|c| f64::from(samples[3 * i + c] - picture.channels[c][i]).powi(2)).sum::<f64>()
+        };
+        (0..128 * 128).filter(|&i| inside(i)).map(pixel).sum::<f64>()
+    };
+    let rate = Rate::Gaussians(120);
+    let plain =
+        error(&encode(dir.path(), &picture, &options(ImageOptions { rate, ..ImageOptions::default() })));
+    let importance = Some(Importance::of_mask(&mask));
+    let masked = error(&encode(
+        dir.path(),
+        &picture,
+        &options(ImageOptions { rate, importance, ..ImageOptions::default() }),
+    ));
+    assert!(masked < 0.75 * plain, "{masked} against {plain}");
+}
+
+#[test]
+fn a_stack_is_one_image_with_channels_by_name() {
+    let dir = tempfile::tempdir().unwrap();
+    let named = |name: &str, kind| {
+        let mut one = picture(kind, 64, 64);
+        one.groups[0].name = name.into();
+        one
+    };
+    let stack = named("base", GroupKind::Colour).stacked(named("height", GroupKind::Grey)).unwrap();
+    assert!(named("base", GroupKind::Colour).stacked(named("base", GroupKind::Grey)).is_err());
+    assert!(named("base", GroupKind::Colour).stacked(picture(GroupKind::Grey, 63, 64)).is_err());
+    let bytes = encode(
+        dir.path(),
+        &stack,
+        &options(ImageOptions { rate: Rate::Gaussians(100), ..ImageOptions::default() }),
+    );
+    let samples = draw(&bytes, None, 1.0, None);
+    assert_eq!(samples.len(), 4 * 64 * 64);
+    assert!(psnr(&stack, &samples) > 28.0);
+}
+
+/// Flips every byte of a small file in turn: an error, a warning or a picture, never a panic.
+#[test]
+fn damaged_files_are_refused_or_read() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = picture(GroupKind::ColourAlpha, 48, 32);
+    let paged =
+        ImageOptions { rate: Rate::Gaussians(30), paging: Paging::Side(16), ..ImageOptions::default() };
+    let bytes = encode(dir.path(), &picture, &options(paged));
+    for at in 0..bytes.len() {
+        let mut damaged = bytes.clone();
+        damaged[at] ^= 0x41;
+        let Ok(reader) = Reader::open(damaged, ReadOptions::default().threads(1)) else { continue };
+        let Ok(assets) = reader.assets() else { continue };
+        for asset in assets {
+            let Ok(image) = ImageReader::new(&reader, &asset) else { continue };
+            _ = image.draw(image.whole(), 1.0, None);
+        }
+        assert!(
+            !reader.warnings().is_empty() || !verify(&reader, true).unwrap().damage.is_empty(),
+            "byte {at}"
+        );
+    }
+}
+
+#[test]
+fn planes_of_hostile_pixels_are_channels_within_their_range() {
+    let dir = tempfile::tempdir().unwrap();
+    let bytes = encode(
+        dir.path(),
+        &picture(GroupKind::ColourAlpha, 16, 16),
+        &options(ImageOptions { rate: Rate::Gaussians(4), ..ImageOptions::default() }),
+    );
+    let reader = open(&bytes, 1);
+    let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
+    for value in [-1e9f32, 0.0, 1e-30, 1e9] {
+        let mut pixel = [value, -value, value, value * 0.5];
+        channels_of(image.descriptor(), &mut pixel);
+        assert!(pixel.iter().all(|v| (0.0..=1.0).contains(v)), "{pixel:?}");
+    }
+}
