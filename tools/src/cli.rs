@@ -381,6 +381,7 @@ pub(crate) struct BenchModels {
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Simd {
     Scalar,
+    Neon,
     Avx2,
     Avx512,
 }

@@ -9,7 +9,7 @@ use super::{Columns, Tables};
 use crate::bits::BitSink;
 use crate::error::{Result, invalid};
 use crate::labelled::FloatFormat;
-use crate::labelled::lists;
+use crate::labelled::{MAX_COLUMNS, lists};
 use crate::varint;
 
 /// Numbers of tables that are not those of a chunk's own object start here.
@@ -55,7 +55,7 @@ pub struct ChunkSpec<'a> {
 /// [`crate::CodingError::Invalid`] if the parts of `spec` do not fit each other or the bytes, or a symbol is not in its table.
 pub fn encode(base: &[u8], bytes: &[u8], spec: &ChunkSpec<'_>) -> Result<Vec<u8>> {
     let len = bytes.len() / spec.format.bytes();
-    if len == 0 || spec.columns > 1 << 40 || spec.row_labels.iter().any(|l| !ROW_LABELS.contains(l)) {
+    if len == 0 || spec.columns > MAX_COLUMNS || spec.row_labels.iter().any(|l| !ROW_LABELS.contains(l)) {
         return Err(invalid("columns or labels of a chunk of differences"));
     }
     let shape = Shape { len, columns: spec.columns, first_column: spec.first_column };

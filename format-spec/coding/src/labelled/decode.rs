@@ -32,7 +32,7 @@ pub fn decode_at(
     shared: &(impl SharedObjects + ?Sized),
     out: &mut [u8],
 ) -> Result<()> {
-    let level = level.min(Level::detect());
+    let level = level.available();
     let block = Block::parse(payload, shared, out.len())?;
     let mut symbols = Symbols::new(&block, level);
     let (mut scratch, mut highs) = (Scratch::default(), [0; GROUP]);

@@ -5,8 +5,8 @@ use super::encode_symbols::{Chunk, Stream};
 use super::labels::ColumnLabels;
 use super::lists;
 use super::payload::{
-    ABSORBED, LABELLED, LABELS_INLINE, LABELS_SHARED, MAX_LANES, ROW_ZEROS, STATE_BITS, STATE_START,
-    put_states,
+    ABSORBED, LABELLED, LABELS_INLINE, LABELS_SHARED, MAX_COLUMNS, MAX_LANES, ROW_ZEROS, STATE_BITS,
+    STATE_START, put_states,
 };
 use super::take_apart::{GROUP, Parts};
 use super::vector::Level;
@@ -60,7 +60,7 @@ pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`encode`].
 pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
-    let level = level.min(Level::detect());
+    let level = level.available();
     let len = bytes.len() / spec.classes.format().bytes();
     let labels = check(bytes, len, spec)?;
     let mut parts = Parts::split(bytes, spec, labels)?;
@@ -126,7 +126,7 @@ fn check<'a>(bytes: &[u8], len: usize, spec: &BlockSpec<'a>) -> Result<Option<&'
         return Err(invalid("a labelled chunk is of whole elements"));
     }
     if spec.columns == 0
-        || spec.columns > 1 << 40
+        || spec.columns > MAX_COLUMNS
         || spec.first_column >= spec.columns
         || spec.lanes_log2 > MAX_LANES_LOG2
     {
@@ -192,6 +192,7 @@ fn raw_signs(level: Level, signs: &[u64], len: usize, biases: &[i8]) -> Vec<u8> 
 
 /// Those of the bits that the mask has, together at the low end.
 #[allow(unsafe_code)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
 fn compress(level: Level, bits: u64, mut mask: u64) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {

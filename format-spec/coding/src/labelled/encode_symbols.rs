@@ -92,6 +92,7 @@ impl Chunk<'_> {
 
     /// Codes the signs and then the symbols of the elements from `first` on, one in each lane.
     #[allow(unsafe_code)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     fn code_step(
         &self,
         level: Level,

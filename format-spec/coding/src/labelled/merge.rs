@@ -226,8 +226,7 @@ impl Run<'_> {
     }
 
     /// Writes what vector instructions can; returns the elements done.
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, unused_variables)]
     fn merge_vectors<const SIZE: usize>(
         &self,
         planes: &mut Planes<'_>,
@@ -236,27 +235,30 @@ impl Run<'_> {
         level: Level,
     ) -> usize {
         match (level, SIZE) {
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that the machine has these instructions.
             (Level::Avx512, 2) => unsafe { self.merge_words_avx512(planes, highs, out) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             (Level::Avx512, 4) => unsafe { self.merge_double_words_avx512(planes, highs, out) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             (Level::Avx2, 2) => unsafe { self.merge_words_avx2(planes, highs, out) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             (Level::Avx2, 4) => unsafe { self.merge_double_words_avx2(planes, highs, out) },
+            #[cfg(any(
+                all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+                all(target_arch = "wasm32", target_feature = "simd128")
+            ))]
+            (Level::Vector128, 2) => self.merge_words_vector128(planes, highs, out),
+            #[cfg(any(
+                all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+                all(target_arch = "wasm32", target_feature = "simd128")
+            ))]
+            (Level::Vector128, 4) => self.merge_double_words_vector128(planes, highs, out),
             _ => 0,
         }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn merge_vectors<const SIZE: usize>(
-        &self,
-        _: &mut Planes<'_>,
-        _: &[u16],
-        _: &mut [u8],
-        _: Level,
-    ) -> usize {
-        0
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) const ABSORBED: u8 = 8;
 /// Bits of a state that hold bits of the planes.
 pub(super) const STATE_BITS: usize = 31;
 pub(super) const MAX_LANES: usize = 1 << MAX_LANES_LOG2;
+/// The most columns: more would make sums of them overflow; an address space of 32 bits has no room for a row of so many anyway.
+pub(crate) const MAX_COLUMNS: usize = 1 << if usize::BITS > 40 { 40 } else { 30 };
 /// Every state's lower bound.
 pub(super) const STATE_START: u32 = 1 << 16;
 
@@ -260,8 +262,7 @@ impl Head {
             .ok()
             .filter(|&f| f < columns)
             .ok_or(corrupt("first column"))?;
-        // So that no sum of them overflows.
-        if len == 0 || columns > 1 << 40 {
+        if len == 0 || columns > MAX_COLUMNS {
             return Err(corrupt("a labelled chunk has elements, and fewer columns"));
         }
         Ok((columns, first))

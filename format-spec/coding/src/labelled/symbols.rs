@@ -2,7 +2,9 @@
 
 use super::classes::{CLASSES, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SIGN_PRECISION, SYMBOLS, ZERO};
 use super::payload::{Block, MAX_LANES, STATE_BITS, STATE_START};
-use super::vector::{Level, MAX_VECTOR_TABLES};
+use super::vector::Level;
+#[cfg(target_arch = "x86_64")]
+use super::vector::MAX_VECTOR_TABLES;
 use crate::bits::BitSource;
 use crate::error::{Result, corrupt, truncated};
 
@@ -83,26 +85,31 @@ impl<'b> Symbols<'b> {
     }
 
     /// Decodes what vector instructions can; returns the elements done.
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, unused_variables)]
     fn decode_vectors(&mut self, classes: &[u8], biases: &[i8], highs: &mut [u16]) -> Result<usize> {
         let of = self.classes;
         if self.lanes != MAX_LANES {
             return Ok(0);
         }
+        #[cfg(target_arch = "x86_64")]
         if self.level >= Level::Avx512 && of.tables().len() <= MAX_VECTOR_TABLES {
             // SAFETY: the level says that the machine has these instructions.
             return unsafe { self.decode_avx512(of.byte_tables(), classes, biases, highs) };
         }
-        if self.level >= Level::Avx2 && of.format().exponent_bits() <= 8 {
+        if self.level == Level::Scalar || of.format().exponent_bits() > 8 {
+            return Ok(0);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.level >= Level::Avx2 {
             // SAFETY: as above.
             return unsafe { self.decode_avx2(of.buckets(), classes, biases, highs) };
         }
-        Ok(0)
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn decode_vectors(&mut self, _: &[u8], _: &[i8], _: &mut [u16]) -> Result<usize> {
+        #[cfg(any(
+            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+            all(target_arch = "wasm32", target_feature = "simd128")
+        ))]
+        return self.decode_vector128(classes, biases, highs);
+        #[allow(unreachable_code)]
         Ok(0)
     }
 

@@ -15,6 +15,8 @@ static CAP: AtomicU8 = AtomicU8::new(u8::MAX);
 pub enum Level {
     /// Portable code alone.
     Scalar,
+    /// Registers of 128 bits: NEON on AArch64, simd128 in WebAssembly. What a program is compiled for decides.
+    Vector128,
     /// AVX2 with BMI2.
     Avx2,
     /// AVX-512 with byte permutations (F, BW, VL, VBMI).
@@ -27,7 +29,8 @@ impl Level {
     pub fn detect() -> Self {
         let cap = match CAP.load(Ordering::Relaxed) {
             0 => Self::Scalar,
-            1 => Self::Avx2,
+            1 => Self::Vector128,
+            2 => Self::Avx2,
             _ => Self::Avx512,
         };
         Self::of_machine().min(cap)
@@ -38,7 +41,22 @@ impl Level {
         CAP.store(self as u8, Ordering::Relaxed);
     }
 
+    /// This level, or the best below it that the machine has and [`Level::cap`] allows.
+    #[must_use]
+    pub fn available(self) -> Self {
+        match self.min(Self::detect()) {
+            Self::Vector128 if cfg!(target_arch = "x86_64") => Self::Scalar,
+            level => level,
+        }
+    }
+
     fn of_machine() -> Self {
+        if cfg!(any(
+            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+            all(target_arch = "wasm32", target_feature = "simd128")
+        )) {
+            return Self::Vector128;
+        }
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
