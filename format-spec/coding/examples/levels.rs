@@ -59,18 +59,32 @@ fn shared(format: FloatFormat, bytes: &[u8], tables: u8, signs: bool) -> Result<
     Ok(Shared(classes, ColumnLabels::new(COLUMNS, (0..COLUMNS).map(|c| (c % 16) as u8).collect(), biases)?))
 }
 
+/// How symbols are coded.
+enum Kind {
+    Rans,
+    /// Signs too.
+    Signs,
+    Prefix,
+}
+
 fn main() -> Result<(), CodingError> {
     let weights = weights();
     let short: Vec<u8> = weights.iter().flat_map(|w| ((w.to_bits() >> 16) as u16).to_le_bytes()).collect();
     let long: Vec<u8> = weights.iter().flat_map(|w| w.to_le_bytes()).collect();
     println!("MB/s out of chunks of {ELEMENTS} elements, best of {TRIALS}");
-    for (name, format, bytes, tables, signs) in [
-        ("bf16, 1 table", FloatFormat::Bf16, &short, 1, false),
-        ("bf16, 4 tables", FloatFormat::Bf16, &short, 4, false),
-        ("bf16, 8 tables, signs", FloatFormat::Bf16, &short, 8, true),
-        ("f32, 4 tables", FloatFormat::F32, &long, 4, false),
+    for (name, format, bytes, tables, kind) in [
+        ("bf16, 1 table", FloatFormat::Bf16, &short, 1, Kind::Rans),
+        ("bf16, 4 tables", FloatFormat::Bf16, &short, 4, Kind::Rans),
+        ("bf16, 8 tables, signs", FloatFormat::Bf16, &short, 8, Kind::Signs),
+        ("f32, 4 tables", FloatFormat::F32, &long, 4, Kind::Rans),
+        ("bf16, 1 prefix code", FloatFormat::Bf16, &short, 1, Kind::Prefix),
+        ("bf16, 4 prefix codes", FloatFormat::Bf16, &short, 4, Kind::Prefix),
+        ("f32, 4 prefix codes", FloatFormat::F32, &long, 4, Kind::Prefix),
     ] {
-        let shared = shared(format, bytes, tables, signs)?;
+        let mut shared = shared(format, bytes, tables, matches!(kind, Kind::Signs))?;
+        if matches!(kind, Kind::Prefix) {
+            shared.0 = shared.0.with_prefix_codes();
+        }
         let spec = BlockSpec {
             classes_dependency: 0,
             classes: &shared.0,
@@ -79,7 +93,7 @@ fn main() -> Result<(), CodingError> {
             column_labels: Columns::Shared(1, &shared.1),
             row_classes: &[0; ELEMENTS / COLUMNS],
             row_zeros: &[],
-            lanes_log2: 6,
+            lanes_log2: if matches!(kind, Kind::Prefix) { 3 } else { 6 },
         };
         let payload = encode(bytes, &spec)?;
         let mut line = format!("{name}: ratio {:.4}", bytes.len() as f64 / payload.len() as f64);

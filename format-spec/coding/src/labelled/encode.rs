@@ -67,6 +67,16 @@ pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec
     let biases = element_biases(labels, len, spec);
     let mut planes = core::mem::take(&mut parts.low).into_bytes();
     planes.extend(raw_signs(level, &parts.signs, len, &biases));
+    if spec.classes.is_prefix() {
+        let chunk = Chunk { bytes, classes: spec.classes, parts: &parts, biases: &[] };
+        let (strings, escapes) = chunk.code_prefix(1 << spec.lanes_log2)?;
+        let mut out = put_head(spec, 0, escapes.len());
+        strings.iter().for_each(|string| varint::put(&mut out, string.len() as u64));
+        out.extend(planes);
+        put_escapes(&mut out, &escapes, spec);
+        strings.iter().for_each(|string| out.extend_from_slice(string));
+        return Ok(out);
+    }
     let lanes = 1usize << spec.lanes_log2;
     let absorbed = STATE_BITS * lanes / 8;
     let mut states = [STATE_START; MAX_LANES];
@@ -84,8 +94,22 @@ pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec
     }
     let chunk = Chunk { bytes, classes: spec.classes, parts: &parts, biases: &biases };
     let Stream { words, escapes } = chunk.code(level, &mut states[..lanes])?;
-    let mut out = Vec::with_capacity(planes.len() + 2 * words.len() + 4 * lanes + 64);
-    out.push(LABELLED);
+    let mut out = put_head(spec, flags, escapes.len());
+    out.reserve(planes.len() + 2 * words.len() + 4 * lanes + 2 * escapes.len());
+    put_states(&mut out, &states[..lanes]);
+    out.extend(planes);
+    put_escapes(&mut out, &escapes, spec);
+    let start = out.len();
+    out.resize(start + 2 * words.len(), 0);
+    for (bytes, word) in out[start..].as_chunks_mut().0.iter_mut().zip(&words) {
+        *bytes = word.to_le_bytes();
+    }
+    Ok(out)
+}
+
+/// All before the states, or before the lengths of bit strings.
+fn put_head(spec: &BlockSpec<'_>, mut flags: u8, escapes: usize) -> Vec<u8> {
+    let mut out = vec![LABELLED];
     flags |= if spec.row_zeros.iter().any(|&z| z > 0) { ROW_ZEROS } else { 0 };
     flags |= match spec.column_labels {
         Columns::Unlabelled => 0,
@@ -106,19 +130,15 @@ pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec
     if flags & ROW_ZEROS != 0 {
         lists::put(&mut out, &ints(spec.row_zeros));
     }
-    varint::put(&mut out, escapes.len() as u64);
+    varint::put(&mut out, escapes as u64);
     out.push(spec.lanes_log2);
-    put_states(&mut out, &states[..lanes]);
-    out.extend(planes);
+    out
+}
+
+fn put_escapes(out: &mut Vec<u8>, escapes: &[u16], spec: &BlockSpec<'_>) {
     let mut escaped = BitSink::default();
     escapes.iter().for_each(|&high| escaped.put(high.into(), spec.classes.high_bits()));
     out.extend(escaped.into_bytes());
-    let start = out.len();
-    out.resize(start + 2 * words.len(), 0);
-    for (bytes, word) in out[start..].as_chunks_mut().0.iter_mut().zip(&words) {
-        *bytes = word.to_le_bytes();
-    }
-    Ok(out)
 }
 
 fn check<'a>(bytes: &[u8], len: usize, spec: &BlockSpec<'a>) -> Result<Option<&'a ColumnLabels>> {

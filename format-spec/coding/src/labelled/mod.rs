@@ -38,6 +38,8 @@ pub(crate) mod lists;
 mod merge;
 mod parts;
 mod payload;
+mod prefix;
+mod prefix_symbols;
 mod symbols;
 mod take_apart;
 mod vector;
@@ -62,6 +64,7 @@ pub use labels::ColumnLabels;
 pub use parts::{Bucket, Parts};
 pub(crate) use payload::MAX_COLUMNS;
 pub use payload::{LABELLED as FORM, LabelledLedger, dependencies, ledger};
+pub use prefix::PrefixCode;
 pub use vector::Level;
 
 /// What chunks share, by dependency index.

@@ -60,10 +60,11 @@ impl<'a> Parts<'a> {
         self.block.rows.iter().map(|row| (row.class, row.zeros))
     }
 
-    /// First state of each lane, 2^16 or more; their number is a power of two up to 64.
+    /// First state of each lane, 2^16 or more; their number is a power of two up to 64. None if symbols are prefix codes.
     #[must_use]
     pub fn states(&self) -> &[u32] {
-        self.block.states.get(..self.block.lanes.min(MAX_LANES)).unwrap_or_default()
+        let count = if self.block.classes.is_prefix() { 0 } else { self.block.lanes.min(MAX_LANES) };
+        self.block.states.get(..count).unwrap_or_default()
     }
 
     /// Words of the stream, little-endian.
