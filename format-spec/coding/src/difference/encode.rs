@@ -2,7 +2,6 @@
 
 use super::gaussian;
 use super::payload::{COLUMNS_INLINE, COLUMNS_SHARED, LINEAR, ROW_LABELS, Shape};
-use super::slots::RankTable;
 use super::stream::{self, Coded};
 use super::survey::Elements;
 use super::{Columns, Tables};
@@ -94,7 +93,7 @@ pub fn encode(base: &[u8], bytes: &[u8], spec: &ChunkSpec<'_>) -> Result<Vec<u8>
         out.extend(bytes);
     }
     lists::put(&mut out, row_labels);
-    let own: Vec<RankTable> = spec.tables.slots.iter().map(super::slots::SlotTable::ranks).collect();
+    let own = spec.tables.ranks();
     let of_factors = |number: u8| number.checked_sub(FACTOR_TABLES).and_then(gaussian::ranks);
     stream::put(&mut out, &coded.into_inner(), of_factors, &own, spec.lanes_log2, &plane.into_bytes())?;
     Ok(out)

@@ -61,6 +61,7 @@ pub use decode::{decode, decode_at};
 pub use encode::{BlockSpec, Columns, encode, encode_at};
 pub use float_format::FloatFormat;
 pub use labels::ColumnLabels;
+pub(crate) use parts::buckets_of;
 pub use parts::{Bucket, Parts};
 pub(crate) use payload::MAX_COLUMNS;
 pub use payload::{LABELLED as FORM, LabelledLedger, dependencies, ledger};

@@ -129,17 +129,11 @@ impl ByteTables {
     }
 }
 
-/// The buckets of all tables, in order. From bit 0: how many of its slots are its own symbol's (8 bits), the symbol of the others (8),
-/// what is added to a slot's place in it for its rank among those of that symbol (16, two's complement), the frequencies of the
-/// bucket's own symbol (16) and of the other (16).
+/// The buckets of all tables, in order, packed.
 pub(super) fn buckets(classes: &Classes) -> Box<[u64; BUCKETS]> {
     let mut packed = Box::new([0; BUCKETS]);
     for (packed, table) in packed.as_chunks_mut::<SYMBOLS>().0.iter_mut().zip(classes.bucket_tables()) {
-        *packed = table.map(|b| {
-            let [own, other] = [b.own, b.other].map(u64::from);
-            let words = [b.other_rank, b.own_frequency, b.other_frequency].map(u64::from);
-            own | other << 8 | words[0] << 16 | words[1] << 32 | words[2] << 48
-        });
+        *packed = table.map(|bucket| bucket.packed());
     }
     packed
 }
