@@ -41,12 +41,15 @@ class Classes:
         need(self.m <= 3, "mantissa bits of a symbol")
         need(10 <= self.precision <= 12, "precision of classes", Unsupported)
         need(1 <= count <= 64 and 1 <= tables <= 16, "number of classes or tables")
-        need(flags <= 1, "flags of classes")
+        need(flags <= 2, "flags of classes")
         self.table = read_list(cursor, count, 0, tables - 1)
         self.offset = read_list(cursor, count, 0, (1 << self.exponent) - 1) << self.m
-        lookups = [self.read_table(cursor) for _ in range(tables)]
-        self.symbol, self.frequency, self.bias = (np.concatenate(column).astype(np.int64) for column in zip(*lookups))
-        self.signs = bool(flags)
+        self.signs, self.codes = flags == 1, None
+        if flags == 2:
+            self.codes = [self.read_codes(cursor) for _ in range(tables)]
+        else:
+            lookups = [self.read_table(cursor) for _ in range(tables)]
+            self.symbol, self.frequency, self.bias = (np.concatenate(column).astype(np.int64) for column in zip(*lookups))
         if self.signs:
             self.first_octave = cursor.uint(1)
             need(self.first_octave <= 63, "first octave")
@@ -61,6 +64,16 @@ class Classes:
         for value, frequency in zip(table.values, table.frequencies):
             frequencies[value] = frequency
         return alias_slots(range(SYMBOLS), frequencies, SYMBOLS, self.precision)
+
+    def read_codes(self, cursor):
+        """The symbol of each code, by its length and bits (the first one highest)."""
+        lengths = read_list(cursor, SYMBOLS, 0, self.precision).tolist()
+        need(sum(1 << (self.precision - n) for n in lengths if n) == 1 << self.precision, "prefix code that is not full")
+        symbols, code, last = {}, -1, 0
+        for n, symbol in sorted((n, symbol) for symbol, n in enumerate(lengths) if n):
+            code, last = (code + 1) << (n - last), n
+            symbols[n, code] = symbol
+        return symbols
 
     @property
     def high_bits(self):
@@ -135,6 +148,19 @@ class Payload:
         self.escape_count, lane_bits = cursor.varint(), cursor.uint(1)
         need(lane_bits <= 6, "lane count", Unsupported)
         self.lanes = 1 << lane_bits
+        if classes.codes is not None:
+            need(not head.absorbed, "prefix codes that hold plane bits")
+            start = cursor.at
+            lengths = [cursor.varint() for _ in range(self.lanes)]
+            self.state_bytes = cursor.at - start
+            self.read_planes(cursor)
+            need(self.escape_count <= self.n, "more escapes than elements")
+            self.escapes = cursor.take(packed_length(self.escape_count, classes.high_bits))
+            self.packed_length = len(self.planes) + len(self.escapes)
+            need(sum(lengths) == cursor.end - cursor.at, "bit strings of prefix codes")
+            self.strings = [cursor.take(length) for length in lengths]
+            self.coded_length = sum(lengths)
+            return
         bits = BitReader(cursor.data, cursor.at, cursor.end)
         sizes = [16 + bits.bits(4) for _ in range(self.lanes)]
         self.states = np.array([(1 << size) + bits.bits(size) for size in sizes], np.int64)
@@ -146,6 +172,7 @@ class Payload:
         self.packed_length = len(self.planes) + len(self.escapes)
         need((cursor.end - cursor.at) % 2 == 0, "half a rANS word")
         self.words = np.frombuffer(cursor.rest(), "<u2").astype(np.int64)
+        self.coded_length = 2 * len(self.words)
 
     def read_planes(self, cursor):
         self.low_width = self.shared.low_bits - self.element_zeros
@@ -157,8 +184,8 @@ class Payload:
         self.planes = cursor.take(length - self.held)
 
     def decode(self):
-        classes, symbols, minus = self.shared, *self.stream()
-        self.planes += self.held_bytes()
+        classes, (symbols, minus) = self.shared, self.stream() if self.shared.codes is None else self.prefix_codes()
+        self.planes += b"" if classes.codes is not None else self.held_bytes()
         high = (classes.offset[self.element_class] + symbols) % (1 << classes.high_bits)
         high[symbols == ZERO] = 0
         escaped = np.flatnonzero(symbols == ESCAPE)
@@ -198,6 +225,22 @@ class Payload:
         need(at == len(self.words), "rANS words left over")
         return symbols, minus
 
+    def prefix_codes(self):
+        """As `stream`, of bit strings."""
+        strings = [np.unpackbits(np.frombuffer(data, np.uint8), bitorder="little").tolist() for data in self.strings]
+        at, symbols = [0] * self.lanes, np.zeros(self.n, np.int64)
+        for i, table in enumerate(self.shared.table[self.element_class].tolist()):
+            lane, length, code, found = i % self.lanes, 0, 0, None
+            while found is None:
+                need(at[lane] < len(strings[lane]), "bit string of prefix codes runs out")
+                code, length = code << 1 | strings[lane][at[lane]], length + 1
+                at[lane] += 1
+                found = self.shared.codes[table].get((length, code))
+            symbols[i] = found
+        for bits, end in zip(strings, at):
+            need(len(bits) - end < 8 and not any(bits[end:]), "end of a bit string of prefix codes")
+        return symbols, np.zeros(self.n, np.int64)
+
     def renew(self, lane, x, at):
         """New states of these lanes, with words taken in their order; the place after the words."""
         low = np.flatnonzero(x < 1 << 16)
@@ -235,7 +278,7 @@ def labelled_twin(payload, context):
         parsed = Payload(payload, *context())
     except Refused:
         return twin  # decoding says why
-    states, packed, words = parsed.state_bytes, parsed.packed_length, 2 * len(parsed.words)
+    states, packed, words = parsed.state_bytes, parsed.packed_length, parsed.coded_length
     twin["lanes"] = parsed.lanes
     twin["bytes"] = {"labels": len(payload) - states - packed - words, "states": states, "packed": packed, "entropy_coded": words}
     return twin

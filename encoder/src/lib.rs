@@ -39,6 +39,8 @@ pub use checkpoints::AppendBase;
 pub use edit::{Attachment, append, attach, detach};
 pub use encode::{encode_path, encode_stream};
 pub use error::{EncodeError, Result};
-pub use options::{AssetKind, EncodeOptions, EncodeReport, ImageReport, Output, Progress};
+pub use options::{
+    AssetKind, EncodeOptions, EncodeReport, ImageReport, Output, Progress, SymbolCodes,
+};
 pub use pack::pack;
 pub use recover::{RecoverReport, recover};

@@ -13,12 +13,26 @@ use std::sync::atomic::{AtomicBool, Ordering};
 /// Called with the bytes done and the bytes in all (0: not known).
 pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
 
+/// How the symbols of floats are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+#[non_exhaustive]
+pub enum SymbolCodes {
+    /// rANS: the smallest, and the fastest to decode with vector instructions.
+    #[default]
+    Rans,
+    /// Prefix codes, looked up one by one: some thousandths larger, and the fastest to decode without vector instructions. Signs are not
+    /// coded, and no GPU decodes them.
+    Prefix,
+}
+
 /// How to encode.
 #[derive(Clone)]
 #[non_exhaustive]
 pub struct EncodeOptions {
     /// 1 (fastest) to 9 (smallest).
     pub effort: u8,
+    /// How the symbols of labelled floats are coded. What else there is (blocks of quantised types, integers, differences) does not change.
+    pub codes: SymbolCodes,
     /// Encoding threads; 0: all cores. The bytes do not depend on it.
     pub threads: usize,
     /// Store tensors raw and 64-byte aligned, to be used from a memory mapping.
@@ -48,6 +62,7 @@ impl Default for EncodeOptions {
     fn default() -> Self {
         Self {
             effort: 5,
+            codes: SymbolCodes::Rans,
             threads: 0,
             mappable: false,
             chunk_len: 256 << 10,
@@ -67,6 +82,7 @@ impl std::fmt::Debug for EncodeOptions {
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("EncodeOptions")
             .field("effort", &self.effort)
+            .field("codes", &self.codes)
             .field("threads", &self.threads)
             .field("mappable", &self.mappable)
             .finish_non_exhaustive()

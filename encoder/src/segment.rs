@@ -117,7 +117,8 @@ impl<'w, 'i> Segment<'w, 'i> {
         let (mut members, places) = self.hash_and_label(pieces);
         let tables = self.tables(pieces)?;
         let effort = self.options.effort;
-        let (sets, set_of) = share_classes(&mut members, effort).map_err(EncodeError::coding("classes"))?;
+        let (sets, set_of) = share_classes(&mut members, effort, self.options.codes)
+            .map_err(EncodeError::coding("classes"))?;
         let labelled: Vec<Option<Labelled<'_>>> = places
             .iter()
             .map(|place| place.map(|at| labelled_of(&members[at], &sets, set_of[at])).transpose())

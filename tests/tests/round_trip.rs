@@ -1,7 +1,7 @@
 //! Models come back byte for byte, through the finished and the streaming form, at any effort and thread count.
 
 use mcodec_decode::{ReadOptions, Reader, source_files, verify};
-use mcodec_encode::{EncodeOptions, Output, encode_path, encode_stream, pack};
+use mcodec_encode::{EncodeOptions, Output, SymbolCodes, encode_path, encode_stream, pack};
 use mcodec_tests::inputs::{Noise, models, safetensors, tensor};
 use std::fs::File;
 use std::path::Path;
@@ -66,4 +66,26 @@ fn a_stream_comes_back_and_packs_into_the_finished_form() {
     pack(&path, Output::File { path: packed.clone(), force: false }, &EncodeOptions::default()).unwrap();
     assert!(decode_all(&packed, 1)[0].1 == bytes);
     sound(&packed);
+}
+
+/// Prefix codes take the place of rANS where a user asks for them; a model is little larger then.
+#[test]
+fn prefix_codes_come_back() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/moe-tiny/model.safetensors");
+    let original = std::fs::read(&path).unwrap();
+    for effort in [1, 5] {
+        let mut lengths = Vec::new();
+        for codes in [SymbolCodes::Rans, SymbolCodes::Prefix] {
+            let mut options = EncodeOptions::default();
+            (options.effort, options.codes) = (effort, codes);
+            let out = dir.path().join("m.mcodec");
+            let output = Output::File { path: out.clone(), force: true };
+            lengths.push(encode_path(&path, None, output, &options).unwrap().output_bytes);
+            assert!(decode_all(&out, 2)[0].1 == original, "{codes:?}, effort {effort}");
+            sound(&out);
+        }
+        let loss = lengths[1] as f64 / lengths[0] as f64;
+        assert!((1.001..1.01).contains(&loss), "effort {effort}: {lengths:?}");
+    }
 }

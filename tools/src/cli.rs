@@ -119,6 +119,27 @@ pub(crate) struct Import {
     /// Store tensors raw and aligned, to be used from a memory mapping
     #[arg(long)]
     pub(crate) mappable: bool,
+    /// How the symbols of floats are coded [default: rans]
+    #[arg(long, value_enum, value_name = "CODES")]
+    pub(crate) codes: Option<Codes>,
+}
+
+/// Codes of symbols.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Codes {
+    /// Smallest, and fastest to decode with vector instructions
+    Rans,
+    /// Prefix codes: a little larger, and fastest to decode without vector instructions
+    Prefix,
+}
+
+impl From<Codes> for mcodec_encode::SymbolCodes {
+    fn from(codes: Codes) -> Self {
+        match codes {
+            Codes::Rans => Self::Rans,
+            Codes::Prefix => Self::Prefix,
+        }
+    }
 }
 
 #[derive(Debug, Args)]
@@ -445,12 +466,16 @@ pub(crate) struct BenchModels {
     /// Let mcodec use no more vector instructions than this [default: all that it has use for]
     #[arg(long, value_enum, value_name = "LEVEL")]
     pub(crate) simd: Option<Simd>,
+    /// Let mcodec code the symbols of floats so [default: rans]
+    #[arg(long, value_enum, value_name = "CODES", hide_possible_values = true)]
+    pub(crate) codes: Option<Codes>,
 }
 
 /// Vector instructions that mcodec may use.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, clap::ValueEnum)]
 pub(crate) enum Simd {
     Scalar,
+    Neon,
     Avx2,
     Avx512,
 }

@@ -61,6 +61,9 @@ impl<'a> Coder<'a> {
         let low_bits = self.set.classes.low_bits();
         let zeros = row_zeros(format, bytes, self.columns, place % self.columns, low_bits);
         let lanes_log2 = match len {
+            // A length each, not a state.
+            512.. if self.set.classes.is_prefix() => 3,
+            _ if self.set.classes.is_prefix() => 0,
             MANY.. => 6,
             4096.. => 4,
             512.. => 2,

@@ -15,6 +15,8 @@ mod sets;
 mod signs;
 mod sums;
 
+use crate::SymbolCodes;
+
 pub(crate) use coder::Coder;
 pub(crate) use fit::label;
 pub(crate) use matrix::{Matrix, columns_of};
@@ -80,6 +82,15 @@ impl Settings {
             refits,
             refinements,
             least_sign_gain,
+        }
+    }
+
+    /// The same, for symbols that are coded so.
+    fn with(self, codes: SymbolCodes) -> Self {
+        match codes {
+            // Signs have no prefix codes; longer ones than 11 bits would only make tables larger.
+            SymbolCodes::Prefix => Self { least_sign_gain: f64::INFINITY, precision: 11, ..self },
+            SymbolCodes::Rans => self,
         }
     }
 }

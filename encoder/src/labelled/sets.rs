@@ -11,6 +11,7 @@ use super::model::Model;
 use super::refine::refine;
 use super::signs::{self, SignCounts};
 use super::{PHASES, Settings};
+use crate::SymbolCodes;
 
 /// About what a set takes as an entry of its own beside its bytes, in bits.
 const ENTRY_BITS: f64 = 8.0 * 64.0;
@@ -39,8 +40,12 @@ pub(crate) struct Member {
 ///
 /// # Errors
 /// [`CodingError`] if a table cannot be made, which would be a defect.
-pub(crate) fn share_classes(members: &mut [Member], effort: u8) -> Result<(Vec<ClassSet>, Vec<usize>)> {
-    let settings = Settings::of(effort);
+pub(crate) fn share_classes(
+    members: &mut [Member],
+    effort: u8,
+    codes: SymbolCodes,
+) -> Result<(Vec<ClassSet>, Vec<usize>)> {
+    let settings = Settings::of(effort).with(codes);
     let mut sets = Vec::new();
     let mut set_of = vec![0; members.len()];
     for format in [FloatFormat::Bf16, FloatFormat::F16, FloatFormat::F32, FloatFormat::F64] {
@@ -55,8 +60,12 @@ pub(crate) fn share_classes(members: &mut [Member], effort: u8) -> Result<(Vec<C
     let mut places: Vec<Option<&mut Member>> = members.iter_mut().map(Some).collect();
     let owned: Vec<Vec<&mut Member>> =
         sets.iter().map(|set| set.iter().filter_map(|&i| places[i].take()).collect()).collect();
-    let sets =
+    let mut sets =
         owned.into_par_iter().map(|members| make_set(members, &settings)).collect::<Result<Vec<_>>>()?;
+    if codes == SymbolCodes::Prefix {
+        // What is best for rANS is as good as best for these.
+        sets.iter_mut().for_each(|set| set.classes = set.classes.with_prefix_codes());
+    }
     Ok((sets, set_of))
 }
 

@@ -8,7 +8,7 @@ use mcodec_coding::labelled::{
 use proptest::prelude::*;
 
 /// A level that the machine lacks is replaced by the best that it has.
-const LEVELS: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
+const LEVELS: [Level; 4] = [Level::Scalar, Level::Vector128, Level::Avx2, Level::Avx512];
 
 struct One<'a>(&'a Classes, Option<&'a ColumnLabels>);
 
@@ -101,19 +101,28 @@ struct Case {
     first_column: usize,
     len: usize,
     lanes_log2: u8,
+    /// Of column labels: bit 0: classes, bit 1: biases, bit 2: shared.
     labelled: u8,
+    prefix: bool,
     seed: u64,
+}
+
+impl Case {
+    fn classes(&self) -> Classes {
+        let classes = classes(self.format, self.top, self.tables, self.precision);
+        if self.prefix { classes.with_prefix_codes() } else { classes }
+    }
 }
 
 fn round_trip(case: &Case) -> Vec<u8> {
     let mut dice = Dice(case.seed | 1);
-    let classes = classes(case.format, case.top, case.tables, case.precision);
+    let classes = case.classes();
     let bytes = matrix(case.format, case.columns, case.len, &mut dice);
     let rows = (case.first_column + case.len).div_ceil(case.columns);
     let labels = ColumnLabels::new(
         case.columns,
         if case.labelled & 1 == 0 { vec![] } else { (0..case.columns).map(|c| (c % 9) as u8).collect() },
-        if case.labelled & 2 == 0 {
+        if case.labelled & 2 == 0 || case.prefix {
             vec![]
         } else {
             (0..case.columns).map(|c| (c % 29) as i8 - 14).collect()
@@ -159,6 +168,17 @@ fn round_trip(case: &Case) -> Vec<u8> {
     payload
 }
 
+/// Where a program is compiled for 128 bits, these are used.
+#[test]
+fn levels_are_what_the_target_has() {
+    let compiled_in = cfg!(any(
+        all(target_arch = "aarch64", target_endian = "little"),
+        all(target_arch = "wasm32", target_feature = "simd128")
+    ));
+    assert_eq!(Level::Vector128.available() == Level::Vector128, compiled_in);
+    assert_eq!(Level::Scalar.available(), Level::Scalar);
+}
+
 #[test]
 fn every_format_and_lane_count_comes_back() {
     for format in [FloatFormat::Bf16, FloatFormat::F16, FloatFormat::F32, FloatFormat::F64] {
@@ -166,7 +186,9 @@ fn every_format_and_lane_count_comes_back() {
             for (len, columns) in
                 [(1, 1), (63, 7), (64, 64), (65, 1000), (4096, 128), (9000, 384), (20_000, 96)]
             {
-                for labelled in [0, 1, 3, 6, 7] {
+                for (labelled, prefix) in
+                    [(0, false), (1, false), (3, false), (6, false), (7, false), (0, true), (5, true)]
+                {
                     round_trip(&Case {
                         format,
                         top: lanes_log2 % 4,
@@ -177,6 +199,7 @@ fn every_format_and_lane_count_comes_back() {
                         len,
                         lanes_log2,
                         labelled,
+                        prefix,
                         seed: len as u64 * 77 + u64::from(labelled),
                     });
                 }
@@ -203,6 +226,7 @@ fn vector_decoders_agree_whatever_the_tables() {
                         len,
                         lanes_log2: 6,
                         labelled,
+                        prefix: false,
                         seed: len as u64 * 31 + u64::from(tables * 3 + precision),
                     });
                 }
@@ -216,12 +240,12 @@ proptest! {
     #[test]
     fn hostile_payloads_end_in_errors(seed: u64, at: prop::sample::Index, value: u8, labelled in 0u8..8, tables in prop_oneof![Just(1u8), Just(2), Just(4), Just(8), 1u8..=16], format in prop_oneof![
         Just(FloatFormat::Bf16), Just(FloatFormat::F16), Just(FloatFormat::F32), Just(FloatFormat::F64)
-    ], lanes_log2 in prop_oneof![0u8..=6, Just(6), Just(6)], len in prop_oneof![1usize..700, Just(9000)]) {
+    ], lanes_log2 in prop_oneof![0u8..=6, Just(6), Just(6)], len in prop_oneof![1usize..700, Just(9000)], prefix: bool) {
         let case = Case {
-            format, top: tables % 4, tables, precision: 10 + tables % 3, columns: 50, first_column: 3, len, lanes_log2, labelled, seed,
+            format, top: tables % 4, tables, precision: 10 + tables % 3, columns: 50, first_column: 3, len, lanes_log2, labelled, prefix, seed,
         };
         let mut payload = round_trip(&case);
-        let classes = classes(format, tables % 4, tables, 10 + tables % 3);
+        let classes = case.classes();
         let labels = ColumnLabels::new(50, vec![], vec![]).expect("labels");
         let size = format.bytes();
         let mut out = vec![0; size * len];
@@ -236,7 +260,7 @@ proptest! {
             let result = decode_at(level, &payload, &One(&classes, Some(&labels)), &mut out);
             results.push(result.map(|()| out));
         }
-        prop_assert!(results[0] == results[1] && results[0] == results[2], "levels differ");
+        prop_assert!(results.iter().all(|result| *result == results[0]), "levels differ");
         let _ = decode(&payload, &One(&classes, Some(&labels)), &mut out[..size * len / 2]);
     }
 }

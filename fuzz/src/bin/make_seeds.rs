@@ -319,7 +319,9 @@ fn difference_payloads(root: &Path) -> Result<()> {
         use mcodec_coding::fields::{FieldCode, FieldSpec, encode};
         encode(made, 16, &[FieldSpec { width: 16, code: FieldCode::Packed }])
     };
-    for (name, form) in [("same", Form::Same), ("xor", Form::Xor), ("integer", Form::Integer), ("alone", Form::Alone)] {
+    for (name, form) in
+        [("same", Form::Same), ("xor", Form::Xor), ("integer", Form::Integer), ("alone", Form::Alone)]
+    {
         let bytes = if form == Form::Same { of.clone() } else { base(200, 10) };
         let payload = encode_whole(form, &of, &bytes, 16, packed)?;
         let input = [&[7][..], &n.to_le_bytes(), &[9], &payload].concat();
@@ -330,7 +332,7 @@ fn difference_payloads(root: &Path) -> Result<()> {
 
 /// Labelled payloads under the classes and labels of `targets::labelled`, and such objects.
 fn labelled_payloads(root: &Path) -> Result<()> {
-    use mcodec_coding::labelled::{BlockSpec, Columns, FloatFormat, encode};
+    use mcodec_coding::labelled::{BlockSpec, ColumnLabels, Columns, FloatFormat, encode};
     use mcodec_fuzz::targets::labelled::{classes, labels};
     let (few, many) = (labels(7), labels(64));
     for (id, name, format, tables) in [
@@ -367,10 +369,16 @@ fn labelled_payloads(root: &Path) -> Result<()> {
             let fixed = [&[4][..], &n.to_le_bytes(), &encode(&bytes, &spec(id))?].concat();
             save(root, "tables", &format!("labelled-{name}-{how}"), &fixed)?;
             if how == "shared" {
-                let own = under.to_bytes();
-                let len = (own.len() as u16).to_le_bytes();
-                let brought = [&[5][..], &len, &own, &n.to_le_bytes(), &encode(&bytes, &spec(7))?].concat();
-                save(root, "tables", &format!("labelled-{name}-classes"), &brought)?;
+                let brought = |what: &str, spec: BlockSpec<'_>| {
+                    let own = spec.classes.to_bytes();
+                    let len = (own.len() as u16).to_le_bytes();
+                    let input = [&[5][..], &len, &own, &n.to_le_bytes(), &encode(&bytes, &spec)?].concat();
+                    save(root, "tables", &format!("labelled-{name}-{what}"), &input)
+                };
+                brought("classes", spec(7))?;
+                let unbiased = ColumnLabels::new(columns, many.classes().to_vec(), Vec::new())?;
+                let (classes, column_labels) = (&under.with_prefix_codes(), Columns::Inline(&unbiased));
+                brought("prefix", BlockSpec { classes, column_labels, lanes_log2: 3, ..spec(7) })?;
             }
         }
     }

@@ -8,7 +8,7 @@ use mcodec_coding::labelled::{
 use std::sync::OnceLock;
 
 /// A level that the machine lacks is replaced by the best that it has.
-const LEVELS: [Level; 3] = [Level::Scalar, Level::Avx2, Level::Avx512];
+const LEVELS: [Level; 4] = [Level::Scalar, Level::Vector128, Level::Avx2, Level::Avx512];
 const FORMATS: [FloatFormat; 4] = [FloatFormat::Bf16, FloatFormat::F16, FloatFormat::F32, FloatFormat::F64];
 /// Columns of the labels that payloads may name, after the classes.
 const COLUMNS: [usize; 3] = [1, 7, 64];

@@ -4,7 +4,9 @@
 
 use mcodec_decode::{ReadOptions, Reader, source_files, verify};
 use mcodec_encode::import::safetensors::{HeaderLimits, read_header};
-use mcodec_encode::{AssetKind, EncodeError, EncodeOptions, Output, encode_path, encode_stream, pack};
+use mcodec_encode::{
+    AssetKind, EncodeError, EncodeOptions, Output, SymbolCodes, encode_path, encode_stream, pack,
+};
 use std::io::{Cursor, Write};
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -13,6 +15,8 @@ use std::sync::{Arc, Mutex, PoisonError};
 pub const FILES: u8 = 8;
 /// Tensors stored raw.
 pub const MAPPABLE: u8 = 16;
+/// Prefix codes.
+pub const PREFIX: u8 = 32;
 
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
@@ -23,6 +27,7 @@ pub fn run(bytes: &[u8]) {
     options.threads = 1;
     options.effort = 1 + (how & 7);
     options.mappable = how & MAPPABLE != 0;
+    options.codes = if how & PREFIX != 0 { SymbolCodes::Prefix } else { SymbolCodes::Rans };
     let encoded = through_memory(model, &options);
     if header.tensors.iter().any(|t| t.name.contains('\0')) {
         assert!(encoded.is_err(), "a name that no reader takes is written");

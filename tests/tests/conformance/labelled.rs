@@ -13,7 +13,7 @@ use mcodec_format::{Dependency, DependencyGroups, EntryRow, Fields, TensorDescri
 use mcodec_tests::inputs::Noise;
 
 pub fn all() -> Vec<Vector> {
-    vec![formats(), lanes(), wide(), signs(), other_forms(), groups()]
+    vec![formats(), lanes(), wide(), prefix(), signs(), other_forms(), groups()]
 }
 
 /// An entry and the payloads of its chunks.
@@ -254,6 +254,36 @@ fn wide() -> Vector {
         file.tensor(id + 2, name, described, &bytes, vec![payload], &[id, id + 1]);
     }
     Vector::sound("labelled_wide", "64 lanes that hold plane bits, in every format", file.finished())
+}
+
+/// Prefix codes: in one bit string and in eight, whole rounds of these and a rest, with escapes.
+fn prefix() -> Vector {
+    let mut file = File::new("prefix");
+    let mut noise = Noise(27);
+    let all = [
+        ("BF16", FloatFormat::Bf16, 2, 11, [24, 17], 3),
+        ("F16", FloatFormat::F16, 1, 10, [5, 17], 0),
+        ("F32", FloatFormat::F32, 2, 12, [8, 17], 3),
+        ("F64", FloatFormat::F64, 3, 11, [6, 8], 6),
+    ];
+    for (id, (name, format, top, precision, [rows, columns], lanes)) in (0u32..).step_by(10).zip(all) {
+        let mut how = Labelling::new(columns, rows, true, false);
+        if name == "F32" {
+            how.row_zeros = vec![0, 3, 21, 0, 13, 8, 1, 0];
+        }
+        let bytes = how.floats(format, &mut noise);
+        let classes = classes(format, top, precision, false).with_prefix_codes();
+        file.object(id, entry::CLASSES, &format!("{name}-classes"), classes.to_bytes());
+        file.object(id + 1, entry::COLUMN_LABELS, &format!("{name}-labels"), how.labels.to_bytes());
+        let payload = how.chunk(&bytes, 0, (0, &classes), Columns::Shared(1, &how.labels), lanes);
+        let described = descriptor(name, &[rows as u64, columns as u64], bytes.len());
+        file.tensor(id + 2, name, described, &bytes, vec![payload], &[id, id + 1]);
+    }
+    Vector::sound(
+        "labelled_prefix",
+        "prefix codes in every format, in 1, 8 and 64 bit strings",
+        file.finished(),
+    )
 }
 
 fn signs() -> Vector {

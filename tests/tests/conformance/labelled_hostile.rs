@@ -13,6 +13,7 @@ pub fn all() -> Vec<Vector> {
     all.extend(states());
     all.extend(labels());
     all.extend(class_objects());
+    all.extend(prefix_codes());
     all.extend(dependencies());
     all
 }
@@ -428,7 +429,7 @@ fn class_objects() -> Vec<Vector> {
         with("x_classes_precision", "precision 13", changed(2, 13), Unsupported("precision of classes 13")),
         with("x_classes_none", "no classes", changed(3, 0), Damage("head of classes")),
         with("x_classes_tables", "17 tables", changed(4, 17), Damage("head of classes")),
-        with("x_classes_flags", "reserved flags of classes", changed(5, 2), Damage("head of classes")),
+        with("x_classes_flags", "reserved flags of classes", changed(5, 4), Damage("head of classes")),
         with("x_classes_table", "a table of another precision", table, Damage("another precision")),
         with("x_classes_octaves", "an exponent of 256", octaves, Damage("value of a list")),
         with("x_classes_tail", "bytes after classes", tail, Damage("bytes after classes")),
@@ -438,6 +439,89 @@ fn class_objects() -> Vec<Vector> {
             "a sign that is never the commoner one",
             head(&[0, 16, 0]),
             Damage("value of a list"),
+        ),
+    ]
+}
+
+/// Prefix codes that break the rules: as [`still`], but of 64 codes of 6 bits, and the chunk has 8 of these in one bit string.
+fn prefix_codes() -> Vec<Vector> {
+    let classes = |flags: u8, length: u8| {
+        let mut head = still()[..12].to_vec();
+        head[5] = flags;
+        // One list for the only table.
+        [&head[..], &[16, 2 * length]].concat()
+    };
+    let with = |name, about, change: &dyn Fn(&mut Parts), content: Vec<u8>, says: Says| {
+        let mut parts = Parts::sound();
+        parts.states = vec![6];
+        parts.rest.extend([0; 6]);
+        change(&mut parts);
+        let x = tensor(&descriptor("BF16", &[8], 16), parts.bytes());
+        vector(name, about, file(&[(entry::CLASSES, content)], x), &says)
+    };
+    let sound = || classes(2, 6);
+    let (same, elsewhere) = (|_: &mut Parts| {}, "prefix codes end elsewhere");
+    vec![
+        with(
+            "x_codes_full",
+            "codes of 7 bits, half of them unused",
+            &same,
+            classes(2, 7),
+            Damage("lengths of a prefix code"),
+        ),
+        with(
+            "x_codes_signs",
+            "prefix codes with coded signs",
+            &same,
+            classes(3, 6),
+            Damage("head of classes"),
+        ),
+        with(
+            "x_codes_held",
+            "prefix codes that hold plane bits",
+            &|p| p.flags = 8,
+            sound(),
+            Damage("no states that hold"),
+        ),
+        with(
+            "x_codes_length",
+            "a bit string longer than the payload",
+            &|p| p.states = vec![7],
+            sound(),
+            Damage("do not fill"),
+        ),
+        with(
+            "x_codes_huge",
+            "a bit string of 2^64 - 1 bytes",
+            &|p| p.states = [&[0xFF; 9][..], &[1]].concat(),
+            sound(),
+            Damage("do not fill"),
+        ),
+        with(
+            "x_codes_left",
+            "a byte after the codes",
+            &|p| (p.states = vec![7], p.rest.push(0)).1,
+            sound(),
+            Damage(elsewhere),
+        ),
+        with(
+            "x_codes_cut",
+            "a bit string of 5 bytes",
+            &|p| (p.states = vec![5], p.rest.truncate(13)).1,
+            sound(),
+            Damage(elsewhere),
+        ),
+        with(
+            "x_codes_dirty",
+            "fill bits of a bit string that are not zero",
+            &|p| {
+                // Of 8 codes in 8 strings each has a byte.
+                (p.lanes, p.states) = (3, vec![1; 8]);
+                p.rest.truncate(8);
+                p.rest.extend([0, 0, 0, 0x80, 0, 0, 0, 0]);
+            },
+            sound(),
+            Damage("not filled with zero bits"),
         ),
     ]
 }

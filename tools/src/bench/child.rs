@@ -9,6 +9,7 @@ use super::{measure, memory};
 use crate::console::Console;
 use crate::interrupt::Cancel;
 use crate::outcome::{Outcome, usage};
+use mcodec_encode::EncodeOptions;
 use std::path::Path;
 
 /// What of a peer is measured.
@@ -30,7 +31,7 @@ pub(super) fn run(
     name: &str,
     path: &Path,
     reps: u32,
-    threads: usize,
+    mut options: EncodeOptions,
     console: &Console,
 ) -> anyhow::Result<Outcome> {
     let (name, phase) = match name.split_once(':') {
@@ -42,7 +43,8 @@ pub(super) fn run(
     let Some(peer) = peers::find(name) else {
         return Err(usage(format!("there is no peer {name:?}")));
     };
-    let line = match measure_peer((peer.kind, threads), path, phase, reps, console.cancel()) {
+    options.cancel = Some(console.cancel().flag());
+    let line = match measure_peer((peer.kind, options), path, phase, reps, console.cancel()) {
         Ok(line) => line,
         Err(e) => Line::Failed { reason: format!("{e:#}") },
     };
@@ -51,7 +53,7 @@ pub(super) fn run(
 }
 
 fn measure_peer(
-    (kind, threads): (Kind, usize),
+    (kind, mut options): (Kind, EncodeOptions),
     path: &Path,
     phase: Phase,
     reps: u32,
@@ -59,15 +61,19 @@ fn measure_peer(
 ) -> anyhow::Result<Line> {
     let measured = match kind {
         Kind::Mcodec(effort) => {
+            options.effort = effort;
             let coded = (phase != Phase::Both).then(|| std::env::temp_dir().join(CODED));
-            let codec = WholeFile::open(path, effort, threads, coded, cancel.flag())?;
+            let codec = WholeFile::open(path, options, coded)?;
             measure_codec(codec, phase, reps, cancel)?
         }
         _ if phase != Phase::Both => anyhow::bail!("it keeps what it encodes in memory"),
-        Kind::McodecMemory(effort) => match InMemory::open(path, effort, threads, cancel.flag())? {
-            Some(codec) => measure_codec(codec, phase, reps, cancel)?,
-            None => return Ok(Line::NotApplicable { reason: "no safetensors file".into() }),
-        },
+        Kind::McodecMemory(effort) => {
+            options.effort = effort;
+            match InMemory::open(path, options)? {
+                Some(codec) => measure_codec(codec, phase, reps, cancel)?,
+                None => return Ok(Line::NotApplicable { reason: "no safetensors file".into() }),
+            }
+        }
         Kind::Memcpy => measure_codec(Memcpy::open(path)?, phase, reps, cancel)?,
         Kind::Zstd(level) => measure_codec(Zstd::open(path, level)?, phase, reps, cancel)?,
         Kind::ShuffledZstd(level) => match Zstd::open_shuffled(path, level)? {

@@ -7,7 +7,6 @@ use mcodec_encode::import::safetensors::looks_like_safetensors;
 use mcodec_encode::{EncodeOptions, Output, encode_stream};
 use std::io::{self, Cursor, Write};
 use std::path::Path;
-use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// mcodec at one effort on one safetensors file, which is in memory, into a buffer that is kept: the streaming form.
@@ -19,20 +18,11 @@ pub(super) struct InMemory {
 
 impl InMemory {
     /// Reads the file; None if it is no safetensors file: only these are encoded without a file in between.
-    pub(super) fn open(
-        path: &Path,
-        effort: u8,
-        threads: usize,
-        cancel: Arc<AtomicBool>,
-    ) -> anyhow::Result<Option<Self>> {
+    pub(super) fn open(path: &Path, options: EncodeOptions) -> anyhow::Result<Option<Self>> {
         let input: Arc<[u8]> = std::fs::read(path)?.into();
         if !looks_like_safetensors(&input, Some(input.len() as u64)) {
             return Ok(None);
         }
-        let mut options = EncodeOptions::default();
-        options.effort = effort;
-        options.threads = threads;
-        options.cancel = Some(cancel);
         Ok(Some(Self { input, coded: Coded::default(), options }))
     }
 }
@@ -108,7 +98,9 @@ mod tests {
         std::fs::write(&path, [&(header.len() as u64).to_le_bytes()[..], header, b"01234567"].concat())
             .unwrap();
         for threads in [1, 2] {
-            let mut codec = InMemory::open(&path, 5, threads, Arc::default()).unwrap().unwrap();
+            let mut options = EncodeOptions::default();
+            options.threads = threads;
+            let mut codec = InMemory::open(&path, options).unwrap().unwrap();
             for _ in 0..2 {
                 assert!(codec.encode().unwrap() > 0);
                 let mut out = vec![1; codec.input_bytes()];
@@ -117,6 +109,6 @@ mod tests {
             }
         }
         std::fs::write(&path, b"else").unwrap();
-        assert!(InMemory::open(&path, 5, 1, Arc::default()).unwrap().is_none());
+        assert!(InMemory::open(&path, EncodeOptions::default()).unwrap().is_none());
     }
 }

@@ -43,6 +43,7 @@ fn has_simd() -> String {
 fn used_simd() -> &'static str {
     match Level::detect() {
         Level::Scalar => "none",
+        Level::Vector128 => "neon",
         Level::Avx2 => "avx2",
         Level::Avx512 => "avx512",
     }
@@ -52,6 +53,7 @@ fn used_simd() -> &'static str {
 pub(super) fn level(simd: Simd) -> Level {
     match simd {
         Simd::Scalar => Level::Scalar,
+        Simd::Neon => Level::Vector128,
         Simd::Avx2 => Level::Avx2,
         Simd::Avx512 => Level::Avx512,
     }

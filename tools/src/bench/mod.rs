@@ -31,6 +31,7 @@ use crate::outcome::{Outcome, usage};
 use anyhow::Context;
 use input::Shape;
 use limit::Limits;
+use mcodec_encode::EncodeOptions;
 use peers::{Kind, Peer};
 use report::{FileReport, Line, Report, Row};
 use spawn::Workshop;
@@ -47,11 +48,14 @@ pub(crate) fn run(args: &BenchModels, common: &Common, console: &Console) -> any
     if let ([file], [peer]) = (args.files.as_slice(), args.peers.as_slice())
         && let Some(name) = peer.strip_prefix(CHILD_PREFIX)
     {
-        return child::run(name, file, args.reps, common.threads().max(1), console);
+        let mut options = EncodeOptions::default();
+        options.codes = args.codes.map_or_else(Default::default, Into::into);
+        options.threads = common.threads().max(1);
+        return child::run(name, file, args.reps, options, console);
     }
     let threads = threads(common);
     let peers = peers::select(&args.peers).map_err(usage)?;
-    let workshop = Workshop::new(args.reps, args.simd)?;
+    let workshop = Workshop::new(args.reps, args.simd, args.codes)?;
     let mut files = Vec::new();
     for file in &args.files {
         files.push(measure_file(file, (&peers, threads), &workshop, console)?);

@@ -3,7 +3,7 @@
 use super::CHILD_PREFIX;
 use super::peers::{Kind, Peer};
 use super::report::Line;
-use crate::cli::Simd;
+use crate::cli::{Codes, Simd};
 use crate::console::Console;
 use anyhow::Context;
 use clap::ValueEnum;
@@ -41,15 +41,16 @@ pub(super) struct Workshop {
     python: Option<PathBuf>,
     reps: u32,
     simd: Option<Simd>,
+    codes: Option<Codes>,
 }
 
 impl Workshop {
     /// A temporary folder, in memory if there is one, and the Python of the peers, if they are installed.
-    pub(super) fn new(reps: u32, simd: Option<Simd>) -> anyhow::Result<Self> {
+    pub(super) fn new(reps: u32, simd: Option<Simd>, codes: Option<Codes>) -> anyhow::Result<Self> {
         let folder = temporary_folder()?;
         let script = folder.path().join("run_peer.py");
         fs::write(&script, SCRIPT).context("writing the peers' script")?;
-        Ok(Self { folder, script, python: find_python(), reps, simd })
+        Ok(Self { folder, script, python: find_python(), reps, simd, codes })
     }
 
     /// Measures a peer that is in this binary.
@@ -87,6 +88,9 @@ impl Workshop {
         command.arg(self.reps.to_string()).arg("--threads").arg(threads.to_string());
         if let Some(level) = self.simd.and_then(|simd| simd.to_possible_value()) {
             command.arg("--simd").arg(level.get_name());
+        }
+        if let Some(codes) = self.codes.and_then(|codes| codes.to_possible_value()) {
+            command.arg("--codes").arg(codes.get_name());
         }
         command.arg("--").arg(file);
         if warm {

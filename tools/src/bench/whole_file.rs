@@ -7,8 +7,6 @@ use mcodec_encode::{EncodeOptions, Output, encode_path};
 use std::fs::File;
 use std::io::Read;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
 use tempfile::TempDir;
 
 /// Bytes read at once where a file is only compared.
@@ -26,17 +24,7 @@ pub(super) struct WholeFile {
 
 impl WholeFile {
     /// Prepares; reads the file once, so that it is in the system's cache. It is encoded to `coded`, else to a temporary file.
-    pub(super) fn open(
-        path: &Path,
-        effort: u8,
-        threads: usize,
-        coded: Option<PathBuf>,
-        cancel: Arc<AtomicBool>,
-    ) -> anyhow::Result<Self> {
-        let mut options = EncodeOptions::default();
-        options.effort = effort;
-        options.threads = threads;
-        options.cancel = Some(cancel);
+    pub(super) fn open(path: &Path, options: EncodeOptions, coded: Option<PathBuf>) -> anyhow::Result<Self> {
         let mut input_bytes = 0;
         pieces(path, |piece| {
             input_bytes += piece.len();
@@ -126,7 +114,9 @@ mod tests {
         let folder = tempfile::tempdir().unwrap();
         let path = folder.path().join(name);
         std::fs::write(&path, content).unwrap();
-        let mut codec = WholeFile::open(&path, 1, 1, None, Arc::default()).unwrap();
+        let mut options = EncodeOptions::default();
+        (options.effort, options.threads) = (1, 1);
+        let mut codec = WholeFile::open(&path, options, None).unwrap();
         assert!(codec.encode().unwrap() > 0);
         let mut out = vec![1; codec.input_bytes()];
         codec.decode(&mut out).unwrap();

@@ -71,6 +71,7 @@ pub(super) fn output(to: &Path, common: &Common) -> anyhow::Result<Output> {
 /// Options with what the user says about the input.
 pub(super) fn import(args: &Import, mut options: EncodeOptions) -> (EncodeOptions, Option<AssetKind>) {
     options.mappable = args.mappable;
+    options.codes = args.codes.map_or_else(Default::default, Into::into);
     options.import.all_files = args.all_files;
     options.import.follow_links = args.follow_links;
     let kind = args.kind.map(|kind| match kind {

@@ -3,12 +3,12 @@
 use super::gaussian;
 use super::grid::{Grid, QUARTERS};
 use super::payload::{Block, LINEAR, Shape};
-use super::whole;
 use super::{Columns, MAX_RANK, PHASES, SharedObjects};
+use super::{sums, whole};
 use crate::bits::BitSource;
 use crate::error::{Result, corrupt, invalid};
 use crate::fields;
-use crate::labelled::FloatFormat;
+use crate::labelled::{FloatFormat, Level};
 
 /// Decodes the payload of a chunk of coding 4 into `out`, whose length is the chunk's decoded length; `base` are the base's bytes at the
 /// same place.
@@ -42,7 +42,7 @@ fn decode_rows<const SIZE: usize, const M: u32, const E: u32>(
     out: &mut [u8],
 ) -> Result<()> {
     let mut stream = core::mem::replace(&mut block.stream, EMPTY);
-    let slots = block.tables.by_context();
+    let buckets = block.tables.by_context();
     let mut bits = BitSource::new(stream.plane);
     let mut predictor = Predictor::new(block.columns(), block.shape);
     let (base, _) = base.as_chunks::<SIZE>();
@@ -55,7 +55,7 @@ fn decode_rows<const SIZE: usize, const M: u32, const E: u32>(
         for ((base, out), (column, predicted)) in base.iter().zip(out).zip(columns) {
             let base = load(base);
             let place = Grid::<M, E>::place(base, label + i32::from(*column), *predicted);
-            let symbol = stream.symbol(slots[usize::from(place.context) % slots.len()]);
+            let symbol = stream.symbol(buckets[usize::from(place.context) % buckets.len()]);
             let value = match Grid::<M, E>::usual_value(place, symbol) {
                 Some(value) => value,
                 None => Grid::<M, E>::value(place, symbol, base, &mut bits)?,
@@ -82,6 +82,7 @@ pub(super) fn load<const SIZE: usize>(bytes: &[u8; SIZE]) -> u64 {
 
 /// Predicts the differences of one row after another.
 pub(super) struct Predictor<'a> {
+    level: Level,
     columns: Option<&'a Columns>,
     /// Of the present row; all 0 without factors.
     predicted: Vec<i32>,
@@ -95,7 +96,7 @@ impl<'a> Predictor<'a> {
         let len = shape.columns.min(shape.len);
         let labelled = columns.is_some_and(|c| !c.labels().is_empty());
         let no_labels = vec![0; if labelled { 0 } else { len }];
-        Self { columns, predicted: vec![0; len], no_labels, len: 0 }
+        Self { level: Level::detect(), columns, predicted: vec![0; len], no_labels, len: 0 }
     }
 
     /// Goes to the next row, of which elements in `columns` are wanted; `take` gives its factors by their classes.
@@ -110,16 +111,11 @@ impl<'a> Predictor<'a> {
         for (weight, component) in weights.iter_mut().zip(all.components()) {
             *weight = weight_of(take(component.row_class)?, component.scale);
         }
-        let predicted = &mut self.predicted[..columns.len()];
-        predicted.fill(0);
-        for (at, weight) in weights.iter().enumerate().take(all.components().len()) {
-            if *weight == 0 {
-                continue;
-            }
-            for (sum, &factor) in predicted.iter_mut().zip(all.factors(at, columns.clone())) {
-                *sum = sum.wrapping_add(weight.wrapping_mul(i32::from(factor)));
-            }
+        let mut terms = [(0, &[][..]); MAX_RANK];
+        for (at, (term, weight)) in terms.iter_mut().zip(weights).enumerate().take(all.components().len()) {
+            *term = (weight, all.factors(at, columns.clone()));
         }
+        sums::add_up(self.level, &terms[..all.components().len()], &mut self.predicted[..columns.len()]);
         Ok(())
     }
 

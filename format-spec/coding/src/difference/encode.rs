@@ -2,14 +2,13 @@
 
 use super::gaussian;
 use super::payload::{COLUMNS_INLINE, COLUMNS_SHARED, LINEAR, ROW_LABELS, Shape};
-use super::slots::RankTable;
 use super::stream::{self, Coded};
 use super::survey::Elements;
 use super::{Columns, Tables};
 use crate::bits::BitSink;
 use crate::error::{Result, invalid};
 use crate::labelled::FloatFormat;
-use crate::labelled::lists;
+use crate::labelled::{MAX_COLUMNS, lists};
 use crate::varint;
 
 /// Numbers of tables that are not those of a chunk's own object start here.
@@ -55,7 +54,7 @@ pub struct ChunkSpec<'a> {
 /// [`crate::CodingError::Invalid`] if the parts of `spec` do not fit each other or the bytes, or a symbol is not in its table.
 pub fn encode(base: &[u8], bytes: &[u8], spec: &ChunkSpec<'_>) -> Result<Vec<u8>> {
     let len = bytes.len() / spec.format.bytes();
-    if len == 0 || spec.columns > 1 << 40 || spec.row_labels.iter().any(|l| !ROW_LABELS.contains(l)) {
+    if len == 0 || spec.columns > MAX_COLUMNS || spec.row_labels.iter().any(|l| !ROW_LABELS.contains(l)) {
         return Err(invalid("columns or labels of a chunk of differences"));
     }
     let shape = Shape { len, columns: spec.columns, first_column: spec.first_column };
@@ -94,7 +93,7 @@ pub fn encode(base: &[u8], bytes: &[u8], spec: &ChunkSpec<'_>) -> Result<Vec<u8>
         out.extend(bytes);
     }
     lists::put(&mut out, row_labels);
-    let own: Vec<RankTable> = spec.tables.slots.iter().map(super::slots::SlotTable::ranks).collect();
+    let own = spec.tables.ranks();
     let of_factors = |number: u8| number.checked_sub(FACTOR_TABLES).and_then(gaussian::ranks);
     stream::put(&mut out, &coded.into_inner(), of_factors, &own, spec.lanes_log2, &plane.into_bytes())?;
     Ok(out)

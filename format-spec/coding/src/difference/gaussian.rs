@@ -2,7 +2,7 @@
 
 use std::sync::OnceLock;
 
-use super::slots::{PRECISION, RankTable, SlotTable, freqs};
+use super::slots::{Buckets, PRECISION, RankTable, buckets, freqs};
 use super::stream::Stream;
 use crate::bits::{BitSink, BitSource};
 use crate::error::Result;
@@ -51,7 +51,7 @@ fn table(number: usize) -> Table {
 }
 
 struct Tables {
-    slots: Vec<SlotTable>,
+    buckets: Vec<Buckets>,
     ranks: Vec<RankTable>,
     /// Bits of each symbol.
     costs: Vec<[f32; 64]>,
@@ -61,12 +61,11 @@ fn tables() -> &'static Tables {
     static ALL: OnceLock<Tables> = OnceLock::new();
     ALL.get_or_init(|| {
         let tables: Vec<Table> = (0..TABLES).map(table).collect();
-        let slots: Vec<SlotTable> = tables.iter().map(SlotTable::new).collect();
-        let ranks = slots.iter().map(SlotTable::ranks).collect();
+        let ranks = tables.iter().map(RankTable::new).collect();
         let cost =
             |freq: u16| if freq == 0 { f32::INFINITY } else { PRECISION as f32 - f32::from(freq).log2() };
         let costs = tables.iter().map(|t| freqs(t).map(cost)).collect();
-        Tables { slots, ranks, costs }
+        Tables { buckets: tables.iter().map(buckets).collect(), ranks, costs }
     })
 }
 
@@ -77,8 +76,7 @@ pub(super) fn ranks(number: u8) -> Option<&'static RankTable> {
 
 /// Takes a factor of class `class`, which is below [`CLASSES`].
 pub(super) fn take(class: u8, stream: &mut Stream<'_>, bits: &mut BitSource<'_>) -> Result<i16> {
-    let slots = &tables().slots[table_of(class)].slots;
-    let symbol = stream.symbol(slots);
+    let symbol = stream.symbol(&tables().buckets[table_of(class)]);
     if symbol == ESCAPE {
         return Ok(bits.take(FULL_BITS)? as u16 as i16);
     }

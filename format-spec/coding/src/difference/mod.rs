@@ -17,6 +17,7 @@ mod grid;
 mod payload;
 mod slots;
 mod stream;
+mod sums;
 mod survey;
 mod tables;
 mod whole;

@@ -3,8 +3,8 @@
 use super::stream::Stream;
 use super::{Columns, SharedObjects, Tables};
 use crate::error::{CodingError, Result, corrupt};
-use crate::labelled::lists;
 use crate::labelled::{FloatFormat, LabelledLedger};
+use crate::labelled::{MAX_COLUMNS, lists};
 use crate::varint::{take, take_bytes, take_u8};
 
 /// First byte of a chunk of linear differences.
@@ -137,7 +137,7 @@ impl Head {
         let first = usize::try_from(self.first_column).ok().filter(|&f| f < columns);
         let first_column = first.ok_or(corrupt("first column"))?;
         // So that no sum of them overflows.
-        if len == 0 || columns > 1 << 40 {
+        if len == 0 || columns > MAX_COLUMNS {
             return Err(corrupt("a chunk of differences has elements, and fewer columns"));
         }
         Ok(Shape { len, columns, first_column })

@@ -1,6 +1,7 @@
 //! A table's slots, for decoding and for encoding (`SPEC.md` section 7.6.2).
 
 use crate::alias::Layout;
+use crate::labelled::buckets_of;
 use crate::table::Table;
 
 /// Frequencies sum to 2^12.
@@ -8,45 +9,21 @@ pub(super) const PRECISION: u32 = 12;
 pub(super) const SLOTS: usize = 1 << PRECISION;
 /// Symbols are below this.
 pub(super) const SYMBOLS: usize = 64;
+/// Slots of a bucket, as bits.
+pub(super) const PLACE_BITS: u32 = PRECISION - SYMBOLS.ilog2();
 
-/// The slots of a table.
-#[derive(Debug, Clone)]
-pub(super) struct SlotTable {
-    /// Symbol in bits 0..6, frequency in 6..19, rank in 19..32.
-    pub(super) slots: Box<[u32; SLOTS]>,
+/// The buckets of a table's slots, packed as those of labelled floats. All tables that there may be are 32 KiB: slots one by one would be
+/// a megabyte, and most of the time would go to waiting for them.
+pub(super) type Buckets = [u64; SYMBOLS];
+
+fn layout(freqs: &[u16; SYMBOLS]) -> Layout {
+    Layout::new(freqs, SYMBOLS, 1 << PLACE_BITS)
 }
 
-impl SlotTable {
-    /// The slots of a table of precision 12 whose values are below 64.
-    pub(super) fn new(table: &Table) -> Self {
-        let freqs = freqs(table);
-        let layout = Layout::new(&freqs, SYMBOLS, (SLOTS / SYMBOLS) as u32);
-        let mut slots = Box::new([0; SLOTS]);
-        layout.for_each_slot(|slot, symbol, rank| {
-            if let Some(cell) = slots.get_mut(slot) {
-                *cell = symbol as u32 | u32::from(freqs[symbol % SYMBOLS]) << 6 | rank << 19;
-            }
-        });
-        Self { slots }
-    }
-
-    /// The same, by symbol and rank.
-    pub(super) fn ranks(&self) -> RankTable {
-        let mut symbols = [(0u32, 0u32); SYMBOLS];
-        for slot in self.slots.iter() {
-            symbols[(slot & 63) as usize].0 = slot >> 6 & 0x1FFF;
-        }
-        let mut start = 0;
-        for (freq, first) in &mut symbols {
-            *first = start;
-            start += *freq;
-        }
-        let mut slots = vec![0u16; SLOTS];
-        for (at, slot) in self.slots.iter().enumerate() {
-            slots[(symbols[(slot & 63) as usize].1 + (slot >> 19)) as usize] = at as u16;
-        }
-        RankTable { symbols, slots }
-    }
+/// The buckets of a table of precision 12 whose values are below 64.
+pub(super) fn buckets(table: &Table) -> Buckets {
+    let freqs = freqs(table);
+    buckets_of(&layout(&freqs), &freqs, PRECISION).map(|bucket| bucket.packed())
 }
 
 /// The frequency of each symbol.
@@ -67,6 +44,22 @@ pub(super) struct RankTable {
 }
 
 impl RankTable {
+    /// The slots of such a table by symbol and rank.
+    pub(super) fn new(table: &Table) -> Self {
+        let freqs = freqs(table);
+        let mut start = 0;
+        let symbols = freqs.map(|freq| {
+            let first = start;
+            start += u32::from(freq);
+            (u32::from(freq), first)
+        });
+        let mut slots = vec![0u16; SLOTS];
+        layout(&freqs).for_each_slot(|slot, symbol, rank| {
+            slots[(symbols[symbol % SYMBOLS].1 + rank) as usize % SLOTS] = slot as u16;
+        });
+        Self { symbols, slots }
+    }
+
     /// The slot of rank `rank` of a symbol whose slots start at `start`.
     pub(super) fn slot(&self, start: u32, rank: u32) -> u32 {
         u32::from(self.slots[(start + rank) as usize % SLOTS])

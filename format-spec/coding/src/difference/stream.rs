@@ -1,6 +1,6 @@
 //! rANS streams whose symbols are each under a table of their own (`SPEC.md` section 7.6.2).
 
-use super::slots::{PRECISION, RankTable, SLOTS};
+use super::slots::{Buckets, PLACE_BITS, PRECISION, RankTable, SYMBOLS};
 use crate::error::{CodingError, Result, corrupt, invalid, truncated};
 use crate::rans::MAX_LANES_LOG2;
 use crate::varint::{self, take_bytes, take_u8};
@@ -48,13 +48,19 @@ impl<'a> Stream<'a> {
         Ok(Self { states, lanes, next: 0, words, used: 0, plane })
     }
 
-    /// The next symbol, under the table with these slots.
+    /// The next symbol, under the table with these buckets.
     #[inline(always)]
-    pub(super) fn symbol(&mut self, slots: &[u32; SLOTS]) -> u8 {
+    pub(super) fn symbol(&mut self, buckets: &Buckets) -> u8 {
         let state = &mut self.states[self.next % MAX_LANES];
         self.next = (self.next + 1) & (self.lanes - 1);
-        let slot = slots[*state as usize % SLOTS];
-        let x = ((slot >> 6) & 0x1FFF).wrapping_mul(*state >> PRECISION).wrapping_add(slot >> 19);
+        let (number, place) = (*state >> PLACE_BITS & (SYMBOLS as u32 - 1), *state & ((1 << PLACE_BITS) - 1));
+        let bucket = buckets[number as usize];
+        // Arithmetic, not a choice that the compiler may make a branch of: it would be taken as a coin falls.
+        let other = u32::from(place >= u32::from(bucket as u8));
+        let symbol = ((bucket & 0xFF00 | u64::from(number)) >> (8 * other)) as u8;
+        let freq = (bucket >> (32 + 16 * other)) as u16;
+        let rank = place.wrapping_add_signed(i32::from((bucket >> 16) as i16) * other as i32);
+        let x = u32::from(freq).wrapping_mul(*state >> PRECISION).wrapping_add(rank);
         *state = if x < STATE_START {
             // Words that are missing are noticed at the end.
             let word = self.words.get(self.used).copied().unwrap_or_default();
@@ -63,7 +69,7 @@ impl<'a> Stream<'a> {
         } else {
             x
         };
-        (slot & 63) as u8
+        symbol
     }
 
     /// Ends the stream.

@@ -1,7 +1,7 @@
 //! Tables of differences by context (`SPEC.md` section 7.6.2).
 
 use super::grid::CONTEXTS;
-use super::slots::{PRECISION, SLOTS, SYMBOLS, SlotTable, freqs};
+use super::slots::{Buckets, PRECISION, RankTable, SYMBOLS, buckets, freqs};
 use crate::error::{Result, corrupt, invalid};
 use crate::labelled::lists;
 use crate::table::Table;
@@ -15,7 +15,7 @@ const MAX_TABLES: usize = 64;
 pub struct Tables {
     contexts: [u8; CONTEXTS],
     tables: Vec<Table>,
-    pub(super) slots: Vec<SlotTable>,
+    buckets: Vec<Buckets>,
 }
 
 impl PartialEq for Tables {
@@ -41,8 +41,8 @@ impl Tables {
         if !(1..=MAX_TABLES).contains(&tables.len()) || !known || !tables.iter().all(is_sound) {
             return Err(invalid("tables of differences are 1 to 64, of precision 12 and 64 symbols"));
         }
-        let slots = tables.iter().map(SlotTable::new).collect();
-        Ok(Self { contexts, tables, slots })
+        let buckets = tables.iter().map(buckets).collect();
+        Ok(Self { contexts, tables, buckets })
     }
 
     /// Reads tables that fill `bytes`.
@@ -72,8 +72,8 @@ impl Tables {
         if !rest.is_empty() {
             return Err(corrupt("bytes after tables of differences"));
         }
-        let slots = tables.iter().map(SlotTable::new).collect();
-        Ok(Self { contexts, tables, slots })
+        let buckets = tables.iter().map(buckets).collect();
+        Ok(Self { contexts, tables, buckets })
     }
 
     /// The tables as section 7.6.2 writes them.
@@ -87,11 +87,16 @@ impl Tables {
         out
     }
 
-    /// The slots of each context's table; more than there are contexts, so that any 7 bits are one.
-    pub(super) fn by_context(&self) -> [&[u32; SLOTS]; 128] {
+    /// The tables as encoders use them.
+    pub(super) fn ranks(&self) -> Vec<RankTable> {
+        self.tables.iter().map(RankTable::new).collect()
+    }
+
+    /// The buckets of each context's table; more than there are contexts, so that any 7 bits are one.
+    pub(super) fn by_context(&self) -> [&Buckets; 128] {
         core::array::from_fn(|context| {
             let number = self.contexts.get(context).copied().unwrap_or_default();
-            &*self.slots[usize::from(number)].slots
+            &self.buckets[usize::from(number)]
         })
     }
 
@@ -111,7 +116,7 @@ impl Tables {
     /// Bytes in memory, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.slots.len() * (4 << PRECISION)
+        self.buckets.len() * size_of::<Buckets>()
     }
 
     /// What each symbol takes in each context, in bits; infinite: it is not in the table.

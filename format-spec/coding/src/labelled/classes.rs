@@ -5,6 +5,7 @@ use std::sync::OnceLock;
 use super::encode_tables::EncodeTables;
 use super::float_format::FloatFormat;
 use super::lists;
+use super::prefix::PrefixCode;
 use super::vector::{ByteTables, buckets};
 use crate::alias::Layout;
 use crate::error::{CodingError, Result, corrupt, invalid};
@@ -35,6 +36,9 @@ pub(super) const SIGN_PRECISION: u32 = 7;
 const MAX_TOP: u8 = 3;
 const PRECISIONS: core::ops::RangeInclusive<u8> = 10..=12;
 const HAS_SIGNS: u8 = 1;
+const HAS_CODES: u8 = 2;
+/// What there is room for of prefix codes: as tables of 12 bits.
+pub(super) const PREFIX_ENTRIES: usize = TABLES << 12;
 
 /// What a class stands for.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -62,8 +66,11 @@ pub struct Classes {
     top: u8,
     precision: u8,
     classes: Vec<Class>,
+    /// Either these or `codes`.
     tables: Vec<Table>,
+    codes: Vec<PrefixCode>,
     signs: Option<SignCosts>,
+    prefix_entries: OnceLock<Box<[u16; PREFIX_ENTRIES]>>,
     slots: OnceLock<Vec<u32>>,
     byte_tables: OnceLock<ByteTables>,
     buckets: OnceLock<Box<[u64; BUCKETS]>>,
@@ -78,7 +85,9 @@ impl Clone for Classes {
             precision: self.precision,
             classes: self.classes.clone(),
             tables: self.tables.clone(),
+            codes: self.codes.clone(),
             signs: self.signs.clone(),
+            prefix_entries: OnceLock::new(),
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
             buckets: OnceLock::new(),
@@ -90,7 +99,8 @@ impl Clone for Classes {
 impl PartialEq for Classes {
     fn eq(&self, other: &Self) -> bool {
         (self.format, self.top, self.precision) == (other.format, other.top, other.precision)
-            && (&self.classes, &self.tables, &self.signs) == (&other.classes, &other.tables, &other.signs)
+            && (&self.classes, &self.tables, &self.codes, &self.signs)
+                == (&other.classes, &other.tables, &other.codes, &other.signs)
     }
 }
 
@@ -136,7 +146,9 @@ impl Classes {
             precision,
             classes,
             tables,
+            codes: Vec::new(),
             signs,
+            prefix_entries: OnceLock::new(),
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
             buckets: OnceLock::new(),
@@ -161,7 +173,8 @@ impl Classes {
         if top > MAX_TOP
             || !in_range(count, CLASSES)
             || !in_range(table_count, TABLES)
-            || flags & !HAS_SIGNS != 0
+            || flags & !(HAS_SIGNS | HAS_CODES) != 0
+            || flags == HAS_SIGNS | HAS_CODES
         {
             return Err(corrupt("head of classes"));
         }
@@ -170,8 +183,12 @@ impl Classes {
         let octaves = lists::take(&mut rest, count, 0..=(1 << format.exponent_bits()) - 1)?;
         let classes =
             used.iter().zip(octaves).map(|(&t, o)| Class { table: t as u8, octaves: o as u16 }).collect();
-        let mut tables = Vec::with_capacity(table_count.into());
+        let (mut tables, mut codes) = (Vec::new(), Vec::new());
         for _ in 0..table_count {
+            if flags & HAS_CODES != 0 {
+                codes.push(PrefixCode::take(&mut rest, precision)?);
+                continue;
+            }
             let (table, length) = Table::parse(rest)?;
             rest = &rest[length..];
             if table.precision() != precision
@@ -191,7 +208,9 @@ impl Classes {
             precision,
             classes,
             tables,
+            codes,
             signs,
+            prefix_entries: OnceLock::new(),
             slots: OnceLock::new(),
             byte_tables: OnceLock::new(),
             buckets: OnceLock::new(),
@@ -202,14 +221,16 @@ impl Classes {
     /// The classes as section 7.4.2 writes them.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
-        let flags = if self.signs.is_some() { HAS_SIGNS } else { 0 };
-        let (count, tables) = (self.classes.len() as u8, self.tables.len() as u8);
+        let flags =
+            if self.signs.is_some() { HAS_SIGNS } else { 0 } | if self.is_prefix() { HAS_CODES } else { 0 };
+        let (count, tables) = (self.classes.len() as u8, self.table_count() as u8);
         let mut out = vec![self.format.id(), self.top, self.precision, count, tables, flags];
         lists::put(&mut out, &self.classes.iter().map(|c| i32::from(c.table)).collect::<Vec<_>>());
         lists::put(&mut out, &self.classes.iter().map(|c| i32::from(c.octaves)).collect::<Vec<_>>());
         for table in &self.tables {
             out.extend(table.to_bytes());
         }
+        self.codes.iter().for_each(|code| code.put(&mut out));
         if let Some(signs) = &self.signs {
             out.push(signs.first_octave);
             lists::put(&mut out, &signs.commoner.iter().flatten().map(|&p| i32::from(p)).collect::<Vec<_>>());
@@ -253,7 +274,47 @@ impl Classes {
         &self.classes
     }
 
-    /// The tables.
+    /// The same classes, whose symbols are prefix codes of at most as many bits as the tables' precision in place of rANS symbols. There
+    /// are no coded signs then.
+    #[must_use]
+    pub fn with_prefix_codes(&self) -> Self {
+        let code = |(_, freqs): (Layout, [u16; SYMBOLS])| {
+            PrefixCode::from_counts(&freqs.map(u64::from), self.precision)
+        };
+        let codes = if self.is_prefix() { self.codes.clone() } else { self.layouts().map(code).collect() };
+        Self { tables: Vec::new(), codes, signs: None, ..self.clone() }
+    }
+
+    /// Whether symbols are prefix codes.
+    #[must_use]
+    pub fn is_prefix(&self) -> bool {
+        !self.codes.is_empty()
+    }
+
+    /// The prefix codes, if symbols are such, one in the place of each table.
+    #[must_use]
+    pub fn codes(&self) -> &[PrefixCode] {
+        &self.codes
+    }
+
+    /// How many tables, or prefix codes, there are.
+    #[must_use]
+    pub fn table_count(&self) -> usize {
+        self.tables.len() + self.codes.len()
+    }
+
+    /// What the next bits begin with, by prefix code (of 2^precision each).
+    pub(super) fn prefix_entries(&self) -> &[u16; PREFIX_ENTRIES] {
+        self.prefix_entries.get_or_init(|| {
+            let mut entries = Box::new([0; PREFIX_ENTRIES]);
+            for (entries, code) in entries.chunks_exact_mut(1 << self.precision).zip(&self.codes) {
+                code.fill(entries);
+            }
+            entries
+        })
+    }
+
+    /// The tables; none if symbols are prefix codes.
     #[must_use]
     pub fn tables(&self) -> &[Table] {
         &self.tables
@@ -372,8 +433,7 @@ mod tests {
 
     #[test]
     fn classes_round_trip() {
-        for signs in [false, true] {
-            let classes = some(signs);
+        for classes in [some(false), some(true), some(true).with_prefix_codes()] {
             let bytes = classes.to_bytes();
             assert_eq!(Classes::parse(&bytes).unwrap(), classes);
             for cut in 0..bytes.len() {
@@ -386,7 +446,9 @@ mod tests {
     #[test]
     fn heads_out_of_range_are_refused() {
         let bytes = some(false).to_bytes();
-        for (at, value) in [(0, 4), (1, 4), (2, 9), (2, 13), (3, 0), (3, 65), (4, 0), (4, 17), (5, 2)] {
+        for (at, value) in
+            [(0, 4), (1, 4), (2, 9), (2, 13), (3, 0), (3, 65), (4, 0), (4, 17), (5, 2), (5, 3), (5, 4)]
+        {
             let mut bytes = bytes.clone();
             bytes[at] = value;
             assert!(Classes::parse(&bytes).is_err(), "byte {at} = {value}");

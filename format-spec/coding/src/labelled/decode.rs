@@ -4,6 +4,7 @@ use super::SharedObjects;
 use super::labels_of_elements::{Labelled, Scratch};
 use super::merge::{Planes, merge};
 use super::payload::Block;
+use super::prefix_symbols::PrefixSymbols;
 use super::symbols::Symbols;
 use super::vector::Level;
 use crate::error::Result;
@@ -32,9 +33,9 @@ pub fn decode_at(
     shared: &(impl SharedObjects + ?Sized),
     out: &mut [u8],
 ) -> Result<()> {
-    let level = level.min(Level::detect());
+    let level = level.available();
     let block = Block::parse(payload, shared, out.len())?;
-    let mut symbols = Symbols::new(&block, level);
+    let mut symbols = Coded::new(&block, level);
     let (mut scratch, mut highs) = (Scratch::default(), [0; GROUP]);
     let mut planes = Planes::new(&block);
     // Groups whose plane bits the states hold until the end.
@@ -66,4 +67,34 @@ pub fn decode_at(
         }
     }
     planes.finish(&absorbed)
+}
+
+/// What gives the symbols.
+enum Coded<'b> {
+    Rans(Box<Symbols<'b>>),
+    Prefix(Box<PrefixSymbols<'b>>),
+}
+
+impl<'b> Coded<'b> {
+    fn new(block: &'b Block<'b>, level: Level) -> Self {
+        if block.classes.is_prefix() {
+            Self::Prefix(Box::new(PrefixSymbols::new(block)))
+        } else {
+            Self::Rans(Box::new(Symbols::new(block, level)))
+        }
+    }
+
+    fn decode(&mut self, classes: &[u8], biases: &[i8], highs: &mut [u16]) -> Result<()> {
+        match self {
+            Self::Rans(symbols) => symbols.decode(classes, biases, highs),
+            Self::Prefix(symbols) => symbols.decode(classes, highs),
+        }
+    }
+
+    fn finish(self) -> Result<Vec<u8>> {
+        match self {
+            Self::Rans(symbols) => symbols.finish(),
+            Self::Prefix(symbols) => symbols.finish().map(|()| Vec::new()),
+        }
+    }
 }

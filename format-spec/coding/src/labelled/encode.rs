@@ -5,8 +5,8 @@ use super::encode_symbols::{Chunk, Stream};
 use super::labels::ColumnLabels;
 use super::lists;
 use super::payload::{
-    ABSORBED, LABELLED, LABELS_INLINE, LABELS_SHARED, MAX_LANES, ROW_ZEROS, STATE_BITS, STATE_START,
-    put_states,
+    ABSORBED, LABELLED, LABELS_INLINE, LABELS_SHARED, MAX_COLUMNS, MAX_LANES, ROW_ZEROS, STATE_BITS,
+    STATE_START, put_states,
 };
 use super::take_apart::{GROUP, Parts};
 use super::vector::Level;
@@ -60,13 +60,23 @@ pub fn encode(bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
 /// # Errors
 /// As [`encode`].
 pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec<u8>> {
-    let level = level.min(Level::detect());
+    let level = level.available();
     let len = bytes.len() / spec.classes.format().bytes();
     let labels = check(bytes, len, spec)?;
     let mut parts = Parts::split(bytes, spec, labels)?;
     let biases = element_biases(labels, len, spec);
     let mut planes = core::mem::take(&mut parts.low).into_bytes();
     planes.extend(raw_signs(level, &parts.signs, len, &biases));
+    if spec.classes.is_prefix() {
+        let chunk = Chunk { bytes, classes: spec.classes, parts: &parts, biases: &[] };
+        let (strings, escapes) = chunk.code_prefix(1 << spec.lanes_log2)?;
+        let mut out = put_head(spec, 0, escapes.len());
+        strings.iter().for_each(|string| varint::put(&mut out, string.len() as u64));
+        out.extend(planes);
+        put_escapes(&mut out, &escapes, spec);
+        strings.iter().for_each(|string| out.extend_from_slice(string));
+        return Ok(out);
+    }
     let lanes = 1usize << spec.lanes_log2;
     let absorbed = STATE_BITS * lanes / 8;
     let mut states = [STATE_START; MAX_LANES];
@@ -84,8 +94,22 @@ pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec
     }
     let chunk = Chunk { bytes, classes: spec.classes, parts: &parts, biases: &biases };
     let Stream { words, escapes } = chunk.code(level, &mut states[..lanes])?;
-    let mut out = Vec::with_capacity(planes.len() + 2 * words.len() + 4 * lanes + 64);
-    out.push(LABELLED);
+    let mut out = put_head(spec, flags, escapes.len());
+    out.reserve(planes.len() + 2 * words.len() + 4 * lanes + 2 * escapes.len());
+    put_states(&mut out, &states[..lanes]);
+    out.extend(planes);
+    put_escapes(&mut out, &escapes, spec);
+    let start = out.len();
+    out.resize(start + 2 * words.len(), 0);
+    for (bytes, word) in out[start..].as_chunks_mut().0.iter_mut().zip(&words) {
+        *bytes = word.to_le_bytes();
+    }
+    Ok(out)
+}
+
+/// All before the states, or before the lengths of bit strings.
+fn put_head(spec: &BlockSpec<'_>, mut flags: u8, escapes: usize) -> Vec<u8> {
+    let mut out = vec![LABELLED];
     flags |= if spec.row_zeros.iter().any(|&z| z > 0) { ROW_ZEROS } else { 0 };
     flags |= match spec.column_labels {
         Columns::Unlabelled => 0,
@@ -106,19 +130,15 @@ pub fn encode_at(level: Level, bytes: &[u8], spec: &BlockSpec<'_>) -> Result<Vec
     if flags & ROW_ZEROS != 0 {
         lists::put(&mut out, &ints(spec.row_zeros));
     }
-    varint::put(&mut out, escapes.len() as u64);
+    varint::put(&mut out, escapes as u64);
     out.push(spec.lanes_log2);
-    put_states(&mut out, &states[..lanes]);
-    out.extend(planes);
+    out
+}
+
+fn put_escapes(out: &mut Vec<u8>, escapes: &[u16], spec: &BlockSpec<'_>) {
     let mut escaped = BitSink::default();
     escapes.iter().for_each(|&high| escaped.put(high.into(), spec.classes.high_bits()));
     out.extend(escaped.into_bytes());
-    let start = out.len();
-    out.resize(start + 2 * words.len(), 0);
-    for (bytes, word) in out[start..].as_chunks_mut().0.iter_mut().zip(&words) {
-        *bytes = word.to_le_bytes();
-    }
-    Ok(out)
 }
 
 fn check<'a>(bytes: &[u8], len: usize, spec: &BlockSpec<'a>) -> Result<Option<&'a ColumnLabels>> {
@@ -126,7 +146,7 @@ fn check<'a>(bytes: &[u8], len: usize, spec: &BlockSpec<'a>) -> Result<Option<&'
         return Err(invalid("a labelled chunk is of whole elements"));
     }
     if spec.columns == 0
-        || spec.columns > 1 << 40
+        || spec.columns > MAX_COLUMNS
         || spec.first_column >= spec.columns
         || spec.lanes_log2 > MAX_LANES_LOG2
     {
@@ -192,6 +212,7 @@ fn raw_signs(level: Level, signs: &[u64], len: usize, biases: &[i8]) -> Vec<u8> 
 
 /// Those of the bits that the mask has, together at the low end.
 #[allow(unsafe_code)]
+#[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
 fn compress(level: Level, bits: u64, mut mask: u64) -> u64 {
     #[cfg(target_arch = "x86_64")]
     if level >= Level::Avx2 {

@@ -1,11 +1,13 @@
 //! The rANS stream of a labelled chunk, from its last symbol to its first.
 
-use super::classes::{Classes, ESCAPE, SIGN_BIASES, SIGN_PRECISION, SYMBOLS, SignCosts};
+use super::classes::{Classes, ESCAPE, SIGN_BIASES, SIGN_PRECISION, SYMBOLS, SignCosts, ZERO};
 #[cfg(target_arch = "x86_64")]
 use super::encode_avx2::Step;
 use super::encode_tables::{EncodeTables, Entry, sign_entries};
+use super::prefix::{Code, PrefixCode};
 use super::take_apart::{GROUP, Parts};
 use super::vector::Level;
+use crate::bits::BitSink;
 use crate::error::{Result, invalid};
 
 /// What coding the symbols gives, beside the states.
@@ -72,6 +74,40 @@ pub(super) struct Chunk<'a> {
 }
 
 impl Chunk<'_> {
+    /// Codes the symbols as prefix codes, in so many bit strings that take turns; gives these and the high parts that are escaped.
+    ///
+    /// # Errors
+    /// As [`Chunk::code`].
+    pub(super) fn code_prefix(&self, strings: usize) -> Result<(Vec<Vec<u8>>, Vec<u16>)> {
+        let codes: Vec<Code> = self.classes.codes().iter().flat_map(PrefixCode::codes).collect();
+        let mut escapes = Vec::new();
+        let string = |first: usize| {
+            let mut sink = BitSink::with_capacity(self.parts.keys.len() / strings);
+            for (i, &key) in self.parts.keys.iter().enumerate().skip(first).step_by(strings) {
+                let table = usize::from(key) / SYMBOLS * SYMBOLS;
+                let symbol = usize::from(key) % SYMBOLS;
+                let mut code = codes[usize::from(key)];
+                if symbol >= usize::from(ZERO) || code.length == 0 {
+                    let zero = codes[table + usize::from(ZERO)];
+                    code = if self.high(i) == 0 && zero.length > 0 {
+                        zero
+                    } else {
+                        escapes.push((i, self.high(i)));
+                        codes[table + usize::from(ESCAPE)]
+                    };
+                    if code.length == 0 {
+                        return Err(invalid("a table lacks the escape that it needs"));
+                    }
+                }
+                sink.put(code.bits.into(), code.length.into());
+            }
+            Ok(sink.into_bytes())
+        };
+        let strings = (0..strings).map(string).collect::<Result<_>>()?;
+        escapes.sort_unstable();
+        Ok((strings, escapes.into_iter().map(|(_, high)| high).collect()))
+    }
+
     /// Codes the symbols in as many lanes as there are states; leaves in these what a decoder starts with.
     ///
     /// # Errors
@@ -92,6 +128,7 @@ impl Chunk<'_> {
 
     /// Codes the signs and then the symbols of the elements from `first` on, one in each lane.
     #[allow(unsafe_code)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
     fn code_step(
         &self,
         level: Level,

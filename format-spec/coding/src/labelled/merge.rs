@@ -150,6 +150,7 @@ impl Run<'_> {
         let mut done = self.merge_vectors::<SIZE>(planes, highs, out, level);
         if level == Level::Scalar {
             done = match SIZE {
+                2 if self.biases.is_empty() => self.merge_fours(planes, highs, out),
                 2 => self.merge_units::<u16, SIZE>(planes, highs, out),
                 4 => self.merge_units::<u32, SIZE>(planes, highs, out),
                 _ => self.merge_units::<u64, SIZE>(planes, highs, out),
@@ -179,6 +180,37 @@ impl Run<'_> {
             }
             planes.sign_at += raw;
         }
+    }
+
+    /// Writes elements of 2 bytes whose signs are all in the plane, four in a long word, while the planes can be read so; returns how many.
+    fn merge_fours(&self, planes: &mut Planes<'_>, highs: &[u16], out: &mut [u8]) -> usize {
+        const LANES: u64 = 0x0001_0001_0001_0001;
+        let (low, signs) = planes.vector_windows();
+        let (mut low_at, mut sign_at) = (planes.low_at % 8, planes.sign_at % 8);
+        let (bits, high_place) = (self.low_bits, self.low_bits + self.zeros);
+        let one = (1u64 << bits) - 1;
+        let (firsts, seconds, pair) = (one | one << 32, (one | one << 32) << bits, one | one << bits);
+        let mut done = 0;
+        for (highs, out) in highs.as_chunks::<4>().0.iter().zip(out.as_chunks_mut::<8>().0) {
+            let Some(window) = low.get(low_at / 8..).and_then(|rest| rest.first_chunk()) else { break };
+            let Some(minus) = signs.get(sign_at / 8..).and_then(|rest| rest.first_chunk()) else { break };
+            // All four together, then in pairs, then each by itself.
+            let together = u64::from_le_bytes(*window) >> (low_at % 8);
+            let pairs = together & pair | (together >> (2 * bits) & pair) << 32;
+            let apart = pairs & firsts | (pairs & seconds) << (16 - bits);
+            // Each of the four bits is moved by the factor that brings it to the top of its word; nothing else comes there.
+            let minus = u64::from(u16::from_le_bytes(*minus) >> (sign_at % 8) & 15);
+            let minus = (minus * (1 << 15 | 1 << 30 | 1 << 45 | 1 << 60)) & (LANES << 15);
+            let [a, b, c, d] = highs.map(u64::from);
+            let high = a | b << 16 | c << 32 | d << 48;
+            *out = (high << high_place | apart << self.zeros | minus).to_le_bytes();
+            low_at += 4 * bits as usize;
+            sign_at += 4;
+            done += 4;
+        }
+        planes.low_at += done * bits as usize;
+        planes.sign_at += done;
+        done
     }
 
     /// Writes all elements in passes over the run, if its planes lie before what the states hold and begin at whole bytes (signs may begin
@@ -226,8 +258,7 @@ impl Run<'_> {
     }
 
     /// Writes what vector instructions can; returns the elements done.
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, unused_variables)]
     fn merge_vectors<const SIZE: usize>(
         &self,
         planes: &mut Planes<'_>,
@@ -236,27 +267,30 @@ impl Run<'_> {
         level: Level,
     ) -> usize {
         match (level, SIZE) {
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: the level says that the machine has these instructions.
             (Level::Avx512, 2) => unsafe { self.merge_words_avx512(planes, highs, out) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             (Level::Avx512, 4) => unsafe { self.merge_double_words_avx512(planes, highs, out) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             (Level::Avx2, 2) => unsafe { self.merge_words_avx2(planes, highs, out) },
+            #[cfg(target_arch = "x86_64")]
             // SAFETY: as above.
             (Level::Avx2, 4) => unsafe { self.merge_double_words_avx2(planes, highs, out) },
+            #[cfg(any(
+                all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+                all(target_arch = "wasm32", target_feature = "simd128")
+            ))]
+            (Level::Vector128, 2) => self.merge_words_vector128(planes, highs, out),
+            #[cfg(any(
+                all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+                all(target_arch = "wasm32", target_feature = "simd128")
+            ))]
+            (Level::Vector128, 4) => self.merge_double_words_vector128(planes, highs, out),
             _ => 0,
         }
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn merge_vectors<const SIZE: usize>(
-        &self,
-        _: &mut Planes<'_>,
-        _: &[u16],
-        _: &mut [u8],
-        _: Level,
-    ) -> usize {
-        0
     }
 }
 

@@ -9,6 +9,9 @@
 //! What many chunks need is stored once: [`Classes`] (tables and shifts, for any number of tensors) and [`ColumnLabels`] (of one
 //! tensor). The coding sees bit patterns only, never values.
 
+// Elsewhere, what serves the vector code of x86-64 alone is left over.
+#![cfg_attr(not(target_arch = "x86_64"), allow(dead_code))]
+
 #[cfg(target_arch = "x86_64")]
 mod avx2;
 #[cfg(target_arch = "x86_64")]
@@ -35,9 +38,16 @@ pub(crate) mod lists;
 mod merge;
 mod parts;
 mod payload;
+mod prefix;
+mod prefix_symbols;
 mod symbols;
 mod take_apart;
 mod vector;
+#[cfg(any(
+    all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+    all(target_arch = "wasm32", target_feature = "simd128")
+))]
+mod vector128;
 
 #[cfg(all(target_arch = "x86_64", not(test)))]
 use core::arch::x86_64 as avx512_instructions;
@@ -51,8 +61,11 @@ pub use decode::{decode, decode_at};
 pub use encode::{BlockSpec, Columns, encode, encode_at};
 pub use float_format::FloatFormat;
 pub use labels::ColumnLabels;
+pub(crate) use parts::buckets_of;
 pub use parts::{Bucket, Parts};
+pub(crate) use payload::MAX_COLUMNS;
 pub use payload::{LABELLED as FORM, LabelledLedger, dependencies, ledger};
+pub use prefix::PrefixCode;
 pub use vector::Level;
 
 /// What chunks share, by dependency index.

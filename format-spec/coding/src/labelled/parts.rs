@@ -4,6 +4,7 @@ use super::SharedObjects;
 use super::classes::{Classes, SYMBOLS};
 use super::labels::ColumnLabels;
 use super::payload::{Block, MAX_LANES};
+use crate::alias::Layout;
 use crate::error::Result;
 
 /// A payload whose head, labels and lengths are sound (`SPEC.md` section 7.4.4). What its stream says is not known yet.
@@ -60,10 +61,11 @@ impl<'a> Parts<'a> {
         self.block.rows.iter().map(|row| (row.class, row.zeros))
     }
 
-    /// First state of each lane, 2^16 or more; their number is a power of two up to 64.
+    /// First state of each lane, 2^16 or more; their number is a power of two up to 64. None if symbols are prefix codes.
     #[must_use]
     pub fn states(&self) -> &[u32] {
-        self.block.states.get(..self.block.lanes.min(MAX_LANES)).unwrap_or_default()
+        let count = if self.block.classes.is_prefix() { 0 } else { self.block.lanes.min(MAX_LANES) };
+        self.block.states.get(..count).unwrap_or_default()
     }
 
     /// Words of the stream, little-endian.
@@ -115,24 +117,39 @@ pub struct Bucket {
 impl Classes {
     /// The buckets of every table, as a decoder looks slots up.
     pub fn bucket_tables(&self) -> impl Iterator<Item = [Bucket; SYMBOLS]> + '_ {
-        let bucket_slots = 1usize << (self.precision() - SYMBOLS.ilog2());
-        self.layouts().map(move |(layout, freqs)| {
-            let mut buckets = [Bucket::default(); SYMBOLS];
-            for (bucket, freq) in buckets.iter_mut().zip(freqs) {
-                bucket.own_frequency = freq;
-            }
-            layout.for_each_slot(|slot, symbol, rank| {
-                let (number, place) = (slot / bucket_slots, slot % bucket_slots);
-                let bucket = &mut buckets[number % SYMBOLS];
-                if symbol == number && place as u32 == rank {
-                    bucket.own = place as u8 + 1;
-                } else {
-                    (bucket.other, bucket.other_frequency) = (symbol as u8, freqs[symbol % SYMBOLS]);
-                    bucket.other_rank = (rank as u16).wrapping_sub(place as u16);
-                }
-            });
-            buckets
-        })
+        let precision = self.precision();
+        self.layouts().map(move |(layout, freqs)| buckets_of(&layout, &freqs, precision))
+    }
+}
+
+/// The buckets of a table, whose frequencies sum to 2^`precision`.
+pub(crate) fn buckets_of(layout: &Layout, freqs: &[u16; SYMBOLS], precision: u32) -> [Bucket; SYMBOLS] {
+    let bucket_slots = 1usize << (precision - SYMBOLS.ilog2());
+    let mut buckets = [Bucket::default(); SYMBOLS];
+    for (bucket, &freq) in buckets.iter_mut().zip(freqs) {
+        bucket.own_frequency = freq;
+    }
+    layout.for_each_slot(|slot, symbol, rank| {
+        let (number, place) = (slot / bucket_slots, slot % bucket_slots);
+        let bucket = &mut buckets[number % SYMBOLS];
+        if symbol == number && place as u32 == rank {
+            bucket.own = place as u8 + 1;
+        } else {
+            (bucket.other, bucket.other_frequency) = (symbol as u8, freqs[symbol % SYMBOLS]);
+            bucket.other_rank = (rank as u16).wrapping_sub(place as u16);
+        }
+    });
+    buckets
+}
+
+impl Bucket {
+    /// From bit 0: how many of its slots are its own symbol's (8 bits), the symbol of the others (8), what is added to a slot's place in
+    /// it for its rank among those of that symbol (16, two's complement), the frequencies of the bucket's own symbol (16) and of the
+    /// other (16).
+    pub(crate) fn packed(&self) -> u64 {
+        let [own, other] = [self.own, self.other].map(u64::from);
+        let words = [self.other_rank, self.own_frequency, self.other_frequency].map(u64::from);
+        own | other << 8 | words[0] << 16 | words[1] << 32 | words[2] << 48
     }
 }
 

@@ -18,6 +18,8 @@ pub(super) const ABSORBED: u8 = 8;
 /// Bits of a state that hold bits of the planes.
 pub(super) const STATE_BITS: usize = 31;
 pub(super) const MAX_LANES: usize = 1 << MAX_LANES_LOG2;
+/// The most columns: more would make sums of them overflow; an address space of 32 bits has no room for a row of so many anyway.
+pub(crate) const MAX_COLUMNS: usize = 1 << if usize::BITS > 40 { 40 } else { 30 };
 /// Every state's lower bound.
 pub(super) const STATE_START: u32 = 1 << 16;
 
@@ -63,6 +65,10 @@ pub(super) struct Block<'a> {
     pub(super) escapes: &'a [u8],
     pub(super) escape_count: usize,
     pub(super) words: &'a [[u8; 2]],
+    /// With prefix codes in the place of states and words: all bit strings.
+    pub(super) strings: &'a [u8],
+    /// The byte that each of them ends before.
+    pub(super) string_ends: Vec<usize>,
     pub(super) is_absorbed: bool,
 }
 
@@ -96,7 +102,17 @@ impl<'a> Block<'a> {
             return Err(CodingError::Unsupported { what: "rANS lane code", id: lanes_log2.into() });
         }
         let lanes = 1 << lanes_log2;
-        let (states, state_bytes) = take_states(&mut rest, lanes)?;
+        if classes.is_prefix() && head.flags & ABSORBED != 0 {
+            return Err(corrupt("prefix codes have no states that hold plane bits"));
+        }
+        let mut string_ends = Vec::new();
+        let before = rest.len();
+        let (states, state_bytes) = if classes.is_prefix() {
+            string_ends = take_lengths(&mut rest, lanes)?;
+            ([STATE_START; MAX_LANES], before - rest.len())
+        } else {
+            take_states(&mut rest, lanes)?
+        };
         let mut block = Self {
             classes,
             labels,
@@ -116,10 +132,19 @@ impl<'a> Block<'a> {
                 .filter(|&n| n <= len)
                 .ok_or(corrupt("escape count"))?,
             words: &[],
+            strings: &[],
+            string_ends,
             is_absorbed: head.flags & ABSORBED != 0,
         };
         block.check_labels()?;
         block.take_planes(&mut rest)?;
+        if let Some(&end) = block.string_ends.last() {
+            if rest.len() != end {
+                return Err(corrupt("bit strings of prefix codes do not fill the chunk"));
+            }
+            block.strings = rest;
+            return Ok(block);
+        }
         let (words, half) = rest.as_chunks::<2>();
         if !half.is_empty() {
             return Err(corrupt("rANS stream ends in half a word"));
@@ -260,8 +285,7 @@ impl Head {
             .ok()
             .filter(|&f| f < columns)
             .ok_or(corrupt("first column"))?;
-        // So that no sum of them overflows.
-        if len == 0 || columns > 1 << 40 {
+        if len == 0 || columns > MAX_COLUMNS {
             return Err(corrupt("a labelled chunk has elements, and fewer columns"));
         }
         Ok((columns, first))
@@ -301,6 +325,17 @@ fn take_states(rest: &mut &[u8], lanes: usize) -> Result<([u32; MAX_LANES], usiz
     Ok((states, used))
 }
 
+/// Takes the lengths of `count` bit strings that lie one after another: where each ends.
+fn take_lengths(rest: &mut &[u8], count: usize) -> Result<Vec<usize>> {
+    let mut end = 0usize;
+    let mut next = || {
+        let length = usize::try_from(take(rest)?).ok();
+        end = length.and_then(|length| end.checked_add(length)).ok_or(corrupt("length of a bit string"))?;
+        Ok(end)
+    };
+    (0..count).map(|_| next()).collect()
+}
+
 /// Appends states as [`take_states`] reads them; none is below 2^16.
 pub(super) fn put_states(out: &mut Vec<u8>, states: &[u32]) {
     let mut sink = BitSink::default();
@@ -315,15 +350,15 @@ pub(super) fn put_states(out: &mut Vec<u8>, states: &[u32]) {
 /// The bytes of a labelled payload, or of one of differences, by what they are for. The byte counts sum to the payload's length.
 #[derive(Debug, Default, Clone, Copy, PartialEq, Eq)]
 pub struct LabelledLedger {
-    /// Lanes of the rANS stream (not bytes).
+    /// Lanes of the rANS stream, or bit strings (not bytes).
     pub lanes: u32,
     /// Head, labels of rows and columns.
     pub labels: u64,
-    /// States of the rANS stream.
+    /// States of the rANS stream, or lengths of bit strings.
     pub states: u64,
     /// Bits stored as they are: low mantissa bits, signs, escapes.
     pub packed: u64,
-    /// Words of the rANS stream.
+    /// Words of the rANS stream, or prefix codes.
     pub entropy_coded: u64,
 }
 
@@ -339,7 +374,7 @@ pub fn ledger(
     let block = Block::parse(payload, shared, decoded_len)?;
     let states = block.state_bytes as u64;
     let packed = (block.planes.len() + block.escapes.len()) as u64;
-    let entropy_coded = 2 * block.words.len() as u64;
+    let entropy_coded = 2 * block.words.len() as u64 + block.strings.len() as u64;
     let labels =
         (payload.len() as u64).checked_sub(states + packed + entropy_coded).ok_or(truncated("head"))?;
     Ok(LabelledLedger { lanes: block.lanes as u32, labels, states, packed, entropy_coded })

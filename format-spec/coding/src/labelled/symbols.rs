@@ -2,7 +2,9 @@
 
 use super::classes::{CLASSES, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SIGN_PRECISION, SYMBOLS, ZERO};
 use super::payload::{Block, MAX_LANES, STATE_BITS, STATE_START};
-use super::vector::{Level, MAX_VECTOR_TABLES};
+use super::vector::Level;
+#[cfg(target_arch = "x86_64")]
+use super::vector::MAX_VECTOR_TABLES;
 use crate::bits::BitSource;
 use crate::error::{Result, corrupt, truncated};
 
@@ -21,6 +23,17 @@ pub(super) struct Place {
     pub(super) first_slot: u16,
 }
 
+impl Place {
+    /// The places of all classes.
+    pub(super) fn of_all(classes: &Classes) -> [Self; CLASSES] {
+        let (tables, offsets) = (classes.table_numbers(), classes.offsets());
+        core::array::from_fn(|class| Self {
+            offset: offsets[class],
+            first_slot: u16::from(tables[class]) << classes.precision(),
+        })
+    }
+}
+
 /// Decodes the rANS stream of a block.
 pub(super) struct Symbols<'b> {
     pub(super) classes: &'b Classes,
@@ -29,42 +42,71 @@ pub(super) struct Symbols<'b> {
     pub(super) tables: [u8; CLASSES],
     pub(super) offsets: [u16; CLASSES],
     pub(super) high_mask: u16,
-    high_bits: u32,
     pub(super) places: [Place; CLASSES],
     pub(super) sign_octaves: [u8; SYMBOLS],
     pub(super) commoner: [[u8; SIGN_OCTAVES]; SIGN_BIASES],
     pub(super) states: [u32; MAX_LANES],
     lanes: usize,
     pub(super) words: &'b [[u8; 2]],
-    escapes: BitSource<'b>,
-    escapes_left: usize,
+    escapes: Escapes<'b>,
     is_absorbed: bool,
+}
+
+/// High parts that are written in full.
+pub(super) struct Escapes<'b> {
+    source: BitSource<'b>,
+    left: usize,
+    high_bits: u32,
+}
+
+impl<'b> Escapes<'b> {
+    pub(super) fn new(block: &Block<'b>) -> Self {
+        let (left, high_bits) = (block.escape_count, block.classes.high_bits());
+        Self { source: BitSource::new(block.escapes), left, high_bits }
+    }
+
+    /// Sets what zeros and escapes stand for.
+    pub(super) fn patch(&mut self, symbols: impl IntoIterator<Item = u8>, highs: &mut [u16]) -> Result<()> {
+        for (high, symbol) in highs.iter_mut().zip(symbols) {
+            match symbol {
+                ZERO => *high = 0,
+                ESCAPE => {
+                    self.left = self.left.checked_sub(1).ok_or(corrupt("more escapes than stated"))?;
+                    *high = self.source.take(self.high_bits)? as u16;
+                }
+                _ => {}
+            }
+        }
+        Ok(())
+    }
+
+    /// All are used.
+    pub(super) fn finish(self) -> Result<()> {
+        if self.left > 0 {
+            return Err(corrupt("fewer escapes than stated"));
+        }
+        self.source.finish().map(|_| ())
+    }
 }
 
 impl<'b> Symbols<'b> {
     pub(super) fn new(block: &Block<'b>, level: Level) -> Self {
         let classes = block.classes;
         let (tables, offsets) = (classes.table_numbers(), classes.offsets());
-        let place = |class: usize| Place {
-            offset: offsets[class],
-            first_slot: u16::from(tables[class]) << classes.precision(),
-        };
         Self {
             classes,
             level,
             precision: classes.precision(),
             tables,
             offsets,
-            places: core::array::from_fn(place),
+            places: Place::of_all(classes),
             high_mask: (1 << classes.high_bits()) - 1,
-            high_bits: classes.high_bits(),
             sign_octaves: classes.sign_octaves(),
             commoner: classes.signs().map_or([[64; SIGN_OCTAVES]; SIGN_BIASES], |signs| signs.commoner),
             states: block.states,
             lanes: block.lanes,
             words: block.words,
-            escapes: BitSource::new(block.escapes),
-            escapes_left: block.escape_count,
+            escapes: Escapes::new(block),
             is_absorbed: block.is_absorbed,
         }
     }
@@ -83,26 +125,31 @@ impl<'b> Symbols<'b> {
     }
 
     /// Decodes what vector instructions can; returns the elements done.
-    #[cfg(target_arch = "x86_64")]
-    #[allow(unsafe_code)]
+    #[allow(unsafe_code, unused_variables)]
     fn decode_vectors(&mut self, classes: &[u8], biases: &[i8], highs: &mut [u16]) -> Result<usize> {
         let of = self.classes;
         if self.lanes != MAX_LANES {
             return Ok(0);
         }
+        #[cfg(target_arch = "x86_64")]
         if self.level >= Level::Avx512 && of.tables().len() <= MAX_VECTOR_TABLES {
             // SAFETY: the level says that the machine has these instructions.
             return unsafe { self.decode_avx512(of.byte_tables(), classes, biases, highs) };
         }
-        if self.level >= Level::Avx2 && of.format().exponent_bits() <= 8 {
+        if self.level == Level::Scalar || of.format().exponent_bits() > 8 {
+            return Ok(0);
+        }
+        #[cfg(target_arch = "x86_64")]
+        if self.level >= Level::Avx2 {
             // SAFETY: as above.
             return unsafe { self.decode_avx2(of.buckets(), classes, biases, highs) };
         }
-        Ok(0)
-    }
-
-    #[cfg(not(target_arch = "x86_64"))]
-    fn decode_vectors(&mut self, _: &[u8], _: &[i8], _: &mut [u16]) -> Result<usize> {
+        #[cfg(any(
+            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+            all(target_arch = "wasm32", target_feature = "simd128")
+        ))]
+        return self.decode_vector128(classes, biases, highs);
+        #[allow(unreachable_code)]
         Ok(0)
     }
 
@@ -183,29 +230,15 @@ impl<'b> Symbols<'b> {
         }
     }
 
-    /// Sets what zeros and escapes stand for.
+    /// As [`Escapes::patch`].
     pub(super) fn patch(&mut self, symbols: &[u8; MAX_LANES], highs: &mut [u16]) -> Result<()> {
-        for (high, &symbol) in highs.iter_mut().zip(symbols) {
-            match symbol {
-                ZERO => *high = 0,
-                ESCAPE => {
-                    self.escapes_left =
-                        self.escapes_left.checked_sub(1).ok_or(corrupt("more escapes than stated"))?;
-                    *high = self.escapes.take(self.high_bits)? as u16;
-                }
-                _ => {}
-            }
-        }
-        Ok(())
+        self.escapes.patch(symbols.iter().copied(), highs)
     }
 
     /// Ends the stream; the plane bytes that the states hold.
     pub(super) fn finish(self) -> Result<Vec<u8>> {
         if !self.words.is_empty() {
             return Err(corrupt("rANS stream has words left over"));
-        }
-        if self.escapes_left > 0 {
-            return Err(corrupt("fewer escapes than stated"));
         }
         self.escapes.finish()?;
         let states = &self.states[..self.lanes];

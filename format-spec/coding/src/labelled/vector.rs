@@ -15,6 +15,8 @@ static CAP: AtomicU8 = AtomicU8::new(u8::MAX);
 pub enum Level {
     /// Portable code alone.
     Scalar,
+    /// Registers of 128 bits: NEON on AArch64, simd128 in WebAssembly. What a program is compiled for decides.
+    Vector128,
     /// AVX2 with BMI2.
     Avx2,
     /// AVX-512 with byte permutations (F, BW, VL, VBMI).
@@ -27,7 +29,8 @@ impl Level {
     pub fn detect() -> Self {
         let cap = match CAP.load(Ordering::Relaxed) {
             0 => Self::Scalar,
-            1 => Self::Avx2,
+            1 => Self::Vector128,
+            2 => Self::Avx2,
             _ => Self::Avx512,
         };
         Self::of_machine().min(cap)
@@ -38,7 +41,22 @@ impl Level {
         CAP.store(self as u8, Ordering::Relaxed);
     }
 
+    /// This level, or the best below it that the machine has and [`Level::cap`] allows.
+    #[must_use]
+    pub fn available(self) -> Self {
+        match self.min(Self::detect()) {
+            Self::Vector128 if cfg!(target_arch = "x86_64") => Self::Scalar,
+            level => level,
+        }
+    }
+
     fn of_machine() -> Self {
+        if cfg!(any(
+            all(target_arch = "aarch64", target_feature = "neon", target_endian = "little"),
+            all(target_arch = "wasm32", target_feature = "simd128")
+        )) {
+            return Self::Vector128;
+        }
         #[cfg(target_arch = "x86_64")]
         {
             use std::arch::is_x86_feature_detected as has;
@@ -111,17 +129,11 @@ impl ByteTables {
     }
 }
 
-/// The buckets of all tables, in order. From bit 0: how many of its slots are its own symbol's (8 bits), the symbol of the others (8),
-/// what is added to a slot's place in it for its rank among those of that symbol (16, two's complement), the frequencies of the
-/// bucket's own symbol (16) and of the other (16).
+/// The buckets of all tables, in order, packed.
 pub(super) fn buckets(classes: &Classes) -> Box<[u64; BUCKETS]> {
     let mut packed = Box::new([0; BUCKETS]);
     for (packed, table) in packed.as_chunks_mut::<SYMBOLS>().0.iter_mut().zip(classes.bucket_tables()) {
-        *packed = table.map(|b| {
-            let [own, other] = [b.own, b.other].map(u64::from);
-            let words = [b.other_rank, b.own_frequency, b.other_frequency].map(u64::from);
-            own | other << 8 | words[0] << 16 | words[1] << 32 | words[2] << 48
-        });
+        *packed = table.map(|bucket| bucket.packed());
     }
     packed
 }
