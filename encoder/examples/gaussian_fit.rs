@@ -1,5 +1,5 @@
-//! Fits Gaussians to a PNG and refines them: `cargo run --release -p mcodec-encode --example gaussian_fit -- IMAGE.png GAUSSIANS STEPS SWEEPS`.
-//! Prints PSNR (dB) and seconds of each stage.
+//! Fits Gaussians to a PNG and refines them: `cargo run --release -p mcodec-encode --example gaussian_fit -- IMAGE.png GAUSSIANS STEPS SWEEPS KEEP`.
+//! Of GAUSSIANS fitted KEEP are kept. Prints PSNR (dB) and seconds of each stage.
 
 use std::ops::ControlFlow;
 use std::time::Instant;
@@ -21,7 +21,7 @@ fn main() {
     let start = Instant::now();
     let quantiser = Quantiser::new(Constants::LOW_RATE, &[PLAIN_FACTOR, CHROMA_FACTOR, CHROMA_FACTOR]);
     let mut set = quantise(&fitted.cloud, &quantiser);
-    let options = RefineOptions { sweeps: number(4), frozen: 0, relocations: 0 };
+    let options = RefineOptions { sweeps: number(4), frozen: 0, relocations: 0, keep: number(5) };
     let refined = refine(&target, &quantiser, &mut set, &options, &mut |p| {
         println!("  sweep {}: {:.2} dB, {:.2} s", p.done, p.psnr, start.elapsed().as_secs_f64());
         ControlFlow::Continue(())

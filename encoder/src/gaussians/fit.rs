@@ -63,6 +63,7 @@ pub fn fit(
     let mut fit = Fit::new(target, frozen);
     let steps = options.steps.max(1);
     let mut psnr = 0.0;
+    let samples = target.planes.len() as f64;
     for step in 0..steps {
         let part = step as f64 / steps as f64;
         let is_at = |event: f64| step == event as usize;
@@ -77,9 +78,10 @@ pub fn fit(
             fit.relocate();
         }
         fit.field.place(&fit.cloud);
-        psnr = target.psnr(fit.field.step(&fit.cloud));
+        let error = fit.field.step(&fit.cloud);
+        psnr = target.psnr(error);
         let rate = if part < STEADY { 1.0 } else { LAST_RATE.powf((part - STEADY) / (1.0 - STEADY)) };
-        fit.adam.update(&fit.field, &mut fit.cloud, fit.frozen, rate as f32);
+        fit.adam.update(&fit.field, &mut fit.cloud, fit.frozen, (rate as f32, error / samples));
         if progress(Progress { done: step + 1, of: steps, psnr }).is_break() {
             break;
         }

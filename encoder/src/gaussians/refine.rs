@@ -28,6 +28,8 @@ const LARGE: usize = 4096;
 /// The part of all Gaussians that one relocation may move, and what a place's energy counts for against what a Gaussian saves.
 const MOVED: f64 = 0.05;
 const TRUST: f64 = 0.5;
+/// Sweeps after which surplus Gaussians are dropped.
+const DROPS: usize = 3;
 /// Moves of both scales.
 const SCALE_MOVES: [(i32, i32); 6] = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1)];
 
@@ -40,6 +42,8 @@ pub struct RefineOptions {
     pub frozen: usize,
     /// After each of so many sweeps, the first, Gaussians that save least are moved to where they save more.
     pub relocations: usize,
+    /// Gaussians to keep, frozen ones counted: those that save least are dropped, a part after each of the first sweeps.
+    pub keep: usize,
 }
 
 /// What a descent gives besides the symbols.
@@ -76,10 +80,15 @@ pub fn refine(
         } else {
             descent.relocate(set, options.frozen)
         };
-        if is_stopped || moved == 0 && (changed as f64) < SETTLED * set.symbols.len() as f64 {
+        let surplus = set.symbols.len().saturating_sub(options.keep.max(options.frozen));
+        let dropped = if sweeps > DROPS { 0 } else { surplus.div_ceil(DROPS + 1 - sweeps) };
+        if dropped > 0 && sweeps < options.sweeps {
+            descent.drop_weakest(set, options.frozen, dropped);
+        }
+        if is_stopped || moved == 0 && surplus == 0 && (changed as f64) < SETTLED * set.symbols.len() as f64 {
             break;
         }
-        if moved > 0 {
+        if moved + dropped > 0 {
             order = descent.order(set, options.frozen);
         }
     }
@@ -154,6 +163,22 @@ impl<'a> Descent<'a> {
         };
         order.sort_by(|a, b| size(a).total_cmp(&size(b)));
         order
+    }
+
+    /// Drops Gaussians that save least.
+    fn drop_weakest(&mut self, set: &mut GaussianSet, frozen: usize, count: usize) {
+        let mut weakest: Vec<usize> = (frozen..set.symbols.len()).collect();
+        weakest.sort_by(|&a, &b| self.saved[a].total_cmp(&self.saved[b]));
+        let mut is_kept = vec![true; set.symbols.len()];
+        weakest.iter().take(count).for_each(|&index| is_kept[index] = false);
+        let planes = self.quantiser.planes();
+        let mut kept = is_kept.iter();
+        set.symbols.retain(|_| *kept.next().expect("one each"));
+        let mut kept = is_kept.iter();
+        self.saved.retain(|_| *kept.next().expect("one each"));
+        let mut kept = is_kept.iter().flat_map(|kept| std::iter::repeat_n(kept, planes));
+        set.colours.retain(|_| *kept.next().expect("one each"));
+        self.redraw(set);
     }
 
     /// Moves Gaussians that save least to where a new one may save more; gives how many.

@@ -9,7 +9,7 @@ use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 use mcodec_decode::gaussians::{CUT, MEAN_WEIGHT, Shape};
 
 use super::cloud::{Cloud, GEOMETRY, splat_of};
-use super::target::{MAX_CHANNELS, Target, Tiled};
+use super::target::{MAX_CHANNELS, Surroundings, Target, Tiled};
 use super::tiles::{GROUPS, Grid, TILE, TileLists};
 
 /// Lanes of a group, and numbers of a gradient's moments: z dx, z dy, z dx^2, z dx dy, z dy^2, where z is the gradient of a value's
@@ -26,6 +26,7 @@ pub(super) struct Field<'a> {
     pub(super) target: &'a Target,
     pub(super) grid: Grid,
     tiled: Tiled,
+    pub(super) surroundings: Surroundings,
     pub(super) shapes: Vec<Shape>,
     pub(super) lists: TileLists,
     /// Sums of the Gaussians that stay as they are: for each group of each tile the weights, then each channel.
@@ -61,6 +62,7 @@ impl<'a> Field<'a> {
             target,
             grid,
             tiled: target.tiled(&grid),
+            surroundings: Surroundings::of(target),
             shapes: Vec::new(),
             lists: TileLists::default(),
             base: None,

@@ -6,6 +6,8 @@ use super::tiles::{GROUPS, Grid, TILE};
 
 /// Most planes of one picture.
 pub(super) const MAX_CHANNELS: usize = 16;
+/// Side of the square whose mean is what is around a Gaussian, in its standard deviations.
+const AROUND: f32 = 4.0;
 
 /// Planes to be fitted. The error that is made small is the sum over pixels and planes of (value - target)^2, so a plane that counts for
 /// more is given, and coded, larger; see [`opponent_planes`] for RGB.
@@ -59,6 +61,45 @@ impl Target {
             }
         }
         Tiled { planes, weight }
+    }
+}
+
+/// A target at ever lower resolution: what colour there is around a place.
+#[derive(Debug)]
+pub(super) struct Surroundings {
+    /// Width and height of each level, and its planes.
+    levels: Vec<(usize, usize, Vec<f32>)>,
+    channels: usize,
+}
+
+impl Surroundings {
+    pub(super) fn of(target: &Target) -> Self {
+        let channels = target.channels();
+        let mut levels = vec![(target.width, target.height, target.planes.clone())];
+        while let Some((w, h, planes)) =
+            levels.last().filter(|(w, h, _)| *w > 1 && *h > 1 && levels.len() < 7)
+        {
+            let (width, height) = (w / 2, h / 2);
+            let mut out = Vec::with_capacity(width * height * channels);
+            for plane in planes.chunks_exact(w * h) {
+                for y in 0..height {
+                    let (above, below) = (&plane[2 * y * w..][..*w], &plane[(2 * y + 1) * w..][..*w]);
+                    let pairs = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+                    out.extend(pairs.map(|(a, b)| 0.25 * (a[0] + a[1] + b[0] + b[1])));
+                }
+            }
+            levels.push((width, height, out));
+        }
+        Self { levels, channels }
+    }
+
+    /// The mean around a place, over a square of about [`AROUND`] standard deviations `sigma`.
+    pub(super) fn at(&self, x: f32, y: f32, sigma: f32, out: &mut [f32]) {
+        let index = ((AROUND * sigma).max(1.0).log2().round() as usize).min(self.levels.len() - 1);
+        let (width, height, planes) = &self.levels[index];
+        let pixel = (1 << index) as f32;
+        let at = ((y / pixel) as usize).min(height - 1) * width + ((x / pixel) as usize).min(width - 1);
+        (0..self.channels).for_each(|c| out[c] = planes[c * width * height + at]);
     }
 }
 
