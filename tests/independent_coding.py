@@ -56,6 +56,7 @@ def field_heads(cursor):
 
 
 def decode_chunk(payload, length, coding, dependency_bytes, base=None):
+    need(coding != 5, "sets of Gaussians are no bytes")
     if coding == 0:
         need(len(payload) == length, "length of a raw chunk")
         return payload

@@ -7,8 +7,9 @@ MAX_PATH = 4096
 SHARED_OBJECTS = (3, 5, 6, 7, 8)  # entry kinds [5.5]
 REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same"}
 DELTA, SAME = 3, 4
+LAYER = 9  # entry kind
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
-                              "schema", "bound hash", "dependency groups"), 1))
+                              "schema", "bound hash", "dependency groups", "page", "reach"), 1))
 DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
     "F64:64 F32:32 F16:16 BF16:16 F8_E4M3:8 F8_E5M2:8 F8_E4M3FNUZ:8 F8_E5M2FNUZ:8 F8_E8M0:8 F6_E2M3:6 F6_E3M2:6 F4:4 I64:64 I32:32 "
     "I16:16 I8:8 I4:4 U64:64 U32:32 U16:16 U8:8 U4:4 BOOL:8 C64:64 C128:128").split()), 1)}
@@ -20,16 +21,16 @@ BLOCKS = {int(i): (n, int(e), int(b)) for i, n, e, b in (p.split(":") for p in (
     "55:IQ4_XS:256:136 61:IQ1_M:256:56 66:TQ1_0:256:54 67:TQ2_0:256:66 71:MXFP4:32:17 72:NVFP4:64:36 73:Q1_0:128:18 ").split())}
 
 
-def parse_descriptor(fields):
+def parse_descriptor(fields, kind=None):
     values = {FIELD_NAMES[i]: v for i, _, v in fields if i in FIELD_NAMES}
 
     def one(name, default=None):
         return read_field(name, values[name]) if name in values else default
 
     return {"dtype": one("dtype"), "dtype_name": one("dtype name"), "shape": one("shape", []), "byte_length": one("byte length"),
-            "representation": one("representation", [1]), "coding": one("coding", 1), "chunk_length": one("chunk length"),
+            "representation": one("representation", [1]), "coding": one("coding", 5 if kind == LAYER else 1), "chunk_length": one("chunk length"),
             "owner": one("owner"), "layout": one("layout", 0), "schema": one("schema", ""), "bound_hash": one("bound hash"),
-            "groups": one("dependency groups")}
+            "groups": one("dependency groups"), "page": one("page"), "reach": one("reach")}
 
 
 def read_field(name, value):
@@ -45,6 +46,9 @@ def read_field(name, value):
     if name == "bound hash":
         need(len(value) == 32, "length of a bound hash")
         return value.hex()
+    if name == "reach":
+        need(len(value) % 2 == 0, "half a reach")
+        return [[a & 15, a >> 4, b & 15, b >> 4] for a, b in zip(value[::2], value[1::2])]
     if name == "dependency groups":
         numbers = cursor.varints()
         need(len(numbers) == 2 and min(numbers) >= 1, "dependency groups")

@@ -6,7 +6,7 @@
 
 Needs numpy, xxhash, blake3 and zstandard. It is written to be read beside SPEC.md (section numbers in brackets), not to be fast;
 section 1 (values) is in independent_values.py beside it, section 5 (entries) in independent_entries.py, section 7 (codings) in
-independent_coding.py, independent_labelled.py, independent_blocks.py and independent_difference.py.
+independent_coding.py, independent_labelled.py, independent_blocks.py, independent_difference.py and independent_gaussians.py.
 """
 import json
 import sys
@@ -17,8 +17,9 @@ from blake3 import blake3
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 from independent_coding import decode_chunk, field_modes
 from independent_difference import difference_twin
-from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
+from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
                                  is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header)
+from independent_gaussians import GAUSSIANS, hash_of_sets, image_hash, image_of, layers_of
 from independent_labelled import labelled_twin
 from independent_values import Cursor, Refused, Unsupported, natural, need, parse_fields, unknown_fields, varint_length, xxh3, zstd
 
@@ -27,10 +28,10 @@ MAJOR, MINOR = 1, 0
 KNOWN_REQUIRED, KNOWN_OPTIONAL = 1, 0
 PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
-ASSET_KINDS = {1: "model", 2: "blob"}
+ASSET_KINDS = {1: "model", 2: "blob", 3: "image"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
-               7: "difference-tables", 8: "difference-columns"}
-CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference"}
+               7: "difference-tables", 8: "difference-columns", 9: "layer"}
+CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json"}
@@ -332,7 +333,7 @@ class Contents:
         fields = parse_fields(entry["descriptor"])
         unknown = [i for i, critical, _ in fields if i not in FIELD_NAMES and critical]
         need(not unknown, f"unknown critical fields {unknown}", Unsupported)
-        descriptor = parse_descriptor(fields)
+        descriptor = parse_descriptor(fields, entry["kind"])
         need(entry["kind"] in SHARED_OBJECTS or descriptor["coding"] in CODINGS, f"unknown coding {descriptor['coding']}", Unsupported)
         need(entry["kind"] != 2 or descriptor["layout"] in FILE_LAYOUTS, f"unknown file layout {descriptor['layout']}", Unsupported)
         if entry["kind"] == 1:
@@ -341,7 +342,28 @@ class Contents:
             need(descriptor["representation"][0] in REPRESENTATIONS, f"unknown representation {descriptor['representation'][0]}", Unsupported)
             need(len(descriptor["representation"]) == (2 if descriptor["representation"][0] == 2 else 1), "parameters of a representation")
             need((descriptor["coding"] == 4) == (descriptor["representation"][0] == DELTA), "coding of a delta")
+        need(entry["kind"] != LAYER or descriptor["coding"] == GAUSSIANS, "coding of a layer")
         return descriptor
+
+    def image(self, asset):
+        """[5.8] What an image asset is, and its layers: [(entry, layer)]."""
+        need(asset["kind"] == 3, "no image")
+        image = image_of(asset["fields"])
+        entries = [e for (a, _), e in self.index.entries.items() if a == asset["ordinal"] and e["kind"] == LAYER]
+        return image, layers_of(image, entries, self.describe)
+
+    def sets(self, entry, layer):
+        """The sets of all chunks of a layer."""
+        key = (entry["asset"], entry["id"])
+        if key not in self.cache:
+            self.cache[key] = self.decode_sets(entry, layer)
+        return self.cache[key]
+
+    def decode_sets(self, entry, layer):
+        need(entry["parts"][0]["first"] == 0, "no part begins with chunk 0")
+        chunks = [c for part in entry["parts"] for c in chunk_places(part, part["base"])]
+        need([c["ordinal"] for c in chunks] == list(range(layer.chunks)), "chunks of a layer")
+        return [one for c in chunks for one in layer.decode(self.payload(entry, c), c["ordinal"])]
 
     def content(self, entry):
         key = (entry["asset"], entry["id"])
@@ -540,15 +562,17 @@ class Twin:
                 "descriptor": dict(map(field_twin, fields)), "parts": [self.part_twin(entry, p) for p in entry["parts"]]}
         try:
             self.check_record(entry, where)
-            content = self.contents.content(entry)
-            twin["content"] = {"length": len(content), "blake3": blake3(content).hexdigest()}
-            if len(content) <= 64:
-                twin["content"]["hex"] = content.hex()
+            twin["content"] = self.layer_twin(entry) if entry["kind"] == LAYER else bytes_twin(self.contents.content(entry))
         except Refused as refused:
             twin["refused"] = str(refused)
             if not isinstance(refused, Unsupported):
                 self.damage.append(f"{refused} {where}")
         return twin
+
+    def layer_twin(self, entry):
+        _, layers = self.contents.image(self.index.assets[entry["asset"]])
+        sets = next(self.contents.sets(e, layer) for e, layer in layers if e is entry)
+        return {"sets": [len(symbols) for symbols, _ in sets], "blake3": blake3(hash_of_sets(sets)).hexdigest()}
 
     def part_twin(self, entry, part):
         chunks = chunk_places(part, part["base"])
@@ -581,7 +605,7 @@ class Twin:
         base = next((v for i, _, v in asset["fields"] if i == 2 and len(v) >= 32), None)
         if base is not None:
             twin["base"] = {"content_hash": base[:32].hex(), "name": base[32:].decode("utf-8", "replace")}
-        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2))
+        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2, 3))
         self.unknown.extend(f"asset field {f['id']} of {asset['ordinal']}" for f in twin["unknown_fields"] if not f["critical"])
         if asset["kind"] not in ASSET_KINDS and not asset["critical"]:
             self.unknown.append(f"asset kind {asset['kind']} of {asset['ordinal']}")
@@ -593,8 +617,13 @@ class Twin:
                 need(not entry["critical"] or entry["kind"] in ENTRY_KINDS, f"unknown critical entry {entry['name']}")
                 if entry["critical"] and entry["kind"] == 4:
                     need(self.contents.describe(entry)["schema"] in SCHEMAS, f"required record {entry['name']}")
+            if asset["kind"] == 3:
+                twin["image"] = self.contents.image(asset)[0].twin()
+                return twin
         except Refused as refused:
             twin["refused"] = str(refused)
+            if asset["kind"] == 3 and not isinstance(refused, Unsupported):
+                self.damage.append(f"{refused} of {asset['name']}")
             return twin
         if asset["kind"] in ASSET_KINDS:
             try:
@@ -619,6 +648,9 @@ class Twin:
                 return
             if asset["kind"] == 1:
                 found = model_hash(self.tensors(asset))
+            elif asset["kind"] == 3:
+                image, layers = self.contents.image(asset)
+                found = image_hash(image, [(layer, self.contents.sets(entry, layer)) for entry, layer in layers])
             else:
                 found = blake3(self.contents.content(self.entries_of(asset, 2)[0])).hexdigest()
         except (Refused, IndexError):
@@ -672,6 +704,11 @@ class Twin:
         root = {k: v for k, v in self.root.items() if k != "inline"}
         return {"length": len(self.data), "found_by": self.found, "preamble": self.preamble, "root": root, "frames": frames, "assets": assets,
                 "entries": entries, "unknown": sorted(self.unknown), "damage": self.damage}
+
+
+def bytes_twin(content):
+    twin = {"length": len(content), "blake3": blake3(content).hexdigest()}
+    return dict(twin, hex=content.hex()) if len(content) <= 64 else twin
 
 
 def field_twin(field):

@@ -12,6 +12,12 @@ mod encoded;
 mod hand;
 #[path = "conformance/hostile.rs"]
 mod hostile;
+#[path = "conformance/image_hostile.rs"]
+mod image_hostile;
+#[path = "conformance/image_twin.rs"]
+mod image_twin;
+#[path = "conformance/images.rs"]
+mod images;
 #[path = "conformance/labelled.rs"]
 mod labelled;
 #[path = "conformance/labelled_hostile.rs"]
@@ -59,6 +65,8 @@ fn vectors() -> &'static [Vector] {
         all.extend(versions::all());
         all.extend(hostile::all());
         all.extend(labelled_hostile::all());
+        all.extend(images::all());
+        all.extend(image_hostile::all());
         all.extend(encoded::all());
         if std::env::var_os("MCODEC_BLESS").is_some() {
             all.iter().for_each(bless);
@@ -266,6 +274,7 @@ fn the_independent_reader_agrees() {
     }
     let dir = tempfile::tempdir().expect("folder is made");
     encoded::write_models(dir.path());
+    images::write_images(dir.path());
     write_twins(dir.path());
     let reader = Path::new(env!("CARGO_MANIFEST_DIR")).join("independent_reader.py");
     for folder in [dir.path(), &folder()] {

@@ -52,6 +52,22 @@ pub fn missing(twins: &[Value]) -> Vec<String> {
     registry::SCHEMAS.iter().for_each(|s| want("Record schemas", s));
     want("Asset fields", "1");
     want("Asset fields", "2");
+    want("Asset fields", "3");
+    for kind in ["grey", "colour", "grey with alpha", "colour with alpha", "data"] {
+        want("Channel groups", kind);
+    }
+    for transfer in ["sRGB", "linear", "logarithm"] {
+        want("Transfers", transfer);
+    }
+    for depth in ["0", "1", "2"] {
+        want("Depths", depth);
+    }
+    for other in ["preset 0", "preset 1", "preset 255", "repeats", "names", "channel names"] {
+        want("Images", other);
+    }
+    for other in ["one chunk", "pages", "reach", "empty set"] {
+        want("Layers", other);
+    }
     for other in ["none", "shared", "inline"] {
         want("Columns of differences", other);
     }
@@ -101,6 +117,10 @@ fn collect(twin: &Value, have: &mut BTreeSet<String>) {
         if !asset["base"].is_null() {
             add("Asset fields", &"2".into());
         }
+        if !asset["image"].is_null() {
+            add("Asset fields", &"3".into());
+            collect_image(&asset["image"], &mut add);
+        }
     }
     for entry in list(&twin["entries"]) {
         collect_entry(entry, &mut add);
@@ -116,6 +136,9 @@ fn collect_entry(entry: &Value, add: &mut impl FnMut(&str, &Value)) {
     let descriptor = &entry["descriptor"];
     for name in descriptor.as_object().into_iter().flat_map(|d| d.keys()) {
         add("Entry descriptor fields", &name.as_str().into());
+    }
+    if entry["kind"] == "layer" {
+        collect_layer(entry, add);
     }
     add("Element types", &descriptor["dtype"]);
     add("File layouts", &descriptor["layout"]);
@@ -156,4 +179,41 @@ fn collect_labelled(chunk: &Value, add: &mut impl FnMut(&str, &Value)) {
     add("Labelled", &held.into());
     let lanes = &chunk["lanes"];
     add("Labelled", &Value::from(format!("{lanes} lanes")));
+}
+
+fn collect_image(image: &Value, add: &mut impl FnMut(&str, &Value)) {
+    for group in list(&image["groups"]) {
+        add("Channel groups", &group["kind"]);
+        add("Transfers", &group["transfer"]);
+        add("Depths", &group["depth"]);
+        if group["name"] != "" {
+            add("Images", &"names".into());
+        }
+        if list(&group["channels"]).iter().any(|name| *name != "") {
+            add("Images", &"channel names".into());
+        }
+    }
+    let constants = match image["constants"].to_string().as_str() {
+        "[80,42,80,60,75]" => "preset 0",
+        "[60,30,60,40,75]" => "preset 1",
+        _ => "preset 255",
+    };
+    add("Images", &constants.into());
+    if list(&image["repeats"]).iter().any(|along| *along == true) {
+        add("Images", &"repeats".into());
+    }
+}
+
+fn collect_layer(entry: &Value, add: &mut impl FnMut(&str, &Value)) {
+    // What an absent field means is a coding too.
+    add("Codings", &"gaussians".into());
+    let descriptor = &entry["descriptor"];
+    add("Layers", &Value::from(if descriptor["page"].is_null() { "one chunk" } else { "pages" }));
+    let is_far = |page: &Value| list(page).iter().any(|reach| *reach != 0);
+    if list(&descriptor["reach"]).iter().any(is_far) {
+        add("Layers", &"reach".into());
+    }
+    if list(&entry["content"]["sets"]).iter().any(|count| *count == 0) {
+        add("Layers", &"empty set".into());
+    }
 }

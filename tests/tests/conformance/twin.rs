@@ -1,5 +1,6 @@
 //! The JSON twin of a file: everything that a reader finds in it.
 
+use crate::image_twin::{image_twin, layer_content, reaches};
 use crate::walk;
 use mcodec_coding::CodingError;
 use mcodec_coding::fields::SPARSE;
@@ -190,18 +191,24 @@ fn entry_twin(
         "dependencies": row.dependencies.iter().map(dependency).collect::<Vec<_>>(),
         "parts": rows.iter().map(|(_, r)| part(bytes, asset.ordinal, r, &ledger)).collect::<Vec<_>>(),
     });
-    match content(reader, asset, row) {
-        Ok(content) => {
-            let mut shown =
-                json!({ "length": content.len(), "blake3": blake3::hash(&content).to_hex().as_str() });
-            if content.len() <= SHOWN {
-                shown["hex"] = hex(&content).into();
-            }
-            twin["content"] = shown;
-        }
+    let shown = if row.kind == entry::LAYER {
+        layer_content(reader, asset, &row.name)
+    } else {
+        content(reader, asset, row).map(|content| bytes_twin(&content))
+    };
+    match shown {
+        Ok(shown) => twin["content"] = shown,
         Err(e) => twin["refused"] = e.to_string().into(),
     }
     twin
+}
+
+fn bytes_twin(content: &[u8]) -> Value {
+    let mut shown = json!({ "length": content.len(), "blake3": blake3::hash(content).to_hex().as_str() });
+    if content.len() <= SHOWN {
+        shown["hex"] = hex(content).into();
+    }
+    shown
 }
 
 fn content(reader: &Source, asset: &Asset, row: &EntryRow) -> Result<Vec<u8>, DecodeError> {
@@ -226,6 +233,7 @@ fn part(
     let is_difference = coding == Ok(coding::DIFFERENCE);
     let is_coded = (is_labelled || is_difference || coding == Ok(coding::FIELDS))
         && !entry::is_shared_object(row.kind)
+        && row.kind != entry::LAYER
         && name_of(&entry::ALL, row.kind).is_some();
     let chunk = |span: mcodec_format::ChunkSpan| {
         let mut twin = json!({
@@ -399,6 +407,7 @@ fn field_value(f: &Field) -> Option<Value> {
             }
         }
         field::BOUND_HASH => Some(json!(hex(&f.value))),
+        field::REACH => reaches(&f.value),
         _ => number().map(Value::from),
     }
 }
@@ -434,10 +443,13 @@ fn asset_twin(reader: &Source, asset: &Asset, pages: &[Arc<Page>], unknown: &mut
     if let Some((hash, name)) = base_of_asset(asset) {
         twin["base"] = json!({ "content_hash": hex(&hash), "name": name });
     }
-    match check_asset(asset, pages.iter().map(|p| &**p)) {
+    let image = (asset.kind == registry::asset::IMAGE).then(|| image_twin(reader, asset));
+    let checked = check_asset(asset, pages.iter().map(|p| &**p));
+    match checked.and(image.transpose()) {
         Err(e) => twin["refused"] = e.to_string().into(),
-        Ok(()) if kind.is_some() => twin["files"] = files(reader, asset).map_or(Value::Null, Value::from),
-        Ok(()) => {}
+        Ok(Some(image)) => twin["image"] = image,
+        Ok(None) if kind.is_some() => twin["files"] = files(reader, asset).map_or(Value::Null, Value::from),
+        Ok(None) => {}
     }
     twin
 }
