@@ -39,8 +39,6 @@ pub use checkpoints::AppendBase;
 pub use edit::{Attachment, append, attach, detach};
 pub use encode::{encode_path, encode_stream};
 pub use error::{EncodeError, Result};
-pub use options::{
-    AssetKind, EncodeOptions, EncodeReport, ImageReport, Output, Progress, SymbolCodes,
-};
+pub use options::{AssetKind, EncodeOptions, EncodeReport, ImageReport, Output, Progress, SymbolCodes};
 pub use pack::pack;
 pub use recover::{RecoverReport, recover};

@@ -41,8 +41,10 @@ const SWEEPS: [usize; 9] = [1, 2, 2, 3, 4, 5, 6, 8, 10];
 const RELOCATIONS: [usize; 9] = [0, 0, 0, 1, 2, 3, 3, 5, 6];
 /// Bits per pixel from which the finer steps are better.
 const HIGH_RATE: f64 = 0.6;
-/// More Gaussians are fitted than will be kept: the weakest then make room.
-const SPARE: f64 = 1.12;
+/// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
+const SURPLUS: f64 = 0.05;
+/// More are kept than a size is thought to hold: the weakest then make room.
+const SPARE: f64 = 1.06;
 /// Pages have at least this many bytes on average.
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.
@@ -52,7 +54,7 @@ const ONE_LEVEL: u64 = 1_000_000;
 
 /// Bits of a Gaussian at this many bits per pixel, roughly.
 fn bits_of_gaussian(bits_per_pixel: f64) -> f64 {
-    (38.0 - 3.1 * (bits_per_pixel / 0.15).log2()).clamp(24.0, 45.0)
+    (35.4 - 2.9 * (bits_per_pixel / 0.15).log2()).clamp(22.0, 42.0)
 }
 
 /// Says how many bytes a file of these layers has.
@@ -260,7 +262,8 @@ impl<'a> Job<'a> {
         let mut set = joined(below);
         let frozen = set.symbols.len();
         let steps = if below.is_empty() { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
-        let options = FitOptions { gaussians: sum.max(frozen), steps };
+        let surplus = (sum.saturating_sub(frozen) as f64 * SURPLUS) as usize;
+        let options = FitOptions { gaussians: sum.max(frozen) + surplus, steps };
         let target = std::mem::take(&mut self.target.planes);
         let target = Target { planes: target, ..self.target.clone() };
         let fitted =
@@ -269,7 +272,8 @@ impl<'a> Job<'a> {
         let planes = coded.quantiser.planes();
         set.symbols.extend_from_slice(&all.symbols[frozen.min(all.symbols.len())..]);
         set.colours.extend_from_slice(&all.colours[(frozen * planes).min(all.colours.len())..]);
-        let options = RefineOptions { sweeps: SWEEPS[effort], frozen, relocations: RELOCATIONS[effort] };
+        let options =
+            RefineOptions { sweeps: SWEEPS[effort], frozen, relocations: RELOCATIONS[effort], keep: sum };
         let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_: Progress| self.watch(8));
         self.target.planes = target.planes;
         self.check_interrupt()?;
@@ -305,7 +309,7 @@ impl<'a> Job<'a> {
             let mut kept: Vec<usize> = (0..frozen).chain(order[drop..].iter().copied()).collect();
             kept.sort_unstable();
             set = picked(&set, &kept, planes);
-            let options = RefineOptions { sweeps: 1, frozen, relocations: 0 };
+            let options = RefineOptions { sweeps: 1, frozen, relocations: 0, keep: set.symbols.len() };
             error =
                 refine(
                     &self.target,
