@@ -17,6 +17,8 @@ mod foreign;
 mod gguf;
 mod golden;
 mod gpu;
+#[cfg(feature = "images")]
+mod images;
 mod interrupts;
 mod kills;
 mod names;

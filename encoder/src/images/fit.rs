@@ -44,7 +44,7 @@ const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
 const SURPLUS: f64 = 0.05;
 /// More are kept than a size is thought to hold: the weakest then make room.
-const SPARE: f64 = 1.06;
+const SPARE: f64 = 1.10;
 /// Pages have at least this many bytes on average.
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.
