@@ -4,7 +4,7 @@
 //! Taylor series of 2^r) by Horner's rule. Its relative error is at most 6e-5 for |r| <= 0.5. Multiply-adds may be fused or not.
 
 /// Coefficients of r^0 to r^4.
-pub const COEFFICIENTS: [f32; 5] = [1.0, 0.693_147_2, 0.240_226_5, 0.055_504_11, 0.009_618_129];
+pub const COEFFICIENTS: [f32; 5] = [1.0, std::f32::consts::LN_2, 0.240_226_5, 0.055_504_11, 0.009_618_129];
 /// t is raised to this before anything else: far below all that the rendering rule keeps.
 pub const LEAST_EXPONENT: f32 = -64.0;
 /// Added to t and taken off again, this rounds to the nearest integer, ties to even; the sum's low bits hold the integer.

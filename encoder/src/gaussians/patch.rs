@@ -10,7 +10,7 @@ type Group = [f32; LANES];
 const ACROSS: Group = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
 
 /// A rectangle of pixels, its columns in groups of eight: `left` and `right` are groups, ends are past the last.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
 pub(super) struct Area {
     pub(super) left: usize,
     pub(super) right: usize,
@@ -228,12 +228,6 @@ pub(super) struct Patch {
     area: Area,
     channels: usize,
     groups: Vec<Group>,
-}
-
-impl Default for Area {
-    fn default() -> Self {
-        Self { left: 0, right: 0, top: 0, bottom: 0 }
-    }
 }
 
 /// What is to be known of a Gaussian with any colours c on a patch: the squared error changes by `rise` + sum of (`curve` c^2 - 2 `pull` c).
