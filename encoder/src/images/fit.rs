@@ -34,11 +34,9 @@ impl EncodedImage {
 }
 
 /// Steps of the fit by effort, from 1.
-const STEPS: [usize; 9] = [60, 120, 200, 320, 500, 700, 1000, 1600, 2500];
+const STEPS: [usize; 9] = [60, 120, 200, 300, 400, 500, 700, 1000, 1600];
 /// Sweeps of the descent by effort, from 1.
-const SWEEPS: [usize; 9] = [1, 2, 2, 3, 4, 5, 6, 8, 10];
-/// Sweeps after which Gaussians move to where they save more, by effort.
-const RELOCATIONS: [usize; 9] = [0, 0, 0, 1, 2, 3, 3, 5, 6];
+const SWEEPS: [usize; 9] = [1, 2, 3, 5, 8, 8, 8, 10, 12];
 /// Bits per pixel from which the finer steps are better.
 const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
@@ -272,8 +270,7 @@ impl<'a> Job<'a> {
         let planes = coded.quantiser.planes();
         set.symbols.extend_from_slice(&all.symbols[frozen.min(all.symbols.len())..]);
         set.colours.extend_from_slice(&all.colours[(frozen * planes).min(all.colours.len())..]);
-        let options =
-            RefineOptions { sweeps: SWEEPS[effort], frozen, relocations: RELOCATIONS[effort], keep: sum };
+        let options = RefineOptions { sweeps: SWEEPS[effort], frozen, relocations: 0, keep: sum };
         let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_: Progress| self.watch(8));
         self.target.planes = target.planes;
         self.check_interrupt()?;
