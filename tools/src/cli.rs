@@ -149,6 +149,9 @@ pub(crate) struct Encode {
     pub(crate) input: Vec<PathBuf>,
     #[command(flatten)]
     pub(crate) import: Import,
+    /// Several pictures of one size as one image: the channels of each under its file's name
+    #[arg(long, help_heading = "Pictures")]
+    pub(crate) stack: bool,
     #[command(flatten)]
     pub(crate) image: Image,
     /// Name of the asset, when it comes from the standard input
@@ -165,9 +168,6 @@ pub(crate) struct Encode {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Pictures")]
 pub(crate) struct Image {
-    /// Several pictures of one size as one image: the channels of each under its file's name
-    #[arg(long)]
-    pub(crate) stack: bool,
     /// From 0 (smallest) to 100 (best): 50 is 0.3 bits per pixel, 17 more twice as many [default: 50]
     #[arg(short, long, value_name = "0..100", group = "rate", value_parser = parse_quality)]
     pub(crate) quality: Option<f64>,
@@ -333,6 +333,8 @@ pub(crate) struct Append {
     pub(crate) input: PathBuf,
     #[command(flatten)]
     pub(crate) import: Import,
+    #[command(flatten)]
+    pub(crate) image: Image,
     #[command(flatten)]
     pub(crate) bases: Bases,
     /// The asset of the file that the new one is told against, "auto" (the nearest of the first, the last and the base) or "none"

@@ -47,6 +47,8 @@ const SPARE: f64 = 1.10;
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.
 const WHOLE_BYTES: u64 = 4 * PAGE_BYTES;
+/// Bytes of Gaussians that a picture has at any quality.
+const LEAST_BYTES: u64 = 64;
 /// Pixels up to which a picture has one layer.
 const ONE_LEVEL: u64 = 1_000_000;
 
@@ -162,7 +164,9 @@ impl<'a> Job<'a> {
         let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
         let descriptor = self.descriptor(constants);
         let least = size_of(&descriptor, &self.code(&descriptor, &[GaussianSet::default()], &[])?)?;
-        let budget = budget as u64;
+        // A quality is no bound: the smallest pictures take what a few Gaussians do.
+        let is_bound = matches!(self.options.rate, Rate::BitsPerPixel(_));
+        let budget = if is_bound { budget as u64 } else { (budget as u64).max(least + LEAST_BYTES) };
         if budget < least + 8 {
             let why =
                 format!("a file of {budget} bytes is too small for this picture: the least is {}", least + 8);

@@ -1,6 +1,7 @@
 //! Picture files: PNG, JPEG, WebP, Radiance HDR and OpenEXR.
 
 use super::picture::Picture;
+use crate::import::ImportError;
 use crate::{EncodeError, Result};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
@@ -31,7 +32,7 @@ pub struct Imported {
 /// Reads a picture file.
 ///
 /// # Errors
-/// [`EncodeError::Request`] that names the file if it is malformed, too large, or of a kind that is not read.
+/// [`ImportError::Picture`] if it is malformed, too large, or of a kind that is not read.
 pub fn read_picture(path: &Path) -> Result<Imported> {
     let file = std::fs::File::open(path).map_err(EncodeError::io("open", path))?;
     read(BufReader::new(file), path)
@@ -46,7 +47,8 @@ pub fn read_picture_bytes(bytes: &[u8], name: &Path) -> Result<Imported> {
 }
 
 fn read<R: BufRead + Seek>(input: R, path: &Path) -> Result<Imported> {
-    let fail = |e: image::ImageError| EncodeError::Request(format!("{}: {e}", path.display()));
+    let refuse = |reason: String| EncodeError::Import(ImportError::Picture { path: path.to_owned(), reason });
+    let fail = |e: image::ImageError| refuse(e.to_string());
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE as u32);
     limits.max_image_height = Some(MAX_SIDE as u32);
@@ -67,10 +69,9 @@ fn read<R: BufRead + Seek>(input: R, path: &Path) -> Result<Imported> {
     let mut image = DynamicImage::from_decoder(decoder).map_err(fail)?;
     image.apply_orientation(orientation);
     if image.width() == 0 || image.height() == 0 {
-        return Err(EncodeError::Request(format!("{}: the picture has no pixels", path.display())));
+        return Err(refuse("the picture has no pixels".into()));
     }
-    let picture = picture_of(&image, &mut notes)
-        .map_err(|why| EncodeError::Request(format!("{}: {why}", path.display())))?;
+    let picture = picture_of(&image, &mut notes).map_err(refuse)?;
     Ok(Imported { picture, notes })
 }
 

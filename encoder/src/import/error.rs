@@ -116,6 +116,14 @@ pub enum ImportError {
         /// What it holds.
         reason: String,
     },
+    /// A picture is malformed, too large, or of a kind that is not read.
+    #[error("{path:?}: {reason}")]
+    Picture {
+        /// The file.
+        path: PathBuf,
+        /// What is wrong with it.
+        reason: String,
+    },
     /// A folder has no model in it, or several and no index that joins them.
     #[error(
         "{path:?} has neither model.safetensors.index.json nor model.safetensors, nor pytorch_model.bin.index.json or pytorch_model.bin, nor just one other model file; found: {found}{}",

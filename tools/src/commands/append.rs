@@ -1,6 +1,6 @@
 //! `mcodec append`.
 
-use super::encode::{import, tell};
+use super::encode::{image, import, tell};
 use super::in_place::Target;
 use crate::cli::{Append, Common};
 use crate::console::Console;
@@ -15,6 +15,7 @@ pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::
         return Err(usage("append takes a file or a folder, not the standard input"));
     }
     let (mut options, kind) = import(&args.import, console.encode_options(common));
+    options.image = image(&args.image)?;
     options.bases = input::bases(&args.bases, common, console)?;
     let named = !matches!(args.base_asset.as_str(), "auto" | "none");
     if options.mappable && (named || !options.bases.is_empty()) {

@@ -25,7 +25,7 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
         }
         options.bases = mcodec_encode::open_bases(&args.bases.paths, args.base_asset.as_deref(), &options)?;
     }
-    if args.image.stack {
+    if args.stack {
         let report = stack(args, output, to, &options)?;
         tell(&args.input[0], &report, console)?;
         return Ok(Outcome::Done);
@@ -83,7 +83,7 @@ pub(super) fn import(args: &Import, mut options: EncodeOptions) -> (EncodeOption
 }
 
 /// What the user says about pictures.
-fn image(args: &Image) -> anyhow::Result<ImageOptions> {
+pub(super) fn image(args: &Image) -> anyhow::Result<ImageOptions> {
     let rates = [
         args.quality.map(Rate::Quality),
         args.bpp.map(Rate::BitsPerPixel),
