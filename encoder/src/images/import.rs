@@ -213,6 +213,7 @@ mod tests {
     fn what_is_no_picture_is_refused_by_name() {
         for bytes in [&b""[..], b"\x89PNG\r\n\x1a\n", b"GIF89a", b"hello"] {
             let error = read_picture_bytes(bytes, Path::new("odd.png")).unwrap_err();
+            assert!(matches!(&error, EncodeError::Import(ImportError::Picture { .. })), "{error}");
             assert!(error.to_string().contains("odd.png"), "{error}");
         }
         assert!(!looks_like_picture(b"hello") && looks_like_picture(b"\x89PNG\r\n\x1a\n"));

@@ -70,7 +70,15 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         selection::check_decodable(&reader, &asset)?;
         match &args.record {
             Some(name) => job.record(&asset, name)?,
-            None if asset.kind == registry::asset::IMAGE => job.image(&asset)?,
+            None if asset.kind == registry::asset::IMAGE => {
+                if !args.tensors.is_empty() || args.rows.is_some() || args.elements.is_some() {
+                    let name = &asset.name;
+                    return Err(usage(format!(
+                        "--tensor, --rows and --as are of models: {name:?} is an image"
+                    )));
+                }
+                job.image(&asset)?
+            }
             _ if args.region.is_some()
                 || args.scale.is_some()
                 || args.level.is_some()
