@@ -142,7 +142,7 @@ fn what_cannot_be_done_is_said() {
     let place = Workplace::new();
     place.write("p.png", png(16, 16, 3, smooth));
     place.write("q.png", png(16, 17, 3, smooth));
-    place.write("broken.png", b"\x89PNG\r\n\x1a\nxxxxxxxxxxxxxxxxxxxx".to_vec());
+    place.write("broken.png", b"\x89PNG\r\n\x1a\nxxxxxxxxxxxxxxxxxxxx");
     let says = |arguments: &[&str], code: i32, text: &str| {
         place.run(arguments).refused(code, &[text]);
     };
@@ -160,4 +160,25 @@ fn what_cannot_be_done_is_said() {
     place.run(&["encode", "p.png", "-o", "blob.mcodec", "--as", "blob"]).done();
     says(&["decode", "blob.mcodec", "-o", "x.png", "--scale", "2"], 2, "images");
     assert!(!place.has("x.mcodec") && !place.has("x.png"));
+}
+
+#[test]
+fn pictures_are_compared_by_what_is_seen() {
+    let place = Workplace::new();
+    place.write("p.png", png(200, 190, 3, smooth));
+    place.write("opaque.png", png(200, 190, 4, |x, y, c| if c == 3 { 255 } else { smooth(x, y, c) }));
+    place.write("other.png", png(200, 190, 3, |x, y, c| smooth(x, y, c) ^ u8::from(x == 7)));
+    place.write("small.png", png(8, 8, 3, smooth));
+    place.run(&["diff", "p.png", "p.png"]).done();
+    place.run(&["diff", "p.png", "opaque.png"]).done();
+    let report = place.run(&["diff", "p.png", "other.png", "--json", "--heatmap", "h.png"]).with(4).json();
+    assert!(
+        report["psnr"].as_f64().unwrap() > 60.0 && report["ms_ssim"].as_f64().unwrap() > 0.99,
+        "{report}"
+    );
+    assert!(place.read("h.png").starts_with(b"\x89PNG"));
+    place.run(&["encode", "p.png", "-o", "p.mcodec", "--bpp", "0.5", "-e1"]).done();
+    let told = place.run(&["diff", "p.png", "p.mcodec"]).with(4);
+    assert!(told.text().contains("PSNR") && told.text().contains("blue"), "{}", told.text());
+    place.run(&["diff", "p.png", "small.png"]).refused(2, &["8 x 8"]);
 }

@@ -303,7 +303,7 @@ pub(crate) struct Verify {
 
 #[derive(Debug, Args)]
 pub(crate) struct Diff {
-    /// An mcodec file, a safetensors file or folder, a GGUF file, or any other file
+    /// An mcodec file, a safetensors file or folder, a GGUF file, a picture, or any other file
     #[arg(value_hint = ValueHint::AnyPath)]
     pub(crate) a: PathBuf,
     /// What to compare it with
@@ -312,6 +312,9 @@ pub(crate) struct Diff {
     /// The asset to compare, if a file holds several
     #[arg(long, value_name = "NAME")]
     pub(crate) asset: Option<String>,
+    /// Of two pictures: write a PNG of where they differ
+    #[arg(long, value_name = "PNG", value_hint = ValueHint::FilePath)]
+    pub(crate) heatmap: Option<PathBuf>,
     #[command(flatten)]
     pub(crate) bases: Bases,
 }

@@ -2,8 +2,12 @@
 
 mod compare;
 mod number;
+#[cfg(feature = "images")]
+pub(crate) mod pictures;
 mod report;
 mod side;
+#[cfg(feature = "images")]
+mod ssim;
 
 pub(crate) use compare::compare;
 pub(crate) use report::{Report, text};

@@ -92,6 +92,17 @@ pub(crate) fn header(form: &Form, shape: &[u64], byte_len: u64) -> Vec<u8> {
     out
 }
 
+/// The channels of a drawn image as an array of f32: height, width, channels.
+#[cfg(feature = "images")]
+pub(crate) fn of_image(drawn: &crate::export::picture::Drawn, raw: bool) -> Vec<u8> {
+    let [width, height] = drawn.size.map(u64::from);
+    let bytes: Vec<u8> = drawn.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
+    let shape = [height, width, drawn.image.channel_count() as u64];
+    let mut out = if raw { Vec::new() } else { header(&Form::f32(), &shape, bytes.len() as u64) };
+    out.extend(bytes);
+    out
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -153,15 +164,4 @@ mod tests {
         let own = Form::of(&tensor(None, "F3\u{1b}X"));
         assert!(own.flat && !own.note.unwrap().contains('\u{1b}'));
     }
-}
-
-/// The channels of a drawn image as an array of f32: height, width, channels.
-#[cfg(feature = "images")]
-pub(crate) fn of_image(drawn: &crate::export::picture::Drawn, raw: bool) -> Vec<u8> {
-    let [width, height] = drawn.size.map(u64::from);
-    let bytes: Vec<u8> = drawn.samples.iter().flat_map(|sample| sample.to_le_bytes()).collect();
-    let shape = [height, width, drawn.image.channel_count() as u64];
-    let mut out = if raw { Vec::new() } else { header(&Form::f32(), &shape, bytes.len() as u64) };
-    out.extend(bytes);
-    out
 }
