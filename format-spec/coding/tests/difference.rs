@@ -2,9 +2,9 @@
 
 use mcodec_coding::difference::{
     CONTEXTS, ChunkSpec, Columns, ColumnsAt, Component, Form, SharedObjects, Survey, Tables, decode,
-    dependencies, encode, encode_whole, ledger, survey,
+    decode_at, dependencies, encode, encode_whole, ledger, survey,
 };
-use mcodec_coding::labelled::FloatFormat;
+use mcodec_coding::labelled::{FloatFormat, Level};
 use mcodec_coding::{CodingError, DecodeTable, Table, fields};
 
 struct Shared {
@@ -82,14 +82,15 @@ fn tuned(format: FloatFormat, rows: usize, columns: usize) -> (Vec<u8>, Vec<u8>)
 }
 
 fn tables_for(counts: &Survey) -> Tables {
-    let mut all = [1u64; 64];
+    let mut all = [[1u64; 64]; 3];
     for (context, symbols) in counts.counts.iter().enumerate() {
         assert!(context < CONTEXTS);
-        symbols.iter().zip(&mut all).for_each(|(&n, all)| *all += u64::from(n));
+        symbols.iter().zip(&mut all[context % 3]).for_each(|(&n, all)| *all += u64::from(n));
     }
     let values: Vec<u16> = (0..64).collect();
-    let table = Table::from_counts(&values, &all, 12).expect("counts make a table");
-    Tables::new([0; CONTEXTS], vec![table]).expect("tables are sound")
+    let table = |counts| Table::from_counts(&values, counts, 12).expect("counts make a table");
+    let contexts = core::array::from_fn(|context| (context % 3) as u8);
+    Tables::new(contexts, all.iter().map(|counts| table(counts)).collect()).expect("tables are sound")
 }
 
 fn columns_of(columns: usize) -> Columns {
@@ -102,7 +103,7 @@ fn columns_of(columns: usize) -> Columns {
 #[test]
 fn chunks_round_trip() {
     for format in FORMATS {
-        for (rows, columns, first) in [(1, 1, 0), (3, 50, 7), (40, 33, 0), (2, 64, 63)] {
+        for (rows, columns, first) in [(1, 1, 0), (3, 50, 7), (40, 33, 0), (2, 64, 63), (2, 700, 9)] {
             let (base, bytes) = tuned(format, rows, columns);
             let all = columns_of(columns);
             let touched = (first + rows * columns).div_ceil(columns);
@@ -126,12 +127,14 @@ fn chunks_round_trip() {
                     columns_at,
                     row_labels: &labels,
                     row_factors: own_factors,
-                    lanes_log2: at as u8,
+                    lanes_log2: [0, 2, 3][at],
                 };
                 let payload = encode(&base, &bytes, &spec).unwrap();
-                let mut out = vec![0; bytes.len()];
-                decode(&payload, &shared, &base, &mut out).unwrap();
-                assert_eq!(out, bytes, "{format:?} {rows} {columns} {first} {at}");
+                for level in [Level::Scalar, Level::detect()] {
+                    let mut out = vec![0; bytes.len()];
+                    decode_at(level, &payload, &shared, &base, &mut out).unwrap();
+                    assert_eq!(out, bytes, "{level:?} {format:?} {rows} {columns} {first} {at}");
+                }
                 assert_eq!(dependencies(&payload).unwrap(), if at == 2 { vec![3, 5] } else { vec![3] });
                 let parts = ledger(&payload, &shared, bytes.len()).unwrap().unwrap();
                 let sum = parts.labels + parts.states + parts.packed + parts.entropy_coded;
@@ -154,7 +157,11 @@ fn hostile(payload: &[u8], shared: &Shared, base: &[u8]) {
         for bit in 0..8 {
             let mut changed = payload.to_vec();
             changed[at] ^= 1 << bit;
-            _ = decode(&changed, shared, base, &mut out);
+            let result = decode(&changed, shared, base, &mut out);
+            let mut portable = vec![0; base.len()];
+            let result_of_portable = decode_at(Level::Scalar, &changed, shared, base, &mut portable);
+            assert_eq!(result, result_of_portable, "byte {at}, bit {bit}");
+            assert!(result.is_err() || out == portable, "byte {at}, bit {bit}");
         }
     }
     _ = decode(payload, shared, &vec![0xFF; base.len()], &mut out);

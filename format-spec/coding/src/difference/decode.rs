@@ -1,7 +1,7 @@
 //! Reading chunks of differences.
 
 use super::gaussian;
-use super::grid::{Grid, QUARTERS};
+use super::grid::{Grid, Place, QUARTERS};
 use super::payload::{Block, LINEAR, Shape};
 use super::{Columns, MAX_RANK, PHASES, SharedObjects};
 use super::{sums, whole};
@@ -21,6 +21,18 @@ pub fn decode<S>(payload: &[u8], shared: &S, base: &[u8], out: &mut [u8]) -> Res
 where
     S: SharedObjects + fields::SharedTables + ?Sized,
 {
+    decode_at(Level::detect(), payload, shared, base, out)
+}
+
+/// As [`decode`], with no more vector instructions than `level`, which the machine must have: for tests and measurements.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_at<S>(level: Level, payload: &[u8], shared: &S, base: &[u8], out: &mut [u8]) -> Result<()>
+where
+    S: SharedObjects + fields::SharedTables + ?Sized,
+{
+    let level = level.available();
     if base.len() != out.len() {
         return Err(invalid("a base has the length of what is told against it"));
     }
@@ -29,38 +41,48 @@ where
     }
     let block = Block::parse(payload, shared, out.len())?;
     match block.format {
-        FloatFormat::Bf16 => decode_rows::<2, 7, 8>(block, base, out),
-        FloatFormat::F16 => decode_rows::<2, 10, 5>(block, base, out),
-        FloatFormat::F32 => decode_rows::<4, 23, 8>(block, base, out),
-        FloatFormat::F64 => decode_rows::<8, 52, 11>(block, base, out),
+        FloatFormat::Bf16 => decode_rows::<2, 7, 8>(level, block, base, out),
+        FloatFormat::F16 => decode_rows::<2, 10, 5>(level, block, base, out),
+        FloatFormat::F32 => decode_rows::<4, 23, 8>(level, block, base, out),
+        FloatFormat::F64 => decode_rows::<8, 52, 11>(level, block, base, out),
     }
 }
 
 fn decode_rows<const SIZE: usize, const M: u32, const E: u32>(
+    level: Level,
     mut block: Block<'_>,
     base: &[u8],
     out: &mut [u8],
 ) -> Result<()> {
     let mut stream = core::mem::replace(&mut block.stream, EMPTY);
-    let buckets = block.tables.by_context();
+    let mut group = Group::default();
     let mut bits = BitSource::new(stream.plane);
-    let mut predictor = Predictor::new(block.columns(), block.shape);
+    let mut predictor = Predictor::new(level, block.columns(), block.shape);
     let (base, _) = base.as_chunks::<SIZE>();
     let (out, _) = out.as_chunks_mut::<SIZE>();
     for ((span, first), &label) in block.shape.spans().zip(&block.row_labels) {
         let columns = first..first + span.len();
         predictor.row(columns.clone(), |class| gaussian::take(class, &mut stream, &mut bits))?;
-        let (base, out) = (&base[span.clone()], &mut out[span]);
-        let columns = predictor.labels(columns).iter().zip(predictor.predicted());
-        for ((base, out), (column, predicted)) in base.iter().zip(out).zip(columns) {
-            let base = load(base);
-            let place = Grid::<M, E>::place(base, label + i32::from(*column), *predicted);
-            let symbol = stream.symbol(buckets[usize::from(place.context) % buckets.len()]);
-            let value = match Grid::<M, E>::usual_value(place, symbol) {
-                Some(value) => value,
-                None => Grid::<M, E>::value(place, symbol, base, &mut bits)?,
-            };
-            out.copy_from_slice(&value.to_le_bytes()[..SIZE]);
+        let columns = predictor.labels(columns).chunks(GROUP).zip(predictor.predicted().chunks(GROUP));
+        let elements = base[span.clone()].chunks(GROUP).zip(out[span].chunks_mut(GROUP));
+        for ((base, out), (labels, predicted)) in elements.zip(columns) {
+            let Group { places, tables, symbols } = &mut group;
+            let tables = &mut tables[..base.len()];
+            let symbols = &mut symbols[..base.len()];
+            let of_elements = base.iter().zip(labels.iter().zip(predicted));
+            let entries = places.iter_mut().zip(tables.iter_mut());
+            for ((place, table), (base, (column, predicted))) in entries.zip(of_elements) {
+                *place = Grid::<M, E>::place(load(base), label + i32::from(*column), *predicted);
+                *table = block.tables.number(place.context);
+            }
+            stream.symbols(level, block.tables.buckets(), tables, symbols);
+            for ((base, out), (&place, &symbol)) in base.iter().zip(out).zip(places.iter().zip(&*symbols)) {
+                let value = match Grid::<M, E>::usual_value(place, symbol) {
+                    Some(value) => value,
+                    None => Grid::<M, E>::value(place, symbol, load(base), &mut bits)?,
+                };
+                out.copy_from_slice(&value.to_le_bytes()[..SIZE]);
+            }
         }
     }
     stream.finish()?;
@@ -68,6 +90,22 @@ fn decode_rows<const SIZE: usize, const M: u32, const E: u32>(
         return Err(corrupt("bits left over in a plane"));
     }
     Ok(())
+}
+
+/// Elements of a row that each step is taken for at once.
+const GROUP: usize = 256;
+
+/// What is known of them.
+struct Group {
+    places: [Place; GROUP],
+    tables: [u8; GROUP],
+    symbols: [u8; GROUP],
+}
+
+impl Default for Group {
+    fn default() -> Self {
+        Self { places: [Place::default(); GROUP], tables: [0; GROUP], symbols: [0; GROUP] }
+    }
 }
 
 const EMPTY: super::stream::Stream<'static> = super::stream::Stream::EMPTY;
@@ -92,11 +130,11 @@ pub(super) struct Predictor<'a> {
 }
 
 impl<'a> Predictor<'a> {
-    pub(super) fn new(columns: Option<&'a Columns>, shape: Shape) -> Self {
+    pub(super) fn new(level: Level, columns: Option<&'a Columns>, shape: Shape) -> Self {
         let len = shape.columns.min(shape.len);
         let labelled = columns.is_some_and(|c| !c.labels().is_empty());
         let no_labels = vec![0; if labelled { 0 } else { len }];
-        Self { level: Level::detect(), columns, predicted: vec![0; len], no_labels, len: 0 }
+        Self { level, columns, predicted: vec![0; len], no_labels, len: 0 }
     }
 
     /// Goes to the next row, of which elements in `columns` are wanted; `take` gives its factors by their classes.

@@ -31,7 +31,7 @@ const SAME_BITS: u32 = 3;
 pub(super) struct Grid<const M: u32, const E: u32>;
 
 /// What the base and the labels say of an element.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub(super) struct Place {
     /// The unit's code.
     unit: i32,

@@ -9,6 +9,8 @@
 //! What many chunks need is stored once: [`Tables`] (for any number of tensors) and [`Columns`] (of one tensor, or of several that
 //! are stacked). Other forms of a chunk are shorter where floats do not help: the base's bytes, exclusive or, integer difference.
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod columns;
 mod decode;
 mod encode;
@@ -23,7 +25,7 @@ mod tables;
 mod whole;
 
 pub use columns::{Columns, Component, MAX_RANK};
-pub use decode::decode;
+pub use decode::{decode, decode_at};
 pub use encode::{ChunkSpec, ColumnsAt, encode, row_labels_len};
 pub use gaussian::{CLASSES as FACTOR_CLASSES, cost_bits as factor_cost_bits};
 pub use grid::{CONTEXTS, ESCAPE, SAME};

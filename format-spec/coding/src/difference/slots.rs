@@ -12,6 +12,11 @@ pub(super) const SYMBOLS: usize = 64;
 /// Slots of a bucket, as bits.
 pub(super) const PLACE_BITS: u32 = PRECISION - SYMBOLS.ilog2();
 
+/// The most tables there may be.
+pub(super) const MAX_TABLES: usize = 64;
+/// Buckets of that many tables.
+pub(super) const ALL_BUCKETS: usize = MAX_TABLES * SYMBOLS;
+
 /// The buckets of a table's slots, packed as those of labelled floats. All tables that there may be are 32 KiB: slots one by one would be
 /// a megabyte, and most of the time would go to waiting for them.
 pub(super) type Buckets = [u64; SYMBOLS];

@@ -1,7 +1,8 @@
 //! rANS streams whose symbols are each under a table of their own (`SPEC.md` section 7.6.2).
 
-use super::slots::{Buckets, PLACE_BITS, PRECISION, RankTable, SYMBOLS};
+use super::slots::{ALL_BUCKETS, Buckets, MAX_TABLES, PLACE_BITS, PRECISION, RankTable, SYMBOLS};
 use crate::error::{CodingError, Result, corrupt, invalid, truncated};
+use crate::labelled::Level;
 use crate::rans::MAX_LANES_LOG2;
 use crate::varint::{self, take_bytes, take_u8};
 
@@ -70,6 +71,48 @@ impl<'a> Stream<'a> {
             x
         };
         symbol
+    }
+
+    /// Decodes what vector instructions can; returns the symbols done.
+    #[allow(unsafe_code)]
+    #[cfg_attr(not(target_arch = "x86_64"), allow(unused_variables))]
+    fn vector_symbols(
+        &mut self,
+        level: Level,
+        buckets: &[u64; ALL_BUCKETS],
+        tables: &[u8],
+        symbols: &mut [u8],
+    ) -> usize {
+        #[cfg(target_arch = "x86_64")]
+        if level >= Level::Avx2
+            && self.lanes == super::avx2::LANES
+            && let Some(states) = self.states.first_chunk_mut::<{ super::avx2::LANES }>()
+        {
+            let next = self.next % states.len();
+            states.rotate_left(next);
+            let words = self.words.get(self.used..).unwrap_or_default();
+            // SAFETY: the level says that the machine has these instructions.
+            let (done, used) = unsafe { super::avx2::symbols(states, words, buckets, tables, symbols) };
+            states.rotate_right(next);
+            self.used += used;
+            return done;
+        }
+        0
+    }
+
+    /// The next symbols, under the tables of these numbers.
+    pub(super) fn symbols(
+        &mut self,
+        level: Level,
+        buckets: &[u64; ALL_BUCKETS],
+        tables: &[u8],
+        symbols: &mut [u8],
+    ) {
+        let done = self.vector_symbols(level, buckets, tables, symbols);
+        for (symbol, &table) in symbols.iter_mut().zip(tables).skip(done) {
+            let start = usize::from(table) % MAX_TABLES;
+            *symbol = self.symbol(&buckets.as_chunks().0[start]);
+        }
     }
 
     /// Ends the stream.

@@ -7,7 +7,7 @@ use super::slots::SYMBOLS;
 use super::{Columns, Tables};
 use crate::bits::BitSink;
 use crate::error::{Result, invalid};
-use crate::labelled::FloatFormat;
+use crate::labelled::{FloatFormat, Level};
 
 /// Symbols by context, and the bits that are stored besides.
 #[derive(Debug, Clone)]
@@ -80,7 +80,7 @@ impl Elements<'_> {
     ) -> Result<()> {
         let rank = self.columns.map_or(0, |c| c.components().len());
         let known = self.tables.map_or([u64::MAX; CONTEXTS], Tables::known);
-        let mut predictor = Predictor::new(self.columns, self.shape);
+        let mut predictor = Predictor::new(Level::detect(), self.columns, self.shape);
         let (base, bytes) = (self.base.as_chunks::<SIZE>().0, self.bytes.as_chunks::<SIZE>().0);
         for (row, (span, first)) in self.shape.spans().enumerate() {
             let own = &self.row_factors[row * rank..(row + 1) * rank];

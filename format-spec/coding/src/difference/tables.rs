@@ -1,21 +1,19 @@
 //! Tables of differences by context (`SPEC.md` section 7.6.2).
 
 use super::grid::CONTEXTS;
-use super::slots::{Buckets, PRECISION, RankTable, SYMBOLS, buckets, freqs};
+use super::slots::{ALL_BUCKETS, MAX_TABLES, PRECISION, RankTable, SYMBOLS, buckets, freqs};
 use crate::error::{Result, corrupt, invalid};
 use crate::labelled::lists;
 use crate::table::Table;
 use crate::varint::take_u8;
-
-/// The most tables there may be.
-const MAX_TABLES: usize = 64;
 
 /// Which table each context uses, for the chunks of any number of tensors.
 #[derive(Debug, Clone)]
 pub struct Tables {
     contexts: [u8; CONTEXTS],
     tables: Vec<Table>,
-    buckets: Vec<Buckets>,
+    /// Of all tables, in order.
+    buckets: Box<[u64; ALL_BUCKETS]>,
 }
 
 impl PartialEq for Tables {
@@ -25,6 +23,12 @@ impl PartialEq for Tables {
 }
 
 impl Eq for Tables {}
+
+fn all_buckets(tables: &[Table]) -> Box<[u64; ALL_BUCKETS]> {
+    let mut all = Box::new([0; ALL_BUCKETS]);
+    all.as_chunks_mut().0.iter_mut().zip(tables).for_each(|(of_table, table)| *of_table = buckets(table));
+    all
+}
 
 fn is_sound(table: &Table) -> bool {
     u32::from(table.precision()) == PRECISION
@@ -41,7 +45,7 @@ impl Tables {
         if !(1..=MAX_TABLES).contains(&tables.len()) || !known || !tables.iter().all(is_sound) {
             return Err(invalid("tables of differences are 1 to 64, of precision 12 and 64 symbols"));
         }
-        let buckets = tables.iter().map(buckets).collect();
+        let buckets = all_buckets(&tables);
         Ok(Self { contexts, tables, buckets })
     }
 
@@ -72,7 +76,7 @@ impl Tables {
         if !rest.is_empty() {
             return Err(corrupt("bytes after tables of differences"));
         }
-        let buckets = tables.iter().map(buckets).collect();
+        let buckets = all_buckets(&tables);
         Ok(Self { contexts, tables, buckets })
     }
 
@@ -92,12 +96,9 @@ impl Tables {
         self.tables.iter().map(RankTable::new).collect()
     }
 
-    /// The buckets of each context's table; more than there are contexts, so that any 7 bits are one.
-    pub(super) fn by_context(&self) -> [&Buckets; 128] {
-        core::array::from_fn(|context| {
-            let number = self.contexts.get(context).copied().unwrap_or_default();
-            &self.buckets[usize::from(number)]
-        })
+    /// The buckets of all tables.
+    pub(super) fn buckets(&self) -> &[u64; ALL_BUCKETS] {
+        &self.buckets
     }
 
     /// The number of the table of a context.
@@ -116,7 +117,7 @@ impl Tables {
     /// Bytes in memory, about.
     #[must_use]
     pub fn memory(&self) -> usize {
-        self.buckets.len() * size_of::<Buckets>()
+        size_of_val(&*self.buckets)
     }
 
     /// What each symbol takes in each context, in bits; infinite: it is not in the table.

@@ -13,7 +13,7 @@ use crate::error::Result;
 /// Elements of a step.
 pub(super) const STEP: usize = MAX_LANES;
 /// Lanes of a register.
-pub(super) const LANES: usize = 8;
+pub(crate) const LANES: usize = 8;
 
 /// Does something for the number of each register of a step, without a loop.
 macro_rules! for_each_register {
@@ -28,7 +28,7 @@ macro_rules! for_each_register {
 pub(super) use for_each_register;
 
 /// For each set of lanes, which bytes of the next words each lane of the set takes; the others take zeros.
-static BYTES_OF_LANE: [[u8; 2 * LANES]; 256] = {
+pub(crate) static BYTES_OF_LANE: [[u8; 2 * LANES]; 256] = {
     let mut all = [[0x80; 2 * LANES]; 256];
     let mut set = 0;
     while set < 256 {
@@ -123,18 +123,18 @@ impl Symbols<'_> {
 /// The bucket of each state.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn bucket<const PRECISION: u32>(x: __m256i) -> __m256i {
+pub(crate) fn bucket<const PRECISION: u32>(x: __m256i) -> __m256i {
     let place_bits = _mm_cvtsi32_si128(PRECISION as i32 - SYMBOLS.ilog2() as i32);
     _mm256_and_si256(_mm256_srl_epi32(x, place_bits), _mm256_set1_epi32(SYMBOLS as i32 - 1))
 }
 
-/// The low and the high halves of the buckets at `at`.
+/// The low and the high halves of the buckets at `at`, of a power of two.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn look_up(buckets: &[u64; BUCKETS], at: &[u32; LANES]) -> (__m256i, __m256i) {
+pub(crate) fn look_up<const COUNT: usize>(buckets: &[u64; COUNT], at: &[u32; LANES]) -> (__m256i, __m256i) {
     // Volatile, so that it is read from where it was stored just now: to take it from the register is slower.
     // SAFETY: it is a reference.
-    pair_up(at.each_ref().map(|at| &buckets[unsafe { core::ptr::read_volatile(at) } as usize % BUCKETS]))
+    pair_up(at.each_ref().map(|at| &buckets[unsafe { core::ptr::read_volatile(at) } as usize % COUNT]))
 }
 
 /// The low and the high halves of eight long words.
@@ -161,7 +161,10 @@ pub(super) fn pair_up(words: [&u64; LANES]) -> (__m256i, __m256i) {
 /// The states after a symbol (see [`super::vector::buckets`]), and the symbols.
 #[inline]
 #[target_feature(enable = "avx2")]
-fn decode<const PRECISION: u32>(x: __m256i, (low, high): (__m256i, __m256i)) -> (__m256i, __m256i) {
+pub(crate) fn decode<const PRECISION: u32>(
+    x: __m256i,
+    (low, high): (__m256i, __m256i),
+) -> (__m256i, __m256i) {
     let place_mask = (1 << (PRECISION - SYMBOLS.ilog2())) - 1;
     let place = _mm256_and_si256(x, _mm256_set1_epi32(place_mask));
     let is_own = _mm256_cmpgt_epi32(_mm256_and_si256(low, _mm256_set1_epi32(0xFF)), place);
@@ -308,14 +311,14 @@ fn store_bytes(bytes: &mut [u8; 32], value: __m256i) {
 
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn load(words: &[u32; LANES]) -> __m256i {
+pub(crate) fn load(words: &[u32; LANES]) -> __m256i {
     // SAFETY: 32 bytes are read from an array of 8 words.
     unsafe { _mm256_loadu_si256(words.as_ptr().cast()) }
 }
 
 #[inline]
 #[target_feature(enable = "avx2")]
-pub(super) fn store(words: &mut [u32; LANES], value: __m256i) {
+pub(crate) fn store(words: &mut [u32; LANES], value: __m256i) {
     // SAFETY: 32 bytes are written to an array of 8 words.
     unsafe { _mm256_storeu_si256(words.as_mut_ptr().cast(), value) };
 }
