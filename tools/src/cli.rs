@@ -415,6 +415,8 @@ pub(crate) enum BenchWhat {
     Gpu(BenchGpu),
     /// Ratio and speed on fine-tunes told against their base, beside differences that zstd compresses
     Deltas(BenchDeltas),
+    /// Rate and distortion of pictures, beside JPEG, WebP, JPEG XL and AVIF
+    Images(BenchImages),
 }
 
 const BENCH_GPU_HELP: &str = "\
@@ -455,6 +457,19 @@ pub(crate) struct BenchDeltas {
     /// Repetitions, of which the median counts
     #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
     pub(crate) reps: u32,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchImages {
+    /// Pictures, or folders of them
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) pictures: Vec<PathBuf>,
+    /// Bits per pixel, divided by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.15,0.3", value_parser = parse_positive)]
+    pub(crate) rates: Vec<f64>,
+    /// Draw the curves into this file
+    #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

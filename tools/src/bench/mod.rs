@@ -9,6 +9,8 @@ mod codec;
 pub(crate) mod deltas;
 #[cfg(feature = "gpu")]
 mod gpu;
+#[cfg(feature = "images")]
+pub(crate) mod images;
 mod in_memory;
 mod input;
 mod limit;

@@ -155,8 +155,8 @@ impl Samples {
     }
 
     /// Rec. 601 luma of colours over middle grey, 0 to 255.
-    fn luma(&self) -> Vec<f32> {
-        match &self.over(0.5)[..] {
+    fn luma(&self) -> Vec<f64> {
+        let plane: Vec<f32> = match &self.over(0.5)[..] {
             [r, g, b, ..] => r
                 .iter()
                 .zip(g)
@@ -165,7 +165,8 @@ impl Samples {
                 .collect(),
             [grey, ..] => grey.iter().map(|v| 255.0 * v).collect(),
             [] => Vec::new(),
-        }
+        };
+        plane.into_iter().map(f64::from).collect()
     }
 
     /// With opaque alpha after its channels.

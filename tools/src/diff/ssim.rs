@@ -1,7 +1,7 @@
 //! Structural similarity (Wang et al. 2004) and its form over scales (Wang et al. 2003), of planes from 0 to 255.
 
 /// Standard deviation of the window, and its radius.
-const SIGMA: f32 = 1.5;
+const SIGMA: f64 = 1.5;
 const RADIUS: usize = 5;
 const C1: f64 = (0.01 * 255.0) * (0.01 * 255.0);
 const C2: f64 = (0.03 * 255.0) * (0.03 * 255.0);
@@ -9,19 +9,19 @@ const C2: f64 = (0.03 * 255.0) * (0.03 * 255.0);
 const WEIGHTS: [f64; 5] = [0.0448, 0.2856, 0.3001, 0.2363, 0.1333];
 
 /// Means under the window; beyond the edges the plane is mirrored.
-fn blur(plane: &[f32], width: usize) -> Vec<f32> {
+fn blur(plane: &[f64], width: usize) -> Vec<f64> {
     let height = plane.len() / width;
-    let mut kernel: Vec<f32> = (0..=2 * RADIUS)
-        .map(|i| (-(i as f32 - RADIUS as f32).powi(2) / (2.0 * SIGMA * SIGMA)).exp())
+    let mut kernel: Vec<f64> = (0..=2 * RADIUS)
+        .map(|i| (-(i as f64 - RADIUS as f64).powi(2) / (2.0 * SIGMA * SIGMA)).exp())
         .collect();
-    let sum: f32 = kernel.iter().sum();
+    let sum: f64 = kernel.iter().sum();
     kernel.iter_mut().for_each(|w| *w /= sum);
     let mirrored = |at: isize, size: usize| {
         let period = 2 * size as isize;
         let at = at.rem_euclid(period);
         (if at < size as isize { at } else { period - 1 - at }) as usize
     };
-    let mut across = vec![0f32; plane.len()];
+    let mut across = vec![0f64; plane.len()];
     for y in 0..height {
         for x in 0..width {
             let sum = kernel
@@ -31,7 +31,7 @@ fn blur(plane: &[f32], width: usize) -> Vec<f32> {
             across[y * width + x] = sum.sum();
         }
     }
-    let mut out = vec![0f32; plane.len()];
+    let mut out = vec![0f64; plane.len()];
     for y in 0..height {
         for (k, w) in kernel.iter().enumerate() {
             let row = mirrored((y + k) as isize - RADIUS as isize, height) * width;
@@ -43,16 +43,15 @@ fn blur(plane: &[f32], width: usize) -> Vec<f32> {
 }
 
 /// Mean similarity, and that of contrast and structure alone.
-pub(super) fn ssim(a: &[f32], b: &[f32], width: usize) -> (f64, f64) {
-    let product = |a: &[f32], b: &[f32]| a.iter().zip(b).map(|(a, b)| a * b).collect::<Vec<f32>>();
+pub(super) fn ssim(a: &[f64], b: &[f64], width: usize) -> (f64, f64) {
+    let product = |a: &[f64], b: &[f64]| a.iter().zip(b).map(|(a, b)| a * b).collect::<Vec<f64>>();
     let (mean_a, mean_b) = (blur(a, width), blur(b, width));
     let (aa, bb, ab) =
         (blur(&product(a, a), width), blur(&product(b, b), width), blur(&product(a, b), width));
     let (mut whole, mut structure) = (0.0, 0.0);
     for i in 0..a.len() {
-        let (ma, mb) = (f64::from(mean_a[i]), f64::from(mean_b[i]));
-        let (va, vb, vab) =
-            (f64::from(aa[i]) - ma * ma, f64::from(bb[i]) - mb * mb, f64::from(ab[i]) - ma * mb);
+        let (ma, mb) = (mean_a[i], mean_b[i]);
+        let (va, vb, vab) = (aa[i] - ma * ma, bb[i] - mb * mb, ab[i] - ma * mb);
         let cs = (2.0 * vab + C2) / (va + vb + C2);
         structure += cs;
         whole += cs * (2.0 * ma * mb + C1) / (ma * ma + mb * mb + C1);
@@ -61,7 +60,7 @@ pub(super) fn ssim(a: &[f32], b: &[f32], width: usize) -> (f64, f64) {
 }
 
 /// Over five scales, each half as large as the one before; `None` if the smallest would have a side below the window.
-pub(super) fn ms_ssim(mut a: Vec<f32>, mut b: Vec<f32>, mut width: usize) -> Option<f64> {
+pub(super) fn ms_ssim(mut a: Vec<f64>, mut b: Vec<f64>, mut width: usize) -> Option<f64> {
     if width.min(a.len() / width.max(1)) >> (WEIGHTS.len() - 1) < 2 * RADIUS + 1 {
         return None;
     }
@@ -77,7 +76,7 @@ pub(super) fn ms_ssim(mut a: Vec<f32>, mut b: Vec<f32>, mut width: usize) -> Opt
 }
 
 /// Means of two by two pixels.
-fn halved(plane: &[f32], width: usize) -> Vec<f32> {
+fn halved(plane: &[f64], width: usize) -> Vec<f64> {
     let (columns, rows) = (width / 2, plane.len() / width / 2);
     let at = |x: usize, y: usize| plane[y * width + x];
     let mean = |x: usize, y: usize| {
@@ -92,8 +91,8 @@ mod tests {
 
     #[test]
     fn equal_pictures_are_alike_and_noise_is_not() {
-        let a: Vec<f32> = (0..200 * 180).map(|i| ((i * 7919) % 251) as f32).collect();
-        let b: Vec<f32> = (0..200 * 180).map(|i| ((i * 104_729) % 241) as f32).collect();
+        let a: Vec<f64> = (0..200 * 180).map(|i| f64::from((i * 7919) % 251)).collect();
+        let b: Vec<f64> = (0..200 * 180).map(|i| f64::from((i * 104_729) % 241)).collect();
         assert!((ssim(&a, &a, 200).0 - 1.0).abs() < 1e-6);
         assert!((ms_ssim(a.clone(), a.clone(), 200).unwrap() - 1.0).abs() < 1e-6);
         assert!(ssim(&a, &b, 200).0 < 0.3);
