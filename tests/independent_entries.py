@@ -4,12 +4,13 @@ from blake3 import blake3
 from independent_values import Cursor, need
 
 MAX_PATH = 4096
-SHARED_OBJECTS = (3, 5, 6, 7, 8)  # entry kinds [5.5]
-REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same"}
-DELTA, SAME = 3, 4
+SHARED_OBJECTS = (3, 5, 6, 7, 8, 16)  # entry kinds [5.5]
+REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted"}
+DELTA, SAME, PREDICTED = 3, 4, 16
 LAYER = 9  # entry kind
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
                               "schema", "bound hash", "dependency groups", "page", "reach"), 1))
+FIELD_NAMES.update(enumerate(("axes", "role", "factors", "normalisation", "first frames"), 32))
 DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
     "F64:64 F32:32 F16:16 BF16:16 F8_E4M3:8 F8_E5M2:8 F8_E4M3FNUZ:8 F8_E5M2FNUZ:8 F8_E8M0:8 F6_E2M3:6 F6_E3M2:6 F4:4 I64:64 I32:32 "
     "I16:16 I8:8 I4:4 U64:64 U32:32 U16:16 U8:8 U4:4 BOOL:8 C64:64 C128:128").split()), 1)}
@@ -36,9 +37,11 @@ def parse_descriptor(fields, kind=None):
 def read_field(name, value):
     """The value of a known field; an unknown representation keeps its parameters as bytes."""
     cursor = Cursor(value)
-    if name in ("dtype name", "schema"):
+    if name in ("dtype name", "schema", "axes", "role"):
         return cursor.text(len(value))
-    if name == "shape":
+    if name == "normalisation":
+        return value.hex()
+    if name in ("shape", "factors"):
         return cursor.varints()
     if name == "representation":
         ident = cursor.varint()

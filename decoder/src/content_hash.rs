@@ -52,12 +52,12 @@ pub fn content_hash<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> Result<Opti
     }
     let mut model = ModelHasher::default();
     for row in reader.rows(&asset.name)? {
-        if row.get().kind != registry::entry::TENSOR && asset.kind == registry::asset::MODEL {
+        if row.get().kind != registry::entry::TENSOR && registry::asset::is_of_tensors(asset.kind) {
             continue;
         }
         let entry = reader.resolve(row)?;
         match asset.kind {
-            registry::asset::MODEL if is_hashed(&entry) => {
+            kind if registry::asset::is_of_tensors(kind) && is_hashed(&entry) => {
                 let hash = hash_content(reader, &entry)?;
                 if let Some(t) = entry.tensor() {
                     model.add(entry.name(), &t.dtype_name, &t.shape, hash);
@@ -69,7 +69,7 @@ pub fn content_hash<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> Result<Opti
             _ => {}
         }
     }
-    Ok((asset.kind == registry::asset::MODEL).then(|| model.finish()))
+    Ok(registry::asset::is_of_tensors(asset.kind).then(|| model.finish()))
 }
 
 /// BLAKE3 of an entry's content, read piece by piece.

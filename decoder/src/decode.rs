@@ -5,7 +5,7 @@ use crate::plan::chunk_spans;
 use crate::shared::{SharedCache, SharedObject, SharedOf};
 use crate::source::slice;
 use crate::{DecodeError, Result};
-use mcodec_coding::{CodingError, blocks, difference, fields, labelled};
+use mcodec_coding::{CodingError, blocks, difference, fields, labelled, latents};
 use mcodec_format::{ChunkSpan, registry};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -86,6 +86,13 @@ pub fn decode_chunk(
             labelled::decode(payload, &SharedOf(shared), out)?;
         }
         None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
+        None if coding == registry::coding::TOKENS => latents::decode_tokens(payload, out)?,
+        None if coding == registry::coding::GRID_FAST => {
+            latents::decode(payload, latents::Coder::Fast, &SharedOf(shared), out)?;
+        }
+        None if coding == registry::coding::GRID_DENSE => {
+            latents::decode(payload, latents::Coder::Dense, &SharedOf(shared), out)?;
+        }
         None => fields::decode(payload, &SharedOf(shared), out)?,
     }
     Ok(())

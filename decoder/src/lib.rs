@@ -26,6 +26,7 @@ pub mod gaussians;
 pub mod gpu;
 pub mod images;
 mod index;
+pub mod latents;
 pub mod layout;
 #[cfg(feature = "mmap")]
 mod mmap;

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::decode::{Fetched, payload};
 use crate::entry::{Entry, row_of};
 use mcodec_coding::labelled::{Classes, ColumnLabels};
-use mcodec_coding::{CodingError, DecodeTable, Table, difference, fields, labelled};
+use mcodec_coding::{CodingError, DecodeTable, Table, difference, fields, labelled, latents};
 use mcodec_format::{ChunkPlace, registry};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -24,6 +24,8 @@ pub enum SharedObject {
     DifferenceTables(Box<difference::Tables>),
     /// Labels and factors of the columns of differences.
     DifferenceColumns(Box<difference::Columns>),
+    /// Means and deviations of channels.
+    Statistics(latents::Statistics),
 }
 
 impl SharedObject {
@@ -48,6 +50,7 @@ impl SharedObject {
             registry::entry::DIFFERENCE_COLUMNS => {
                 Self::DifferenceColumns(Box::new(difference::Columns::parse(bytes)?))
             }
+            registry::entry::STATISTICS => Self::Statistics(latents::Statistics::parse(bytes)?),
             _ => return Ok(None),
         }))
     }
@@ -92,6 +95,15 @@ impl difference::SharedObjects for SharedOf<'_> {
     fn columns(&self, dependency: u32) -> Option<&difference::Columns> {
         match self.get(dependency)? {
             SharedObject::DifferenceColumns(columns) => Some(columns),
+            _ => None,
+        }
+    }
+}
+
+impl latents::SharedObjects for SharedOf<'_> {
+    fn statistics(&self, dependency: u32) -> Option<&latents::Statistics> {
+        match self.get(dependency)? {
+            SharedObject::Statistics(statistics) => Some(statistics),
             _ => None,
         }
     }

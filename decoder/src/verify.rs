@@ -355,7 +355,8 @@ fn check_entries<S: ReadAt>(reader: &Reader<S>, deep: bool, report: &mut VerifyR
 
 /// Decodes every tensor of a model that can be resolved, one by one.
 fn decode_tensors<S: ReadAt>(reader: &Reader<S>, asset: &Asset, report: &mut VerifyReport) -> Result<()> {
-    let rows = if asset.kind == registry::asset::MODEL { reader.rows(&asset.name)? } else { Vec::new() };
+    let rows =
+        if registry::asset::is_of_tensors(asset.kind) { reader.rows(&asset.name)? } else { Vec::new() };
     for row in rows {
         let Ok(entry) = reader.resolve(row) else { continue };
         if !crate::is_hashed(&entry) {
@@ -405,7 +406,7 @@ fn check_entry<S: ReadAt>(
     if deep {
         report.decoded += 1;
         // A model's own tensors are decoded for the content hash.
-        if entry.asset().kind == registry::asset::MODEL && crate::is_hashed(&entry) {
+        if registry::asset::is_of_tensors(entry.asset().kind) && crate::is_hashed(&entry) {
             return Ok(());
         }
         // So are an image's layers.

@@ -283,8 +283,12 @@ pub(crate) fn add_asset(
             model.add(&item.name, dtype_name, shape, *bytes);
             tensors += 1;
         }
+        if let Content::Track(track) = &item.content {
+            model.add(&item.name, &track.dtype().name.to_owned(), &track.dimensions(), *bytes);
+            tensors += 1;
+        }
     }
-    if input.kind == registry::asset::MODEL {
+    if registry::asset::is_of_tensors(input.kind) {
         hash = model.finish();
     }
     writer.draft().assets[at].hash = hash;

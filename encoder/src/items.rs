@@ -1,5 +1,6 @@
 //! Encoding the content of entries: in segments of bounded size, chunks in parallel, bytes independent of the thread count.
 
+use crate::latents::TrackContent;
 use crate::plain::Element;
 use crate::segment::{Piece, Segment};
 use crate::writer::{ContainerWriter, NewEntry};
@@ -24,6 +25,7 @@ pub(crate) type ReadContent<'a> = Box<dyn Fn(u64, &mut [u8]) -> Result<()> + Sen
 pub(crate) enum Content {
     Tensor { dtype_name: String, shape: Vec<u64>, owner: Option<u32> },
     File { layout: u64 },
+    Track(std::sync::Arc<TrackContent>),
     Record { schema: String, bound: [u8; 32], required: bool },
 }
 
@@ -50,7 +52,7 @@ pub(crate) struct ItemBase<'a> {
 impl Item<'_> {
     pub(crate) fn kind(&self) -> u64 {
         match self.content {
-            Content::Tensor { .. } => registry::entry::TENSOR,
+            Content::Tensor { .. } | Content::Track(_) => registry::entry::TENSOR,
             Content::File { .. } => registry::entry::FILE,
             Content::Record { .. } => registry::entry::RECORD,
         }
@@ -127,6 +129,9 @@ impl Item<'_> {
 
     /// Chunks hold whole rows where a row fits.
     pub(crate) fn chunk_len(&self, target: u64) -> u64 {
+        if let Content::Track(track) = &self.content {
+            return track.chunk_len();
+        }
         let row = match &self.content {
             Content::Tensor { shape, .. } => {
                 let rows = shape.first().copied().unwrap_or(1).max(1);
@@ -178,6 +183,7 @@ impl Item<'_> {
                     TensorDescriptor { dtype, dtype_name, shape, representation, chunking, owner, groups };
                 (t.to_fields(), true)
             }
+            Content::Track(track) => (track.fields(), true),
             Content::File { layout } => (FileDescriptor { layout: *layout, chunking }.to_fields(), true),
             Content::Record { schema, bound, required } => {
                 let r = RecordDescriptor { schema: schema.clone(), bound: *bound, chunking };

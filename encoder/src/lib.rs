@@ -25,6 +25,7 @@ pub mod import;
 mod inputs;
 mod items;
 mod labelled;
+pub mod latents;
 mod options;
 mod pack;
 pub mod plain;

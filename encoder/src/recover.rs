@@ -120,7 +120,7 @@ impl Whole<'_> {
     ) -> Result<()> {
         let entries = entries_of(rows);
         let content = |e: &EntryParts<'_>| match asset.kind {
-            registry::asset::MODEL => e.rows[0].kind == registry::entry::TENSOR,
+            kind if registry::asset::is_of_tensors(kind) => e.rows[0].kind == registry::entry::TENSOR,
             _ => e.rows[0].kind == registry::entry::FILE,
         };
         let complete = asset.hash == [0; 32] || hash.is_none_or(|hash| *hash == asset.hash);

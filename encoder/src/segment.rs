@@ -2,7 +2,7 @@
 
 use crate::delta::encode_delta;
 use crate::difference::{self, Member as Pair, Plan};
-use crate::items::{GROUP_DEPENDENCIES, Item};
+use crate::items::{Content, GROUP_DEPENDENCIES, Item};
 use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
 use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
 use crate::writer::{ContainerWriter, NewEntry};
@@ -301,8 +301,10 @@ fn pairs_of<'p>(items: &'p [Item<'_>], pieces: &'p [Piece]) -> Vec<Option<Pair<'
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    let otherwise =
-        item.float_format(options).is_some() || item.block_type().is_some() || item.base.is_some();
+    let otherwise = matches!(item.content, Content::Track(_))
+        || item.float_format(options).is_some()
+        || item.block_type().is_some()
+        || item.base.is_some();
     whole && len <= item.chunk_len(options.chunk_len) && !otherwise
 }
 
@@ -313,6 +315,10 @@ fn encode_piece(
     labelled: Option<&Labelled<'_>>,
     options: &EncodeOptions,
 ) -> Result<Coded, CodingError> {
+    if let Content::Track(track) = &item.content {
+        let payloads = crate::latents::encode_track(track, piece.start, &piece.bytes)?;
+        return Ok(Coded { payloads, needs: Vec::new(), alone: None });
+    }
     let chunk_len = item.chunk_len(options.chunk_len) as usize;
     let (bytes, effort, element) = (&piece.bytes, options.effort, item.element());
     if options.mappable && item.kind() == registry::entry::TENSOR {

@@ -62,6 +62,8 @@ pub enum Representation {
     Delta,
     /// Its bytes are those of the tensor that is its first dependency.
     Same,
+    /// Its chunks are groups of frames, each under its neighbours.
+    Predicted,
 }
 
 impl Representation {
@@ -236,6 +238,10 @@ impl TensorDescriptor {
             Some(id) => Some(entry_id(id)?),
         };
         let chunking = chunking(fields, byte_len, representation.is_borrowed(), limits)?;
+        if coding::is_of_grids(chunking.coding) != (representation == Representation::Predicted) {
+            let why = "the codings of grids are those of predicted tensors, and of nothing else";
+            return Err(FormatError::corrupt(WHAT, 0, why));
+        }
         if (chunking.coding == coding::DIFFERENCE) != (representation == Representation::Delta) {
             return Err(FormatError::corrupt(
                 WHAT,
@@ -271,6 +277,7 @@ impl TensorDescriptor {
             }
             Representation::Delta => f.set_varint(field::REPRESENTATION, true, representation::DELTA),
             Representation::Same => f.set_varint(field::REPRESENTATION, true, representation::SAME),
+            Representation::Predicted => f.set_varint(field::REPRESENTATION, true, representation::PREDICTED),
         }
         if !self.representation.is_borrowed() {
             put_chunking(&mut f, &self.chunking);
@@ -345,7 +352,8 @@ fn representation(value: Option<&[u8]>) -> Result<Representation> {
         },
         representation::DELTA if rest.is_empty() => Ok(Representation::Delta),
         representation::SAME if rest.is_empty() => Ok(Representation::Same),
-        representation::PLAIN | representation::DELTA | representation::SAME => {
+        representation::PREDICTED if rest.is_empty() => Ok(Representation::Predicted),
+        representation::PLAIN | representation::DELTA | representation::SAME | representation::PREDICTED => {
             Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation"))
         }
         other => Err(unsupported(format!("representation {other}"))),

@@ -17,6 +17,7 @@ mod page;
 mod preamble;
 pub mod registry;
 mod root;
+pub mod track;
 pub mod wire;
 
 pub use check::{Check, ChunkPlace, check_bytes, check_len};

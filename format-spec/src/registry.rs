@@ -35,8 +35,17 @@ pub mod asset {
     pub const BLOB: u64 = 2;
     /// A picture, or a stack of pictures, as Gaussians.
     pub const IMAGE: u64 = 3;
+    /// Latents or tokens of a video or image tokenizer.
+    pub const LATENTS: u64 = 4;
     /// All of them.
-    pub const ALL: [Named; 3] = [named(MODEL, "model"), named(BLOB, "blob"), named(IMAGE, "image")];
+    pub const ALL: [Named; 4] =
+        [named(MODEL, "model"), named(BLOB, "blob"), named(IMAGE, "image"), named(LATENTS, "latents")];
+
+    /// Whether assets of this kind are named tensors.
+    #[must_use]
+    pub fn is_of_tensors(kind: u64) -> bool {
+        matches!(kind, MODEL | LATENTS)
+    }
 }
 
 /// Kinds of entries.
@@ -60,8 +69,10 @@ pub mod entry {
     pub const DIFFERENCE_COLUMNS: u64 = 8;
     /// A layer of an image.
     pub const LAYER: u64 = 9;
+    /// Means and deviations of channels.
+    pub const STATISTICS: u64 = 16;
     /// All of them.
-    pub const ALL: [Named; 9] = [
+    pub const ALL: [Named; 10] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -71,12 +82,13 @@ pub mod entry {
         named(DIFFERENCE_TABLES, "difference-tables"),
         named(DIFFERENCE_COLUMNS, "difference-columns"),
         named(LAYER, "layer"),
+        named(STATISTICS, "statistics"),
     ];
 
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
     #[must_use]
     pub fn is_shared_object(kind: u64) -> bool {
-        matches!(kind, TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS)
+        matches!(kind, TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS | STATISTICS)
     }
 }
 
@@ -91,9 +103,16 @@ pub mod representation {
     pub const DELTA: u64 = 3;
     /// The bytes of a tensor of another asset or file.
     pub const SAME: u64 = 4;
+    /// Numbers under their neighbours in space and time.
+    pub const PREDICTED: u64 = 16;
     /// All of them.
-    pub const ALL: [Named; 4] =
-        [named(PLAIN, "plain"), named(ALIAS, "alias"), named(DELTA, "delta"), named(SAME, "same")];
+    pub const ALL: [Named; 5] = [
+        named(PLAIN, "plain"),
+        named(ALIAS, "alias"),
+        named(DELTA, "delta"),
+        named(SAME, "same"),
+        named(PREDICTED, "predicted"),
+    ];
 }
 
 /// Codings of an entry's chunks.
@@ -111,15 +130,30 @@ pub mod coding {
     pub const DIFFERENCE: u64 = 4;
     /// Sets of Gaussians.
     pub const GAUSSIANS: u64 = 5;
+    /// Grids by the best of few predictors, and tables.
+    pub const GRID_FAST: u64 = 16;
+    /// Grids by blended predictors and mixed experts.
+    pub const GRID_DENSE: u64 = 17;
+    /// Tokens, by their digits.
+    pub const TOKENS: u64 = 18;
     /// All of them.
-    pub const ALL: [Named; 6] = [
+    pub const ALL: [Named; 9] = [
         named(RAW, "raw"),
         named(FIELDS, "fields"),
         named(LABELLED, "labelled"),
         named(BLOCKS, "blocks"),
         named(DIFFERENCE, "difference"),
         named(GAUSSIANS, "gaussians"),
+        named(GRID_FAST, "grid-fast"),
+        named(GRID_DENSE, "grid-dense"),
+        named(TOKENS, "tokens"),
     ];
+
+    /// Whether this coding is one of predicted tensors.
+    #[must_use]
+    pub fn is_of_grids(coding: u64) -> bool {
+        matches!(coding, GRID_FAST | GRID_DENSE | TOKENS)
+    }
 }
 
 /// Codings of one bit field (coding `fields`).
@@ -204,8 +238,18 @@ pub mod field {
     pub const PAGE: u64 = 13;
     /// How far the Gaussians of each page reach beyond it.
     pub const REACH: u64 = 14;
+    /// The order of a track's axes where it came from.
+    pub const AXES: u64 = 32;
+    /// What a track is for.
+    pub const ROLE: u64 = 33;
+    /// How many frames, rows and columns of the source one position stands for.
+    pub const FACTORS: u64 = 34;
+    /// Shift and scale of each channel, and whether they are applied.
+    pub const NORMALISATION: u64 = 35;
+    /// Frames of the source that the first position in time stands for.
+    pub const FIRST_FRAMES: u64 = 36;
     /// Names and criticality, as in `REGISTRY.md`.
-    pub const ALL: [(u64, &str, bool); 14] = [
+    pub const ALL: [(u64, &str, bool); 19] = [
         (DTYPE, "dtype", true),
         (DTYPE_NAME, "dtype name", true),
         (SHAPE, "shape", true),
@@ -220,9 +264,14 @@ pub mod field {
         (DEPENDENCY_GROUPS, "dependency groups", true),
         (PAGE, "page", true),
         (REACH, "reach", true),
+        (AXES, "axes", false),
+        (ROLE, "role", false),
+        (FACTORS, "factors", false),
+        (NORMALISATION, "normalisation", false),
+        (FIRST_FRAMES, "first frames", false),
     ];
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 14] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14];
+    pub const IDS: [u64; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 32, 33, 34, 35, 36];
 }
 
 /// Field ids of assets.
@@ -233,8 +282,12 @@ pub mod asset_field {
     pub const BASE: u64 = 2;
     /// What an image is.
     pub const IMAGE: u64 = 3;
+    /// Frames of the source in a second.
+    pub const FRAME_RATE: u64 = 16;
+    /// The model whose latents they are.
+    pub const MODEL: u64 = 17;
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 3] = [1, 2, 3];
+    pub const IDS: [u64; 5] = [1, 2, 3, 16, 17];
 }
 
 /// Element types.

@@ -22,6 +22,8 @@ mod images;
 mod labelled;
 #[path = "conformance/labelled_hostile.rs"]
 mod labelled_hostile;
+#[path = "conformance/latents.rs"]
+mod latents;
 #[path = "conformance/raw_page.rs"]
 mod raw_page;
 #[path = "conformance/registry_doc.rs"]
@@ -62,6 +64,7 @@ fn vectors() -> &'static [Vector] {
         let mut all = sound::all();
         all.extend(labelled::all());
         all.extend(deltas::all());
+        all.extend(latents::all());
         all.extend(versions::all());
         all.extend(hostile::all());
         all.extend(labelled_hostile::all());

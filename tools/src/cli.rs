@@ -94,6 +94,10 @@ pub(crate) enum Kind {
     Blob,
     /// A picture, as Gaussians: lossy
     Image,
+    /// Latents of a video or image tokenizer: .npy, .npz, .safetensors, .pt, or a folder of such clips
+    Latents,
+    /// Tokens of a video or image tokenizer, from the same files
+    Tokens,
 }
 
 /// Models that others are told against.
@@ -162,6 +166,57 @@ pub(crate) struct Encode {
     /// The asset of the first base that is meant, if it holds several
     #[arg(long, value_name = "NAME", requires = "paths")]
     pub(crate) base_asset: Option<String>,
+    #[command(flatten)]
+    pub(crate) latents: Latents,
+}
+
+/// How latents are taken (--as latents).
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Options of latents")]
+pub(crate) struct Latents {
+    /// Letters of the axes of arrays: T(ime), C(hannel), H(eight), W(idth) [default: TCHW, CHW or HW]
+    #[arg(long, value_name = "AXES")]
+    pub(crate) axes: Option<String>,
+    /// What elements are, where the file only says how wide they are: bf16, f8_e4m3, ...
+    #[arg(long, value_name = "TYPE")]
+    pub(crate) dtype: Option<String>,
+    /// Round to steps of this many standard deviations of a channel [default: lossless]
+    #[arg(long, value_name = "STEP", group = "precision")]
+    pub(crate) step: Option<f64>,
+    /// Round so that the ratio of signal to noise is this, in dB
+    #[arg(long, value_name = "DB", group = "precision")]
+    pub(crate) snr: Option<f64>,
+    /// Round so that a value takes about this many bits
+    #[arg(long, value_name = "BITS", group = "precision")]
+    pub(crate) bits: Option<f64>,
+    /// Of tokens: levels of finite scalar quantisation, as 8,8,8,5,5,5, or a JSON file with such a list for each token of a position
+    #[arg(long, value_name = "LEVELS", group = "codes")]
+    pub(crate) fsq: Option<String>,
+    /// Of tokens: how many there are
+    #[arg(long, value_name = "N", group = "codes")]
+    pub(crate) vocab: Option<u64>,
+    /// A JSON file with lists "mean" and "std", one number for each channel [default: measured]
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) stats: Option<PathBuf>,
+    /// Frames of a group, the unit of access; 0 is the whole clip [default: 0 up to 64 frames, else 16]
+    #[arg(long, value_name = "N")]
+    pub(crate) group: Option<usize>,
+    /// Frames of the source in a second: 25, or 30000/1001
+    #[arg(long, value_name = "RATE")]
+    pub(crate) fps: Option<String>,
+    /// The model that the latents are of
+    #[arg(long, value_name = "NAME")]
+    pub(crate) model: Option<String>,
+    /// Whether the model's normalisation is applied to them
+    #[arg(long, value_name = "YES/NO")]
+    pub(crate) normalised: Option<Answer>,
+}
+
+/// Yes or no.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum Answer {
+    Yes,
+    No,
 }
 
 /// How a picture is encoded.
@@ -277,6 +332,15 @@ pub(crate) struct Decode {
     pub(crate) device: crate::device::Device,
     #[command(flatten)]
     pub(crate) bases: Bases,
+    /// Of latents: only these positions in time: a..b without b
+    #[arg(long, value_name = "A..B", value_parser = crate::rows::parse)]
+    pub(crate) frames: Option<crate::rows::Rows>,
+    /// Of latents: only this track
+    #[arg(long, value_name = "NAME")]
+    pub(crate) track: Option<String>,
+    /// Of latents: only these rows and columns: y0..y1,x0..x1
+    #[arg(long, value_name = "ROWS,COLUMNS", value_parser = crate::rows::parse_crop)]
+    pub(crate) crop: Option<(crate::rows::Rows, crate::rows::Rows)>,
 }
 
 #[derive(Debug, Args)]

@@ -14,6 +14,7 @@ mod gguf;
 mod info;
 mod input;
 mod interrupt;
+mod latents;
 mod outcome;
 mod rows;
 mod selection;

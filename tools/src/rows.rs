@@ -34,6 +34,12 @@ pub(crate) fn parse(text: &str) -> Result<Rows, String> {
     }
 }
 
+/// Reads `a..b,c..d`.
+pub(crate) fn parse_crop(text: &str) -> Result<(Rows, Rows), String> {
+    let (rows, columns) = text.split_once(',').ok_or("a crop is written y0..y1,x0..x1")?;
+    Ok((parse(rows)?, parse(columns)?))
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

@@ -16,6 +16,7 @@ mod error;
 pub mod fields;
 pub mod gaussians;
 pub mod labelled;
+pub mod latents;
 mod levels;
 pub mod logistic;
 pub mod planes;

@@ -38,6 +38,29 @@ fn main() -> Result<()> {
     headers(&root)?;
     archives(&root)?;
     gguf(&root)?;
+    grids(&root)?;
+    Ok(())
+}
+
+/// The chunks of the vectors with grids.
+fn grids(root: &Path) -> Result<()> {
+    use mcodec_decode::{ReadOptions, Reader};
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    for name in ["grids_fast", "grids_light", "grids_dense"] {
+        let file = fs::read(vectors.join(name).with_extension("mcodec"))?;
+        let reader = Reader::open(file.clone(), ReadOptions::default())?;
+        for row in reader.rows("clip")?.into_iter().filter(|row| row.get().kind == entry::TENSOR) {
+            let chunking = *reader.resolve(row.clone())?.chunking();
+            for span in row.get().spans(row.asset().ordinal) {
+                let range = chunking.chunk_range(span.place.chunk);
+                let how = (name != "grids_fast") as u8;
+                let len = ((range.end - range.start) as u16).to_le_bytes();
+                let payload = &file[span.payload.start as usize..span.payload.end as usize];
+                let called = format!("{name}-{}-{}", span.place.entry, span.place.chunk);
+                save(root, "grids", &called, &[&[how], &len[..], payload].concat())?;
+            }
+        }
+    }
     Ok(())
 }
 

@@ -383,7 +383,8 @@ fn field_value(f: &Field) -> Option<Value> {
             registry::OPAQUE_DTYPE => Some(json!("opaque")),
             id => Some(registry::Dtype::by_id(id).map_or(json!(id), |d| json!(d.name))),
         },
-        field::SHAPE => {
+        field::NORMALISATION => Some(json!(hex(&f.value))),
+        field::SHAPE | field::FACTORS => {
             let (mut rest, mut dims) = (&f.value[..], Vec::new());
             while !rest.is_empty() {
                 let (after, dim) = wire::varint(rest).ok()?;
@@ -398,7 +399,9 @@ fn field_value(f: &Field) -> Option<Value> {
         }
         field::CODING => named(&coding::ALL),
         field::FILE_LAYOUT => named(&file_layout::ALL),
-        field::DTYPE_NAME | field::SCHEMA => std::str::from_utf8(&f.value).ok().map(Value::from),
+        field::DTYPE_NAME | field::SCHEMA | field::AXES | field::ROLE => {
+            std::str::from_utf8(&f.value).ok().map(Value::from)
+        }
         field::DEPENDENCY_GROUPS => {
             let (rest, chunks) = wire::varint(&f.value).ok()?;
             match wire::varint(rest).ok()? {

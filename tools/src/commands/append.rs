@@ -2,7 +2,7 @@
 
 use super::encode::{image, import, tell};
 use super::in_place::Target;
-use crate::cli::{Append, Common};
+use crate::cli::{Append, Common, Kind};
 use crate::console::Console;
 use crate::input;
 use crate::outcome::{Outcome, usage};
@@ -13,6 +13,9 @@ use mcodec_encode::AppendBase;
 pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     if is_std(&args.input) {
         return Err(usage("append takes a file or a folder, not the standard input"));
+    }
+    if matches!(args.import.kind, Some(Kind::Latents | Kind::Tokens)) {
+        return Err(usage("append takes models and blobs; encode latents into a file of their own"));
     }
     let (mut options, kind) = import(&args.import, console.encode_options(common));
     options.image = image(&args.image)?;

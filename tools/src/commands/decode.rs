@@ -40,7 +40,10 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         && args.rows.is_none()
         && args.format.is_none()
         && args.elements.is_none()
-        && args.record.is_none();
+        && args.record.is_none()
+        && args.frames.is_none()
+        && args.track.is_none()
+        && args.crop.is_none();
     let bases = input::bases(&args.bases, common, console)?;
     let reader = if !is_std(&args.input) {
         input::open(&args.input, common, console)?
@@ -63,6 +66,15 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         input::check_bases(&reader, &args.input, named)?;
     }
     let job = Job { args, common, console, output, reader: &reader };
+    if args.record.is_none()
+        && let Some(done) = crate::latents::decode(args, &reader, output, common)?
+    {
+        let report = Report { files: done.files, bytes: Some(done.bytes), notes: done.notes };
+        return tell(&report, output, console);
+    }
+    if args.frames.is_some() || args.track.is_some() || args.crop.is_some() {
+        return Err(usage("--frames, --track and --crop are for latents"));
+    }
     let report = if whole && args.asset.is_none() && reader.index().root().assets > 1 {
         job.all_assets()?
     } else {

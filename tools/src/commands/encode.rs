@@ -15,6 +15,9 @@ use std::path::Path;
 pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let to = console.output()?;
     let output = output(to, common)?;
+    if matches!(args.import.kind, Some(Kind::Latents | Kind::Tokens)) {
+        return crate::latents::encode(args, output, common, console);
+    }
     let (mut options, kind) = import(&args.import, console.encode_options(common));
     options.image = image(&args.image)?;
     if !args.bases.paths.is_empty() {
@@ -74,10 +77,11 @@ pub(super) fn import(args: &Import, mut options: EncodeOptions) -> (EncodeOption
     options.codes = args.codes.map_or_else(Default::default, Into::into);
     options.import.all_files = args.all_files;
     options.import.follow_links = args.follow_links;
-    let kind = args.kind.map(|kind| match kind {
-        Kind::Model => AssetKind::Model,
-        Kind::Blob => AssetKind::Blob,
-        Kind::Image => AssetKind::Image,
+    let kind = args.kind.and_then(|kind| match kind {
+        Kind::Model => Some(AssetKind::Model),
+        Kind::Blob => Some(AssetKind::Blob),
+        Kind::Image => Some(AssetKind::Image),
+        Kind::Latents | Kind::Tokens => None,
     });
     (options, kind)
 }
@@ -175,7 +179,7 @@ impl ReportOfImage {
 }
 
 /// Reports what was encoded.
-pub(super) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> anyhow::Result<()> {
+pub(crate) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> anyhow::Result<()> {
     for note in &report.notes {
         console.note(note);
     }

@@ -14,6 +14,8 @@ mod pack;
 mod recover;
 mod verify;
 
+pub(crate) use encode::tell as tell_encoded;
+
 use crate::cli::{Cli, Command};
 use crate::console::Console;
 use crate::outcome::Outcome;

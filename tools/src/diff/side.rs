@@ -222,7 +222,7 @@ fn asset_side(path: &Path, reader: &Rc<FileReader>, asset: &Asset) -> anyhow::Re
     let label = format!("{} ({})", shown(path), asset.name);
     let mut side = Side {
         label,
-        is_model: asset.kind == registry::asset::MODEL,
+        is_model: registry::asset::is_of_tensors(asset.kind),
         tensors: BTreeMap::new(),
         files: Some(BTreeMap::new()),
         records: Some(BTreeMap::new()),

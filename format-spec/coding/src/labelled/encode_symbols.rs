@@ -224,6 +224,25 @@ impl Chunk<'_> {
     }
 }
 
+/// Codes keys (table * 64 + symbol) that all have entries, in as many lanes as there are states; the words, in the order of a decoder.
+///
+/// # Errors
+/// If a table lacks a symbol.
+pub(super) fn code_keys(classes: &Classes, keys: &[u16], states: &mut [u32]) -> Result<Vec<u16>> {
+    let (tables, precision) = (classes.encode_tables(), classes.precision());
+    let mut words = Words::new(keys.len());
+    for keys in keys.chunks(states.len()).rev() {
+        for (state, &key) in states.iter_mut().zip(keys).rev() {
+            let entry = tables.entries.get(usize::from(key)).filter(|e| e.freq > 0);
+            let entry = entry.ok_or(invalid("a table lacks a symbol"))?;
+            let x = words.shrink(*state, entry);
+            let (quotient, rank) = entry.divide(x, precision);
+            *state = quotient << precision | u32::from(tables.slots[entry.place(rank)]);
+        }
+    }
+    Ok(words.finish().words)
+}
+
 /// How coded signs are coded.
 pub(super) struct Signs {
     /// How often, out of 128, the sign of a symbol in a column of some degree of bias is the commoner one.

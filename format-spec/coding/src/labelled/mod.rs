@@ -22,6 +22,7 @@ mod avx2_signs;
 mod avx512;
 #[cfg(target_arch = "x86_64")]
 mod avx512_merge;
+mod class_stream;
 mod classes;
 mod decode;
 #[cfg(all(target_arch = "x86_64", test))]
@@ -54,6 +55,7 @@ use core::arch::x86_64 as avx512_instructions;
 #[cfg(all(target_arch = "x86_64", test))]
 use emulated as avx512_instructions;
 
+pub(crate) use class_stream::{ClassedDecoder, PLAIN_SYMBOLS, encode_classed};
 pub use classes::{
     CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, TABLES, ZERO,
 };

@@ -310,7 +310,7 @@ pub fn dependencies(payload: &[u8]) -> Result<Vec<u32>> {
 }
 
 /// Takes `lanes` states: how many bits above 16 each has below its highest, then these bits. Returns the bytes they take, too.
-fn take_states(rest: &mut &[u8], lanes: usize) -> Result<([u32; MAX_LANES], usize)> {
+pub(super) fn take_states(rest: &mut &[u8], lanes: usize) -> Result<([u32; MAX_LANES], usize)> {
     let mut states = [STATE_START; MAX_LANES];
     let mut source = BitSource::new(rest);
     for state in &mut states[..lanes] {

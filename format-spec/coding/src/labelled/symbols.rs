@@ -65,6 +65,11 @@ impl<'b> Escapes<'b> {
         Self { source: BitSource::new(block.escapes), left, high_bits }
     }
 
+    /// Of a stream that has none.
+    fn none() -> Self {
+        Self { source: BitSource::new(&[]), left: 0, high_bits: 0 }
+    }
+
     /// Sets what zeros and escapes stand for.
     pub(super) fn patch(&mut self, symbols: impl IntoIterator<Item = u8>, highs: &mut [u16]) -> Result<()> {
         for (high, symbol) in highs.iter_mut().zip(symbols) {
@@ -92,6 +97,21 @@ impl<'b> Escapes<'b> {
 impl<'b> Symbols<'b> {
     pub(super) fn new(block: &Block<'b>, level: Level) -> Self {
         let classes = block.classes;
+        Self {
+            commoner: classes.signs().map_or([[64; SIGN_OCTAVES]; SIGN_BIASES], |signs| signs.commoner),
+            escapes: Escapes::new(block),
+            is_absorbed: block.is_absorbed,
+            ..Self::of_stream(classes, level, (block.states, block.lanes), block.words)
+        }
+    }
+
+    /// Of a stream of magnitudes alone, in `lanes` lanes.
+    pub(super) fn of_stream(
+        classes: &'b Classes,
+        level: Level,
+        (states, lanes): ([u32; MAX_LANES], usize),
+        words: &'b [[u8; 2]],
+    ) -> Self {
         let (tables, offsets) = (classes.table_numbers(), classes.offsets());
         Self {
             classes,
@@ -102,12 +122,12 @@ impl<'b> Symbols<'b> {
             places: Place::of_all(classes),
             high_mask: (1 << classes.high_bits()) - 1,
             sign_octaves: classes.sign_octaves(),
-            commoner: classes.signs().map_or([[64; SIGN_OCTAVES]; SIGN_BIASES], |signs| signs.commoner),
-            states: block.states,
-            lanes: block.lanes,
-            words: block.words,
-            escapes: Escapes::new(block),
-            is_absorbed: block.is_absorbed,
+            commoner: [[64; SIGN_OCTAVES]; SIGN_BIASES],
+            states,
+            lanes,
+            words,
+            escapes: Escapes::none(),
+            is_absorbed: false,
         }
     }
 

@@ -1,0 +1,74 @@
+//! What tokens are made of.
+
+use super::array::Array;
+use crate::{EncodeError, Result};
+use std::path::{Path, PathBuf};
+
+/// What the tokens of a position are.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Levels {
+    /// All of them are numbers of finite scalar quantisation with these levels, the least significant first.
+    Fsq(Vec<u16>),
+    /// As a JSON file says: a list of levels for each token of a position.
+    FsqFile(PathBuf),
+    /// All of them are numbers below this.
+    Vocabulary(u64),
+}
+
+impl Levels {
+    /// The levels of each of the array's tokens of a position.
+    pub(super) fn of(&self, array: &Array) -> Result<Vec<Vec<u16>>> {
+        let tokens = array.shape[1];
+        let levels = match self {
+            Self::Fsq(levels) => vec![levels.clone(); tokens],
+            Self::FsqFile(path) => read(path)?,
+            Self::Vocabulary(count) => {
+                let bits = u64::BITS - count.saturating_sub(1).leading_zeros();
+                vec![vec![2; bits.max(1) as usize]; tokens]
+            }
+        };
+        if levels.len() != tokens {
+            let why =
+                format!("levels of {} tokens for each position, where there are {tokens}", levels.len());
+            return Err(EncodeError::Request(why));
+        }
+        check(&levels)?;
+        let size = array.dtype.bits as usize / 8;
+        let most = |levels: &Vec<u16>| levels.iter().fold(1u64, |n, &l| n.saturating_mul(l.into()));
+        let plane = array.shape[2] * array.shape[3];
+        for (at, bytes) in array.bytes.chunks_exact(size).enumerate() {
+            let mut word = [0; 8];
+            word[..size].copy_from_slice(bytes);
+            let (token, most) = (u64::from_le_bytes(word), most(&levels[at / plane % tokens]));
+            if token >= most {
+                let name = &array.name;
+                return Err(EncodeError::Request(format!(
+                    "array {name:?}: token {token} is not below {most}"
+                )));
+            }
+        }
+        Ok(levels)
+    }
+}
+
+fn check(levels: &[Vec<u16>]) -> Result<()> {
+    let product = |levels: &Vec<u16>| levels.iter().try_fold(1u64, |n, &l| n.checked_mul(l.into()));
+    let fits =
+        |l: &Vec<u16>| !l.is_empty() && product(l).is_some() && l.iter().all(|n| (2..=256).contains(n));
+    if levels.iter().all(fits) {
+        return Ok(());
+    }
+    Err(EncodeError::Request(
+        "levels are numbers from 2 to 256, at least one for each token, below 2^64 together".into(),
+    ))
+}
+
+fn read(path: &Path) -> Result<Vec<Vec<u16>>> {
+    let text = std::fs::read_to_string(path).map_err(EncodeError::io("read", path))?;
+    serde_json::from_str(&text).map_err(|e| {
+        EncodeError::Request(format!(
+            "{}: a list of levels for each token of a position: {e}",
+            path.display()
+        ))
+    })
+}

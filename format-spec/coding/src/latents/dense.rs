@@ -1,0 +1,707 @@
+//! The dense coder: blended predictors and a mixture of experts, one decision after another. Both directions are one piece of code.
+
+use super::cells::{Cells, VALUE_LIMIT};
+use super::counters::{COUNTERS, Counters};
+use super::least_squares::{FEATURE_LIMIT, LANES, LOCAL, LocalSquares, OWN, OWN_KNOWN, OwnSquares};
+use super::mixing::{Correction, Mixer};
+use super::neighbours::Neighbours;
+use super::tables::{STRETCH_LIMIT, Tables};
+use crate::binary::{BinaryDecoder, BinaryEncoder};
+use core::marker::PhantomData;
+
+/// Takes or gives decisions.
+pub(super) trait Decisions {
+    /// Codes a decision that is a one with `one` 65536ths; `bit` is what it is, if that is known.
+    fn code(&mut self, bit: bool, one: u32) -> bool;
+}
+
+impl Decisions for BinaryEncoder {
+    #[inline(always)]
+    fn code(&mut self, bit: bool, one: u32) -> bool {
+        self.encode(bit, one);
+        bit
+    }
+}
+
+impl Decisions for BinaryDecoder<'_> {
+    #[inline(always)]
+    fn code(&mut self, _: bool, one: u32) -> bool {
+        self.decode(one)
+    }
+}
+
+/// Size of what is coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Shape {
+    /// Frames.
+    pub frames: usize,
+    /// Channels of a position.
+    pub channels: usize,
+    /// Rows of a frame.
+    pub height: usize,
+    /// Positions of a row.
+    pub width: usize,
+}
+
+impl Shape {
+    /// Numbers in all.
+    #[must_use]
+    pub fn count(&self) -> usize {
+        self.frames * self.channels * self.height * self.width
+    }
+}
+
+/// Predictors without least squares, and the place of the blend among what errors are kept of.
+const FIXED: usize = 4;
+const BLEND: usize = 4;
+/// The predictors of least squares.
+const OWN_GUESS: usize = 5;
+const LOCAL_GUESS: usize = 6;
+const TRACKED: usize = 7;
+/// Logarithm of how many counters there are.
+const COUNTER_BITS: u32 = 18;
+/// Inputs of mixers.
+pub(super) const INPUTS: usize = EXPERTS;
+/// The same with counters.
+pub(super) const COUNTED_INPUTS: usize = EXPERTS + COUNTERS;
+/// The most experts.
+const EXPERTS: usize = 8;
+
+/// Which predictors and experts there are.
+pub(super) trait Profile {
+    /// Whether there are predictors of least squares.
+    const LEAST_SQUARES: bool;
+    /// Of each expert: whose error its scale is from.
+    const SOURCE: &'static [usize];
+    /// Whether what came of the same surroundings is counted.
+    const COUNTERS: bool;
+}
+
+/// All of them.
+pub(super) struct Whole;
+
+impl Profile for Whole {
+    const LEAST_SQUARES: bool = true;
+    const SOURCE: &'static [usize] = &[BLEND, BLEND, OWN_GUESS, LOCAL_GUESS, 0, 2, BLEND, BLEND];
+    const COUNTERS: bool = false;
+}
+
+/// All of them, and counters: for digits.
+pub(super) struct Counted;
+
+impl Profile for Counted {
+    const LEAST_SQUARES: bool = true;
+    const SOURCE: &'static [usize] = Whole::SOURCE;
+    const COUNTERS: bool = true;
+}
+
+/// Few, and quick.
+pub(super) struct Light;
+
+impl Profile for Light {
+    const LEAST_SQUARES: bool = false;
+    const SOURCE: &'static [usize] = &[BLEND];
+    const COUNTERS: bool = false;
+}
+
+/// What errors are kept of, under a profile.
+#[inline(always)]
+fn tracked<P: Profile>() -> usize {
+    if P::LEAST_SQUARES { TRACKED } else { BLEND + 1 }
+}
+
+/// Whether `k`, of what errors are kept of, is a predictor of the profile.
+#[inline(always)]
+fn is_predictor<P: Profile>(k: usize) -> bool {
+    k < FIXED || (P::LEAST_SQUARES && k > BLEND)
+}
+const NODES: usize = 32;
+const CLASSES: usize = 32;
+/// Steps of a tail.
+const TAIL: usize = 8;
+
+/// What a channel's scale is learned from.
+#[derive(Clone, Copy)]
+struct Scale {
+    /// Mean magnitude of the error, in sixteenths.
+    mean: u32,
+    seen: u32,
+}
+
+/// Values of a frame and what is known of them, each a plane of positions by channels, with a position of zeros at the end.
+struct Frame {
+    values: Vec<i32>,
+    /// Values less those of the frame before.
+    changes: Vec<i32>,
+    errors: [Vec<i32>; TRACKED],
+    copied: Vec<bool>,
+}
+
+impl Frame {
+    fn new(positions: usize, lanes: usize) -> Self {
+        let plane = || vec![0i32; (positions + 1) * lanes];
+        Self {
+            values: plane(),
+            changes: plane(),
+            errors: core::array::from_fn(|_| plane()),
+            copied: vec![false; positions + 1],
+        }
+    }
+}
+
+/// What is known of a position before its first channel.
+struct Position {
+    base: Vec<i32>,
+    fixed: [Vec<i32>; 4],
+    own: Vec<i32>,
+    own_known: Vec<i64>,
+    local: Vec<i32>,
+    local_guess: Vec<i32>,
+    target: Vec<i32>,
+    activity: [Vec<i32>; TRACKED],
+}
+
+pub(super) struct Dense<P: Profile, const N: usize> {
+    profile: PhantomData<P>,
+    tables: &'static Tables,
+    cells: Cells,
+    shape: Shape,
+    lanes: usize,
+    shift: u32,
+    now: Frame,
+    before: Frame,
+    own: OwnSquares,
+    local: LocalSquares,
+    position: Position,
+    scales: [Vec<Scale>; EXPERTS],
+    divisors: [u32; 128],
+    by_node: Mixer<N>,
+    by_channel: Mixer<N>,
+    by_class: Mixer<N>,
+    counters: Counters,
+    /// Of each channel, how many numbers there are.
+    counts: Vec<i32>,
+    node_correction: Correction,
+    channel_correction: Correction,
+    copies: [u16; 16],
+    scratch: Vec<i32>,
+}
+
+/// Logarithms of `k / (16 - k)`, k from 1 to 15, in units of 2^-10.
+const QUANTILES: [i64; 15] =
+    [-2773, -1993, -1502, -1125, -807, -523, -257, 0, 257, 523, 807, 1125, 1502, 1993, 2773];
+/// How far the steps of a tail are from the middle, in scales, in units of 2^-10.
+const TAILS: [i64; TAIL] = [4309, 5845, 7381, 8917, 11221, 14293, 20437, 32725];
+
+impl<P: Profile, const N: usize> Dense<P, N> {
+    pub(super) fn new(cells: Cells, shape: Shape, shift: u32) -> Self {
+        let lanes = shape.channels.next_multiple_of(LANES);
+        let positions = shape.height * shape.width;
+        let tables = Tables::get();
+        let plane = |n: usize| vec![0i32; n * lanes];
+        let keys = CLASSES * CLASSES;
+        let contexts: [usize; EXPERTS] = [keys, keys, keys, keys, keys, keys, shape.channels * CLASSES, keys];
+        let start = core::array::from_fn(|i| match i {
+            _ if !P::COUNTERS => 9011,
+            0..EXPERTS => 4000,
+            _ => 3000,
+        });
+        let rate = if P::COUNTERS { 2 } else { 3 };
+        Self {
+            profile: PhantomData,
+            tables,
+            cells,
+            shape,
+            lanes,
+            shift,
+            now: Frame::new(positions, lanes),
+            before: Frame::new(positions, lanes),
+            own: OwnSquares::new(lanes, 8),
+            local: LocalSquares::new(shape.width, lanes),
+            position: Position {
+                base: plane(1),
+                fixed: core::array::from_fn(|_| plane(1)),
+                own: plane(OWN),
+                own_known: vec![0; lanes],
+                local: plane(LOCAL),
+                local_guess: plane(1),
+                target: plane(1),
+                activity: core::array::from_fn(|_| plane(1)),
+            },
+            scales: contexts.map(|n| vec![Scale { mean: 0, seen: 0 }; n]),
+            divisors: core::array::from_fn(|n| (131_072 / (2 * n + 3)) as u32),
+            by_node: Mixer::new(NODES, start, rate),
+            by_channel: Mixer::new(shape.channels * 8, start, rate),
+            by_class: Mixer::new(CLASSES * 8, start, rate),
+            node_correction: Correction::new(NODES, tables),
+            channel_correction: Correction::new(shape.channels * NODES, tables),
+            counters: Counters::new(if P::COUNTERS { COUNTER_BITS } else { 0 }),
+            counts: vec![cells.count(); shape.channels],
+            copies: [1 << 12; 16],
+            scratch: Vec::new(),
+        }
+    }
+
+    /// With numbers of each channel below these.
+    pub(super) fn with_counts(mut self, counts: Vec<i32>) -> Self {
+        self.counts = counts;
+        self
+    }
+
+    /// Codes all numbers, frame by frame, row by row, the channels of a position together. `numbers` are in this order.
+    pub(super) fn code(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
+        let Shape { frames, channels, height, width } = self.shape;
+        let plane = height * width * channels;
+        for frame in 0..frames {
+            if P::LEAST_SQUARES {
+                if frame == 1 {
+                    self.own.reset();
+                }
+                self.local.reset();
+            }
+            let (old, new) = numbers.split_at_mut(frame * plane);
+            let old = if frame == 0 { &old[..0] } else { &old[(frame - 1) * plane..] };
+            for y in 0..height {
+                for x in 0..width {
+                    let at = (y * width + x) * channels;
+                    let old = old.get(at..at + channels).unwrap_or_default();
+                    self.code_position(decisions, frame, (x, y), old, &mut new[at..at + channels]);
+                }
+            }
+            core::mem::swap(&mut self.now, &mut self.before);
+        }
+    }
+
+    #[inline(always)]
+    fn code_position(
+        &mut self,
+        decisions: &mut impl Decisions,
+        frame: usize,
+        (x, y): (usize, usize),
+        old: &[u16],
+        numbers: &mut [u16],
+    ) {
+        let at = Neighbours::at(x, y, self.shape.width, self.shape.height, self.lanes);
+        let copied = self.code_copied(decisions, &at, old, numbers);
+        self.prepare(frame, &at);
+        if P::LEAST_SQUARES {
+            self.local.begin(x, y, &self.position.local, self.shift + 1);
+        }
+        let mut before = [0i32; 3];
+        let mut heard = [0i32; TRACKED];
+        for first in (0..self.lanes).step_by(LANES) {
+            if P::LEAST_SQUARES {
+                self.local.predict(first, &self.position.local, &mut self.position.local_guess);
+            }
+            for c in first..self.shape.channels.min(first + LANES) {
+                let mut guess = [0i32; TRACKED];
+                self.guess(c, &before, &mut guess);
+                guess[BLEND] = self.blend(c, &guess, &heard);
+                if P::COUNTERS && !copied {
+                    self.surround(c, &at, &before);
+                }
+                if !copied {
+                    numbers[c] = self.code_number(decisions, c, &guess, &heard, i32::from(numbers[c])) as u16;
+                }
+                let value = self.cells.value(i32::from(numbers[c]));
+                let here = at.here + c;
+                let mut track = |k: usize, guess: i32| {
+                    let error = (value - guess).abs();
+                    self.now.errors[k][here] = error;
+                    heard[k] += if c == 0 { error } else { (error - heard[k]) >> 2 };
+                };
+                for (k, guess) in guess.iter().enumerate().take(tracked::<P>()) {
+                    track(k, *guess);
+                }
+                let change = value - self.position.base[c];
+                self.now.values[here] = value;
+                self.now.changes[here] = change;
+                self.position.target[c] = change.clamp(-FEATURE_LIMIT, FEATURE_LIMIT);
+                before = [self.position.target[c], before[0], before[1]];
+            }
+            if P::LEAST_SQUARES {
+                self.local.learn(first, &self.position.target, self.shift + 1);
+            }
+        }
+        if P::LEAST_SQUARES {
+            self.local.end(x, y);
+            self.own.learn(&self.position.own, &self.position.target, self.shift, &mut self.scratch);
+        }
+    }
+
+    /// Codes whether the position is what it was in the frame before.
+    #[inline(always)]
+    fn code_copied(
+        &mut self,
+        decisions: &mut impl Decisions,
+        at: &Neighbours,
+        old: &[u16],
+        numbers: &mut [u16],
+    ) -> bool {
+        let (zero, counts) = (self.cells.zero(), &self.counts);
+        let old = |c: usize| old.get(c).copied().unwrap_or(zero.min(counts[c] - 1) as u16);
+        let same = numbers.iter().enumerate().all(|(c, &n)| n == old(c));
+        let place = |at: usize| at / self.lanes;
+        let context = usize::from(self.now.copied[place(at.left)])
+            + 2 * usize::from(self.now.copied[place(at.up)])
+            + 4 * usize::from(self.before.copied[place(at.here)])
+            + 8 * usize::from(self.now.copied[place(at.up_right)]);
+        let one = u32::from(self.copies[context]);
+        let same = decisions.code(same, one.clamp(16, 65_520));
+        let target = if same { 65_535i32 } else { 0 };
+        self.copies[context] = (one as i32 + ((target - one as i32) >> 5)) as u16;
+        if same {
+            for (c, number) in numbers.iter_mut().enumerate() {
+                *number = old(c);
+            }
+        }
+        self.now.copied[place(at.here)] = same;
+        same
+    }
+
+    /// All that is known of the channels of a position before the first of them.
+    #[inline(always)]
+    fn prepare(&mut self, frame: usize, at: &Neighbours) {
+        let lanes = self.lanes;
+        let position = &mut self.position;
+        let (now, before) = (&self.now, &self.before);
+        let change = |place: usize, c: usize| now.changes[place + c];
+        let old = |place: usize, c: usize| before.values[place + c];
+        let limit = |v: i32| v.clamp(-FEATURE_LIMIT, FEATURE_LIMIT);
+        for c in 0..lanes {
+            let base = old(at.here, c);
+            position.base[c] = base;
+            let (l, u) = (change(at.left, c), change(at.up, c));
+            let (ul, ur) = (change(at.up_left, c), change(at.up_right, c));
+            let (vl, vu, vul) = (now.values[at.left + c], now.values[at.up + c], now.values[at.up_left + c]);
+            let guess = [
+                base,
+                (3 * (vl + vu) - 2 * vul) >> 2,
+                base + ((l + u) >> 1),
+                base + ((2 * (l + u) - ul + ur) >> 2),
+            ];
+            for (fixed, guess) in position.fixed.iter_mut().zip(guess) {
+                fixed[c] = guess.clamp(-VALUE_LIMIT, VALUE_LIMIT);
+            }
+            if !P::LEAST_SQUARES {
+                continue;
+            }
+            let mut feature = |i: usize, own: Option<usize>, value: i32| {
+                position.local[i * lanes + c] = limit(value);
+                if let Some(own) = own {
+                    position.own[own * lanes + c] = limit(value);
+                }
+            };
+            feature(0, Some(0), l);
+            feature(1, Some(1), u);
+            feature(2, Some(2), ul);
+            feature(3, Some(3), ur);
+            for i in 0..4 {
+                feature(4 + i, Some(4 + i), old(at.around[i], c) - base);
+            }
+            feature(8, Some(8), before.changes[at.here + c]);
+            for i in 4..8 {
+                feature(5 + i, None, old(at.around[i], c) - base);
+            }
+            for i in 0..4 {
+                position.own[(9 + i) * lanes + c] = limit(before.changes[at.around[i] + c]);
+            }
+        }
+        for k in 0..tracked::<P>() {
+            let (now, before) = (&now.errors[k], &before.errors[k]);
+            for c in 0..lanes {
+                let own =
+                    2 * (now[at.left + c] + now[at.up + c]) + now[at.up_left + c] + now[at.up_right + c];
+                position.activity[k][c] = if frame < 2 {
+                    own / 6
+                } else {
+                    (own + 2 * before[at.here + c] + before[at.around[1] + c] + before[at.around[3] + c]) / 10
+                };
+            }
+        }
+        if P::LEAST_SQUARES {
+            self.own.known(&position.own, &mut position.own_known);
+        }
+    }
+
+    #[inline(always)]
+    fn guess(&mut self, c: usize, before: &[i32; 3], guess: &mut [i32; TRACKED]) {
+        let position = &mut self.position;
+        let base = position.base[c];
+        for k in 0..4 {
+            guess[k] = position.fixed[k][c];
+        }
+        if !P::LEAST_SQUARES {
+            return;
+        }
+        let mut own = position.own_known[c];
+        for (i, change) in before.iter().enumerate() {
+            position.own[(OWN_KNOWN + i) * self.lanes + c] = *change;
+            own += self.own.term(OWN_KNOWN + i, c, *change);
+        }
+        guess[OWN_GUESS] =
+            (i64::from(base) + (own >> 16)).clamp(-VALUE_LIMIT as i64, VALUE_LIMIT as i64) as i32;
+        guess[LOCAL_GUESS] = (base.saturating_add(position.local_guess[c])).clamp(-VALUE_LIMIT, VALUE_LIMIT);
+    }
+
+    /// What counters look at.
+    fn surround(&mut self, c: usize, at: &Neighbours, changes: &[i32; 3]) {
+        let digit = |value: i32| (value >> 15) as u32 & 0xff;
+        let now = |place: usize| digit(self.now.values[place + c]);
+        let old = |place: usize| digit(self.before.values[place + c]);
+        let change = |place: usize| digit(self.now.changes[place + c]);
+        let (p, l, u, ul, ur) = (old(at.here), now(at.left), now(at.up), now(at.up_left), now(at.up_right));
+        let q = digit(self.before.values[at.here + c] - self.before.changes[at.here + c]);
+        let [pl, pr, pu, pd] = [0, 1, 2, 3].map(|i| old(at.around[i]));
+        let (dl, du) = (change(at.left), change(at.up));
+        let [d1, d2, d3] = changes.map(digit);
+        let c = c as u32;
+        self.counters.surround([
+            [c, p, l, u, 0, 0],
+            [c, p, q, 0, 0, 0],
+            [c, p, dl, du, 0, 0],
+            [p, dl, du, d1, 0, 0],
+            [c, p, d1, d2, 0, 0],
+            [c, l, u, ul, 0, 0],
+            [p, d1, d2, d3, 0, 0],
+            [c, p, pl, pr, pu, pd],
+            [c, p, l, pr, pd, 0],
+            [c, p, l | u << 8, ur, q, 1],
+        ]);
+    }
+
+    #[inline(always)]
+    fn blend(&self, c: usize, guess: &[i32; TRACKED], heard: &[i32; TRACKED]) -> i32 {
+        let base = self.position.base[c];
+        let near = c.min(8) as i32;
+        let mut logs = [0i32; TRACKED];
+        let mut least = i32::MAX;
+        for (k, log) in logs.iter_mut().enumerate().filter(|(k, _)| is_predictor::<P>(*k)) {
+            let expected = self.position.activity[k][c] + ((heard[k] >> 3) * near);
+            *log = self.tables.log2(expected as u32 + 1);
+            least = least.min(*log);
+        }
+        let (mut sum, mut all) = (0i64, 0i64);
+        for (_, (log, guess)) in logs.iter().zip(guess).enumerate().filter(|(k, _)| is_predictor::<P>(*k)) {
+            // 2^(-1.75 d): 448/256 of 64ths to each 256th.
+            let weight = i64::from(self.tables.power(((log - least) * 7 >> 4) as u32));
+            sum += weight * i64::from(guess - base);
+            all += weight;
+        }
+        (i64::from(base) + sum / all) as i32
+    }
+
+    /// What each expert expects: its middle, and the inverse of its scale in units of 2^-35; and where its scale is from.
+    #[inline(always)]
+    fn experts(
+        &self,
+        c: usize,
+        guess: &[i32; TRACKED],
+        heard: &[i32; TRACKED],
+    ) -> ([i32; EXPERTS], [usize; EXPERTS], [i64; EXPERTS], i64, usize) {
+        let class = |x: i32, from: i32| ((x - 1024).max(0) >> from) as usize;
+        let (mut key, mut middle, mut inverse) = ([0; EXPERTS], [0; EXPERTS], [0i64; EXPERTS]);
+        let mut pair = [0usize; TRACKED];
+        let mut activity = [0i32; TRACKED];
+        for k in 0..tracked::<P>() {
+            let a1 = self.position.activity[k][c];
+            let a2 = if c == 0 { a1 } else { heard[k] };
+            let (c1, c2) = (self.tables.log2(a1 as u32 + 1), self.tables.log2(a2 as u32 + 1));
+            activity[k] = (a1 >> 1) + (a2 >> 1);
+            pair[k] = class(c1, 7).min(31) * CLASSES + class(c2, 7).min(31);
+        }
+        let log = self.tables.log2(activity[BLEND] as u32 + 1);
+        let half = class(log, 7).min(31);
+        let among = &guess[..tracked::<P>()];
+        let spread = among.iter().max().unwrap_or(&0) - among.iter().min().unwrap_or(&0);
+        let spread = class(self.tables.log2(spread as u32 + 1), 7).min(31);
+        let mut scale0 = 0;
+        for (i, &k) in P::SOURCE.iter().enumerate() {
+            key[i] = match i {
+                0 if P::LEAST_SQUARES => class(log, 6).min(63),
+                6 => c * CLASSES + half,
+                7 => spread * CLASSES + half,
+                _ => pair[k],
+            };
+            middle[i] = guess[k];
+            let scale = self.scales[i][key[i]];
+            let mean = if scale.seen == 0 { (activity[k] as u32) << 4 } else { scale.mean };
+            let s = ((u64::from(mean) * 739) >> 10).max(64) as i64;
+            if i == 0 {
+                scale0 = s;
+            }
+            inverse[i] = (1 << 39) / s;
+        }
+        (middle, key, inverse, scale0, half)
+    }
+
+    #[allow(clippy::too_many_arguments)]
+    #[inline(always)]
+    fn code_number(
+        &mut self,
+        decisions: &mut impl Decisions,
+        c: usize,
+        guess: &[i32; TRACKED],
+        heard: &[i32; TRACKED],
+        number: i32,
+    ) -> i32 {
+        let (middle, key, inverse, scale0, half) = self.experts(c, guess, heard);
+        let blend = guess[BLEND];
+        let mut search = Search {
+            low: 0,
+            high: self.counts[c],
+            at_low: [0; EXPERTS],
+            at_high: [1 << 31; EXPERTS],
+            middle,
+            inverse,
+            channel: c,
+            class: half,
+        };
+        let place = |z: i64| blend.saturating_add(((z * scale0) >> 14).clamp(-(1 << 27), 1 << 27) as i32);
+        // The quantiles, as a balanced tree.
+        let (mut low, mut width, mut node) = (0usize, 16usize, 1usize);
+        while width > 1 {
+            width /= 2;
+            let cut = self.cells.near(place(QUANTILES[low + width - 1]));
+            let above = self.decide(decisions, &mut search, cut, node, number);
+            node = 2 * node + usize::from(above);
+            if above {
+                low += width;
+            }
+        }
+        if low == 0 || low == 15 {
+            let up = low == 15;
+            for (i, z) in TAILS.iter().enumerate() {
+                let cut = self.cells.near(place(if up { *z } else { -z }));
+                let above =
+                    self.decide(decisions, &mut search, cut, 16 + i + if up { TAIL } else { 0 }, number);
+                if above != up {
+                    break;
+                }
+            }
+        }
+        while search.high - search.low > 1 {
+            let cut = (search.low + search.high) >> 1;
+            self.halve(decisions, &mut search, cut, number);
+        }
+        let number = search.low;
+        self.learn_scales(&key, &middle, self.cells.value(number));
+        number
+    }
+
+    #[inline(always)]
+    fn halve(&self, decisions: &mut impl Decisions, search: &mut Search, cut: i32, number: i32) {
+        let bound = self.cells.bound(cut);
+        let x = (i64::from(bound - search.middle[0]) * search.inverse[0]) >> 20;
+        let at = self.tables.logistic(x).clamp(search.at_low[0], search.at_high[0]);
+        let above = u64::from(search.at_high[0] - at) + 24;
+        let all = u64::from(search.at_high[0] - search.at_low[0]) + 48;
+        let one = ((above << 16) / all) as u32;
+        if decisions.code(number >= cut, one.clamp(24, 65_512)) {
+            search.low = cut;
+            search.at_low[0] = at;
+        } else {
+            search.high = cut;
+            search.at_high[0] = at;
+        }
+    }
+
+    /// Codes whether the number is at or above `cut`, if that is not known.
+    #[inline(always)]
+    fn decide(
+        &mut self,
+        decisions: &mut impl Decisions,
+        search: &mut Search,
+        cut: i32,
+        node: usize,
+        number: i32,
+    ) -> bool {
+        if cut <= search.low {
+            return true;
+        }
+        if cut >= search.high {
+            return false;
+        }
+        let bound = self.cells.bound(cut);
+        let mut inputs = [0i32; N];
+        let mut at = [0u32; EXPERTS];
+        for i in 0..P::SOURCE.len() {
+            let x = (i64::from(bound - search.middle[i]) * search.inverse[i]) >> 20;
+            at[i] = self.tables.logistic(x).clamp(search.at_low[i], search.at_high[i]);
+            inputs[i] = self.tables.log2(search.at_high[i] - at[i] + 48)
+                - self.tables.log2(at[i] - search.at_low[i] + 48);
+        }
+        let decision = (search.low as u32) | (search.high as u32) << 9 | (cut as u32) << 18;
+        if P::COUNTERS {
+            self.counters.look(decision, self.tables, &mut inputs[EXPERTS.min(N)..]);
+        }
+        let few = node.min(7);
+        let (by_channel, by_class) = (search.channel * 8 + few, search.class * 8 + few);
+        let mixed = if P::LEAST_SQUARES {
+            [
+                self.by_node.mix(node, &inputs),
+                self.by_channel.mix(by_channel, &inputs),
+                self.by_class.mix(by_class, &inputs),
+            ]
+        } else {
+            [inputs[0].clamp(-STRETCH_LIMIT, STRETCH_LIMIT); 3]
+        };
+        let together = ((mixed[0] + mixed[1] + mixed[2]) * 21_845) >> 16;
+        let one = self.tables.squash(together);
+        let channel_node = search.channel * NODES + node;
+        let (first, first_point) = self.node_correction.look(node, together);
+        let (second, second_point) = self.channel_correction.look(channel_node, together);
+        let one = (2 * one + first + second) >> 2;
+        let bit = decisions.code(number >= cut, one.clamp(24, 65_512));
+        let target = if bit { 65_536 } else { 0 };
+        if P::LEAST_SQUARES {
+            self.by_node.learn(node, &inputs, self.tables.squash(mixed[0]), target);
+            self.by_channel.learn(by_channel, &inputs, self.tables.squash(mixed[1]), target);
+            self.by_class.learn(by_class, &inputs, self.tables.squash(mixed[2]), target);
+        }
+        if P::COUNTERS {
+            self.counters.learn(bit);
+        }
+        self.node_correction.learn(node, first_point, bit);
+        self.channel_correction.learn(channel_node, second_point, bit);
+        if bit {
+            search.low = cut;
+            search.at_low = at;
+        } else {
+            search.high = cut;
+            search.at_high = at;
+        }
+        bit
+    }
+
+    #[inline(always)]
+    fn learn_scales(&mut self, key: &[usize; EXPERTS], middle: &[i32; EXPERTS], value: i32) {
+        for i in 0..P::SOURCE.len() {
+            let error = (value - middle[i]).unsigned_abs().min(1 << 26) << 4;
+            let scale = &mut self.scales[i][key[i]];
+            if scale.seen == 0 {
+                scale.mean = error;
+            } else {
+                let step = (i64::from(error) - i64::from(scale.mean))
+                    * i64::from(self.divisors[scale.seen as usize]);
+                scale.mean = (i64::from(scale.mean) + (step >> 16)) as u32;
+            }
+            scale.seen = (scale.seen + 1).min(100);
+        }
+    }
+}
+
+/// What is known of a number while it is searched for.
+struct Search {
+    /// It is at least this.
+    low: i32,
+    /// And below this.
+    high: i32,
+    /// What each expert gives to all below `low`, and below `high`.
+    at_low: [u32; EXPERTS],
+    at_high: [u32; EXPERTS],
+    middle: [i32; EXPERTS],
+    inverse: [i64; EXPERTS],
+    channel: usize,
+    class: usize,
+}

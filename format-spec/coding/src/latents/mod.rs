@@ -1,0 +1,22 @@
+//! Grids of numbers with frames, rows and channels, coded under their neighbours in space and time: latents of image and video
+//! tokenizers (`SPEC.md` sections 7.8 and 7.9). All that decides about bits is integer arithmetic.
+
+mod cells;
+mod counters;
+mod dense;
+mod element;
+mod fast;
+mod grid;
+mod least_squares;
+mod mixing;
+mod neighbours;
+mod output;
+mod tables;
+mod tokens;
+
+pub use dense::Shape;
+pub use element::Element;
+pub use grid::{
+    Coder, FORM, Grid, GridContent, MAX_CHANNELS, Quantiser, SharedObjects, Statistics, decode, encode,
+};
+pub use tokens::{Tokens, decode_tokens, encode_tokens};

@@ -1,0 +1,182 @@
+//! What a tensor of a `latents` asset says of itself beyond its elements (SPEC section 5.9).
+
+use crate::registry::field;
+use crate::wire;
+use crate::{Fields, FormatError, Result};
+
+const WHAT: &str = "track";
+
+/// The axes of a track in the order of its content.
+pub const AXES: [u8; 4] = *b"TCHW";
+
+/// The order that a track's axes had where it came from: letters of [`AXES`], each at most once. Axes that are not named have
+/// size 1 and are not axes of the source.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct AxisOrder {
+    letters: [u8; 4],
+    len: u8,
+}
+
+impl AxisOrder {
+    /// Reads the letters; `K`, several tokens at a position, is another name of `C`.
+    #[must_use]
+    pub fn parse(text: &str) -> Option<Self> {
+        let mut order = Self { letters: [0; 4], len: 0 };
+        for letter in text.bytes() {
+            let letter = match letter.to_ascii_uppercase() {
+                b'K' => b'C',
+                letter => letter,
+            };
+            if !AXES.contains(&letter) || order.letters().contains(&letter) {
+                return None;
+            }
+            *order.letters.get_mut(usize::from(order.len))? = letter;
+            order.len = order.len.saturating_add(1);
+        }
+        Some(order)
+    }
+
+    /// The letters.
+    #[must_use]
+    pub fn letters(&self) -> &[u8] {
+        self.letters.get(..usize::from(self.len)).unwrap_or_default()
+    }
+
+    /// As text.
+    #[must_use]
+    pub fn text(&self) -> String {
+        self.letters().iter().map(|&b| char::from(b)).collect()
+    }
+
+    /// Which axis of the content each axis of the source is.
+    #[must_use]
+    pub fn places(&self) -> Vec<usize> {
+        self.letters().iter().filter_map(|l| AXES.iter().position(|a| a == l)).collect()
+    }
+}
+
+/// Shift and scale of each channel: what a model works on is `(x - shift) / scale` of what its encoder gives.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Normalisation {
+    /// Whether the numbers of the track are what a model works on.
+    pub applied: bool,
+    /// Shift and scale of each channel; none if only `applied` is known.
+    pub channels: Vec<(f32, f32)>,
+}
+
+/// What a track says of itself.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Track {
+    /// The order of its axes in the source.
+    pub axes: Option<AxisOrder>,
+    /// What it is for.
+    pub role: Option<String>,
+    /// Frames, rows and columns of the source that a position stands for.
+    pub factors: Option<[u64; 3]>,
+    /// Frames of the source that the first position in time stands for.
+    pub first_frames: Option<u64>,
+    /// Its normalisation.
+    pub normalisation: Option<Normalisation>,
+}
+
+impl Track {
+    /// Reads the fields.
+    ///
+    /// # Errors
+    /// If one is malformed.
+    pub fn parse(fields: &Fields) -> Result<Self> {
+        let corrupt = |why: &str| FormatError::corrupt(WHAT, 0, why);
+        let axes = match fields.text(WHAT, field::AXES)? {
+            None => None,
+            Some(text) => Some(AxisOrder::parse(text).ok_or_else(|| corrupt("axes are letters of TCHW"))?),
+        };
+        let mut factors = None;
+        if let Some(mut rest) = fields.get(field::FACTORS) {
+            let mut all = [0u64; 3];
+            for factor in &mut all {
+                (rest, *factor) = wire::finish(WHAT, rest, wire::varint(rest))?;
+            }
+            if !rest.is_empty() {
+                return Err(corrupt("factors are three numbers"));
+            }
+            factors = Some(all);
+        }
+        let normalisation = match fields.get(field::NORMALISATION).map(<[u8]>::split_first) {
+            None => None,
+            Some(Some((&applied @ 0..=1, rest))) if rest.len().is_multiple_of(8) => {
+                let float = |b: &[u8]| b.first_chunk().map_or(0.0, |b| f32::from_le_bytes(*b));
+                let pair = |b: &[u8]| (float(b), float(b.get(4..).unwrap_or_default()));
+                let channels = rest.chunks_exact(8).map(pair).collect();
+                Some(Normalisation { applied: applied == 1, channels })
+            }
+            Some(_) => return Err(corrupt("a normalisation is a byte, then two floats for each channel")),
+        };
+        Ok(Self {
+            axes,
+            role: fields.text(WHAT, field::ROLE)?.map(str::to_owned),
+            factors,
+            first_frames: fields.varint(WHAT, field::FIRST_FRAMES)?,
+            normalisation,
+        })
+    }
+
+    /// Adds what is known to an entry's fields.
+    pub fn put(&self, fields: &mut Fields) {
+        if let Some(axes) = &self.axes {
+            fields.set(field::AXES, false, axes.text().into_bytes());
+        }
+        if let Some(role) = &self.role {
+            fields.set(field::ROLE, false, role.clone().into_bytes());
+        }
+        if let Some(factors) = &self.factors {
+            let mut value = Vec::new();
+            factors.iter().for_each(|f| wire::put_varint(&mut value, *f));
+            fields.set(field::FACTORS, false, value);
+        }
+        if let Some(first) = self.first_frames {
+            fields.set_varint(field::FIRST_FRAMES, false, first);
+        }
+        if let Some(Normalisation { applied, channels }) = &self.normalisation {
+            let mut value = vec![u8::from(*applied)];
+            for (shift, scale) in channels {
+                value.extend_from_slice(&shift.to_le_bytes());
+                value.extend_from_slice(&scale.to_le_bytes());
+            }
+            fields.set(field::NORMALISATION, false, value);
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn tracks_round_trip() {
+        let track = Track {
+            axes: AxisOrder::parse("cthw"),
+            role: Some("latents".into()),
+            factors: Some([4, 8, 8]),
+            first_frames: Some(1),
+            normalisation: Some(Normalisation { applied: true, channels: vec![(0.5, 2.0), (-1.0, 1.0)] }),
+        };
+        let mut fields = Fields::default();
+        track.put(&mut fields);
+        assert_eq!(Track::parse(&fields).unwrap(), track);
+        assert_eq!(Track::parse(&Fields::default()).unwrap(), Track::default());
+        assert_eq!(AxisOrder::parse("THWK").unwrap().places(), [0, 2, 3, 1]);
+        assert_eq!(AxisOrder::parse("TCHWC"), None);
+        assert_eq!(AxisOrder::parse("TX"), None);
+        assert!(AxisOrder::parse("").unwrap().places().is_empty());
+        for (id, value) in [
+            (field::AXES, &b"TT"[..]),
+            (field::FACTORS, &[1, 2]),
+            (field::NORMALISATION, &[2]),
+            (field::NORMALISATION, &[]),
+        ] {
+            let mut fields = Fields::default();
+            fields.set(id, false, value.to_vec());
+            assert!(Track::parse(&fields).is_err());
+        }
+    }
+}

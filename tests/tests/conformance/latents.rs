@@ -1,0 +1,180 @@
+//! Grids: codings 16 and 17, tracks, statistics.
+
+use crate::hand::{Draft, Shell, bytes_tensor, chunking, model, row};
+use crate::labelled::shared_object;
+use crate::vector::Vector;
+use mcodec_coding::latents::{
+    Coder, Element, Grid, GridContent, Quantiser, Shape, SharedObjects, Statistics, Tokens, decode, encode,
+    encode_tokens,
+};
+use mcodec_format::registry::{Dtype, asset, asset_field, coding, entry};
+use mcodec_format::track::{AxisOrder, Normalisation, Track};
+use mcodec_format::{Asset, Dependency, Representation, TensorDescriptor};
+
+pub fn all() -> Vec<Vector> {
+    vec![
+        tracks("grids_fast", "fast grids, tracks that say much", Coder::Fast),
+        tracks("grids_light", "dense grids without least squares", Coder::Light),
+        tracks("grids_dense", "dense grids", Coder::Dense),
+        tokens(),
+    ]
+}
+
+struct Shared<'a>(&'a Statistics);
+
+impl SharedObjects for Shared<'_> {
+    fn statistics(&self, _: u32) -> Option<&Statistics> {
+        Some(self.0)
+    }
+}
+
+/// Tokens of one and of two at a position, coded with all there is and light.
+fn tokens() -> Vector {
+    let mut draft = Draft::of(vec![Asset { kind: asset::LATENTS, ..model(0, "tokens") }]);
+    let mut hashed = Vec::new();
+    let two = vec![vec![8u16, 8, 8, 5, 5, 5], vec![2, 3]];
+    for (id, size, whole, levels) in
+        [(0u32, 2usize, true, two.clone()), (1, 4, false, two), (2, 1, true, vec![vec![256]])]
+    {
+        let shape = Shape { frames: 3, channels: levels.len(), height: 3, width: 3 };
+        let mut bytes = Vec::new();
+        for i in 0..shape.count() {
+            let most: u64 = levels[i / 9 % levels.len()].iter().map(|&l| u64::from(l)).product();
+            let token = (i as u64 * 7 / 9 * 1009 + i as u64 % 9 * 64) % most;
+            bytes.extend(&token.to_le_bytes()[..size]);
+        }
+        let dtype = Dtype::by_name(["U8", "U16", "", "U32"][size - 1]).expect("registered");
+        let frame = shape.channels * 9 * size;
+        let payloads = bytes
+            .chunks(2 * frame)
+            .map(|bytes| {
+                let shape = Shape { frames: bytes.len() / frame, ..shape };
+                encode_tokens(&Tokens { shape, size, bytes, levels: &levels }, whole)
+                    .expect("tokens are coded")
+            })
+            .collect();
+        let descriptor = TensorDescriptor {
+            dtype: Some(dtype),
+            dtype_name: dtype.name.into(),
+            shape: vec![3, shape.channels as u64, 3, 3],
+            representation: Representation::Predicted,
+            ..bytes_tensor(chunking(coding::TOKENS, 2 * frame, bytes.len()))
+        };
+        let name = format!("track {id}");
+        draft.add((row(id, entry::TENSOR, &name, descriptor.to_fields()), payloads));
+        hashed.push((name, descriptor, bytes));
+    }
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (&n[..], &d.dtype_name[..], &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound("tokens", "tokens by their digits", draft.finished(&Shell::default()))
+}
+
+/// Waves that move, with noise, as elements of any type.
+fn waves(shape: Shape, element: Element) -> Vec<u8> {
+    let mut state = 7u32;
+    let mut out = Vec::new();
+    for i in 0..shape.count() {
+        let plane = shape.height * shape.width;
+        let (t, c, y, x) = (
+            i / plane / shape.channels,
+            i / plane % shape.channels,
+            i % plane / shape.width,
+            i % shape.width,
+        );
+        state = state.wrapping_mul(1_664_525).wrapping_add(1_013_904_223);
+        // In small steps, so that no library's sine is in the committed bytes.
+        let wave = ((x + t + 3 * c) % 8) as i32 * 8 - ((y + 2 * c) % 6) as i32 * 9 + (state >> 28) as i32;
+        let float = (wave as f32 / 32.0).to_le_bytes();
+        match (element.bytes(), element.float()) {
+            (4, _) => out.extend(((wave as f32 + (state >> 9) as f32 / 8_388_608.0) / 32.0).to_le_bytes()),
+            (2, Some((8, ..))) => out.extend(&float[2..]),
+            (2, _) => out.extend(((wave * 100) as i16).to_le_bytes()),
+            _ => out.push(wave as u8),
+        }
+    }
+    out
+}
+
+fn descriptor(element: Element, shape: Shape, coder: Coder, frames: usize) -> TensorDescriptor {
+    let dtype = Dtype::by_id(element as u64).expect("the element is registered");
+    let dimensions = [shape.frames, shape.channels, shape.height, shape.width].map(|d| d as u64);
+    let frame = shape.channels * shape.height * shape.width * element.bytes();
+    let id = if coder == Coder::Fast { coding::GRID_FAST } else { coding::GRID_DENSE };
+    TensorDescriptor {
+        dtype: Some(dtype),
+        dtype_name: dtype.name.into(),
+        shape: dimensions.to_vec(),
+        representation: Representation::Predicted,
+        ..bytes_tensor(chunking(id, frame * frames, frame * shape.frames))
+    }
+}
+
+/// What a track says in every field.
+fn track(channels: usize) -> Track {
+    Track {
+        axes: AxisOrder::parse("CTHW"),
+        role: Some("latents".into()),
+        factors: Some([4, 8, 8]),
+        first_frames: Some(1),
+        normalisation: Some(Normalisation { applied: true, channels: vec![(0.5, 2.0); channels] }),
+    }
+}
+
+/// Tracks of every type of element, in groups of two frames; the last two are quantised.
+fn tracks(name: &'static str, about: &'static str, coder: Coder) -> Vector {
+    let mut draft = Draft::of(vec![Asset { kind: asset::LATENTS, ..model(0, "clip") }]);
+    let asset = &mut draft.page.assets[0];
+    asset.fields.set(asset_field::FRAME_RATE, false, vec![25, 1]);
+    asset.fields.set(asset_field::MODEL, false, b"made".to_vec());
+    let mut hashed = Vec::new();
+    let shape = Shape { frames: 3, channels: 3, height: 3, width: 4 };
+    let statistics = Statistics::new(vec![(0.25, 0.75), (0.0, 1.0), (-1.0, 0.5)]).expect("statistics");
+    let kinds = Element::ALL.map(|element| (element, None));
+    let quantised = [(Element::Bf16, Some((0.125f32, None))), (Element::F8E4m3, Some((0.3, Some(0))))];
+    for (id, (element, step)) in (0u32..).zip(kinds.into_iter().chain(quantised)) {
+        // Of bfloat one with more channels than a step has.
+        let shape = if id == 2 { Shape { channels: 10, width: 2, ..shape } } else { shape };
+        let bytes = waves(shape, element);
+        let frame = bytes.len() / shape.frames;
+        let (mut payloads, mut decoded) = (Vec::new(), Vec::new());
+        for bytes in bytes.chunks(2 * frame) {
+            let shape = Shape { frames: bytes.len() / frame, ..shape };
+            let plane = shape.height * shape.width;
+            let mut numbers = Vec::new();
+            let content = match step {
+                None => GridContent::Bytes(bytes),
+                Some((step, dependency)) => {
+                    let quantiser = Quantiser { step, statistics: &statistics, dependency };
+                    let values = bytes.chunks(element.bytes()).map(|b| element.value(b));
+                    let number = |(i, v): (usize, f64)| {
+                        quantiser.number(i / plane % shape.channels, v).unwrap_or(0) as i16
+                    };
+                    numbers.extend(values.enumerate().map(number));
+                    GridContent::Quantised(&numbers, quantiser)
+                }
+            };
+            let payload = encode(&Grid { shape, element, content }, coder).expect("the grid is coded");
+            let mut out = vec![0; bytes.len()];
+            decode(&payload, coder, &Shared(&statistics), &mut out).expect("the grid is decoded");
+            payloads.push(payload);
+            decoded.extend(out);
+        }
+        let descriptor = descriptor(element, shape, coder, 2);
+        let mut fields = descriptor.to_fields();
+        if id == 0 {
+            track(shape.channels).put(&mut fields);
+        }
+        let name = format!("track {id}");
+        draft.add((row(id, entry::TENSOR, &name, fields), payloads));
+        if step.is_some_and(|(_, dependency)| dependency.is_some()) {
+            draft.depend(Dependency::Entry(100));
+        }
+        hashed.push((name, descriptor, decoded));
+    }
+    draft.add(shared_object(100, entry::STATISTICS, "statistics", statistics.to_bytes()));
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (&n[..], &d.dtype_name[..], &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound(name, about, draft.finished(&Shell::default()))
+}
