@@ -284,7 +284,7 @@ pub(crate) fn add_asset(
             tensors += 1;
         }
         if let Content::Track(track) = &item.content {
-            model.add(&item.name, &track.dtype().name.to_owned(), &track.dimensions(), *bytes);
+            model.add(&item.name, track.dtype().name, &track.dimensions(), *bytes);
             tensors += 1;
         }
     }

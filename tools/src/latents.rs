@@ -25,16 +25,17 @@ pub(crate) fn encode(
     common: &Common,
     console: &Console,
 ) -> anyhow::Result<Outcome> {
-    if is_std(&args.input) {
+    let [input] = &args.input[..] else { return Err(usage("one input of latents at a time")) };
+    if is_std(input) {
         return Err(usage("latents are encoded from a file or a folder, not from the standard input"));
     }
     if !args.bases.paths.is_empty() || args.name.is_some() || args.import.mappable {
         return Err(usage("--base, --name and --mappable are not for latents"));
     }
     let latents = options(args)?;
-    let report = encode_latents(&args.input, &latents, output, &console.encode_options(common))
-        .map_err(|e| input::about(&args.input, e))?;
-    crate::commands::tell_encoded(&args.input, &report, console)?;
+    let report = encode_latents(input, &latents, output, &console.encode_options(common))
+        .map_err(|e| input::about(input, e))?;
+    crate::commands::tell_encoded(input, &report, console)?;
     Ok(Outcome::Done)
 }
 

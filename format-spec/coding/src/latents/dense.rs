@@ -293,7 +293,8 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             if P::LEAST_SQUARES {
                 self.local.predict(first, &self.position.local, &mut self.position.local_guess);
             }
-            for c in first..self.shape.channels.min(first + LANES) {
+            let end = self.shape.channels.min(first + LANES);
+            for (c, number) in numbers.iter_mut().enumerate().take(end).skip(first) {
                 let mut guess = [0i32; TRACKED];
                 self.guess(c, &before, &mut guess);
                 guess[BLEND] = self.blend(c, &guess, &heard);
@@ -301,9 +302,9 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                     self.surround(c, &at, &before);
                 }
                 if !copied {
-                    numbers[c] = self.code_number(decisions, c, &guess, &heard, i32::from(numbers[c])) as u16;
+                    *number = self.code_number(decisions, c, &guess, &heard, i32::from(*number)) as u16;
                 }
-                let value = self.cells.value(i32::from(numbers[c]));
+                let value = self.cells.value(i32::from(*number));
                 let here = at.here + c;
                 let mut track = |k: usize, guess: i32| {
                     let error = (value - guess).abs();
@@ -428,8 +429,8 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     fn guess(&mut self, c: usize, before: &[i32; 3], guess: &mut [i32; TRACKED]) {
         let position = &mut self.position;
         let base = position.base[c];
-        for k in 0..4 {
-            guess[k] = position.fixed[k][c];
+        for (guess, fixed) in guess.iter_mut().zip(&position.fixed[..4]) {
+            *guess = fixed[c];
         }
         if !P::LEAST_SQUARES {
             return;
@@ -440,7 +441,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             own += self.own.term(OWN_KNOWN + i, c, *change);
         }
         guess[OWN_GUESS] =
-            (i64::from(base) + (own >> 16)).clamp(-VALUE_LIMIT as i64, VALUE_LIMIT as i64) as i32;
+            (i64::from(base) + (own >> 16)).clamp(i64::from(-VALUE_LIMIT), i64::from(VALUE_LIMIT)) as i32;
         guess[LOCAL_GUESS] = (base.saturating_add(position.local_guess[c])).clamp(-VALUE_LIMIT, VALUE_LIMIT);
     }
 
@@ -484,7 +485,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         let (mut sum, mut all) = (0i64, 0i64);
         for (_, (log, guess)) in logs.iter().zip(guess).enumerate().filter(|(k, _)| is_predictor::<P>(*k)) {
             // 2^(-1.75 d): 448/256 of 64ths to each 256th.
-            let weight = i64::from(self.tables.power(((log - least) * 7 >> 4) as u32));
+            let weight = i64::from(self.tables.power((((log - least) * 7) >> 4) as u32));
             sum += weight * i64::from(guess - base);
             all += weight;
         }

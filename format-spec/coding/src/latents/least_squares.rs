@@ -137,8 +137,9 @@ impl OwnSquares {
                 let weights = &mut self.weights[i * lanes + first..][..LANES];
                 for ((gap, inverse), weight) in gap.iter().zip(inverses).zip(weights) {
                     let step = ((gap >> 16) * inverse) >> 24;
-                    *weight =
-                        (i64::from(*weight) + step).clamp(-WEIGHT_LIMIT as i64, WEIGHT_LIMIT as i64) as i32;
+                    *weight = (i64::from(*weight) + step)
+                        .clamp(i64::from(-WEIGHT_LIMIT), i64::from(WEIGHT_LIMIT))
+                        as i32;
                 }
             }
         }
@@ -240,18 +241,12 @@ impl LocalSquares {
             core::array::from_fn(|i| core::array::from_fn(|c| self.scratch[i * self.lanes + first + c]));
         for i in 0..LOCAL {
             for j in 0..=i {
-                let mut sum = 0;
-                for c in 0..LANES {
-                    sum += rows[i][c] * rows[j][c];
-                }
+                let sum: i32 = rows[i].iter().zip(&rows[j]).map(|(a, b)| a * b).sum();
                 let products = &mut self.own.products[pair(i, j)];
                 *products = products.saturating_add(sum);
                 self.gathered.products[pair(i, j)] += i64::from(sum) * 2;
             }
-            let mut sum = 0;
-            for c in 0..LANES {
-                sum += rows[i][c] * reduced[c];
-            }
+            let sum: i32 = rows[i].iter().zip(&reduced).map(|(a, b)| a * b).sum();
             self.own.targets[i] = self.own.targets[i].saturating_add(sum);
             self.gathered.targets[i] += i64::from(sum) * 2;
         }
@@ -275,8 +270,9 @@ impl LocalSquares {
             }
             let own = self.gathered.products[pair(i, i)];
             let step = gap / (own + (own >> 8) + LOCAL_RIDGE);
-            self.weights[i] =
-                (i64::from(self.weights[i]) + step).clamp(-WEIGHT_LIMIT as i64, WEIGHT_LIMIT as i64) as i32;
+            self.weights[i] = (i64::from(self.weights[i]) + step)
+                .clamp(i64::from(-WEIGHT_LIMIT), i64::from(WEIGHT_LIMIT))
+                as i32;
         }
     }
 

@@ -46,7 +46,7 @@ impl Tables {
             let upper = ((1u128 << 94) / ((1u128 << 63) + power)) as u32;
             logistic[middle + i] = upper;
             logistic[middle - i] = (1 << 31) - upper;
-            power = power * u128::from(STEP_OF_LOGISTIC) >> 63;
+            power = (power * u128::from(STEP_OF_LOGISTIC)) >> 63;
         }
         logistic[2 * middle + 1] = logistic[2 * middle];
         let log2 = core::array::from_fn(|i| log2_of_mantissa(i as u64));
@@ -97,7 +97,7 @@ fn log2_of_mantissa(i: u64) -> u16 {
     let mut x = ((1 << LOG_MANTISSA) + i) << (31 - LOG_MANTISSA);
     let mut log = 0;
     for _ in 0..LOG_BITS {
-        x = x * x >> 31;
+        x = (x * x) >> 31;
         log <<= 1;
         if x >= 1 << 32 {
             x >>= 1;
@@ -123,7 +123,7 @@ fn power_of_two(x: u32) -> u64 {
     let mut power = 1u64 << 31;
     for (bit, root) in ROOTS.iter().enumerate() {
         if x >> bit & 1 == 1 {
-            power = power * root >> 31;
+            power = (power * root) >> 31;
         }
     }
     power >> (x >> 8).min(63)
