@@ -181,19 +181,19 @@ pub(crate) struct Latents {
     #[arg(long, value_name = "TYPE")]
     pub(crate) dtype: Option<String>,
     /// Round to steps of this many standard deviations of a channel [default: lossless]
-    #[arg(long, value_name = "STEP", group = "precision")]
+    #[arg(long, value_name = "STEP", group = "rounding")]
     pub(crate) step: Option<f64>,
     /// Round so that the ratio of signal to noise is this, in dB
-    #[arg(long, value_name = "DB", group = "precision")]
+    #[arg(long, value_name = "DB", group = "rounding")]
     pub(crate) snr: Option<f64>,
     /// Round so that a value takes about this many bits
-    #[arg(long, value_name = "BITS", group = "precision")]
+    #[arg(long, value_name = "BITS", group = "rounding")]
     pub(crate) bits: Option<f64>,
     /// Of tokens: levels of finite scalar quantisation, as 8,8,8,5,5,5, or a JSON file with such a list for each token of a position
-    #[arg(long, value_name = "LEVELS", group = "codes")]
+    #[arg(long, value_name = "LEVELS", group = "vocabulary")]
     pub(crate) fsq: Option<String>,
     /// Of tokens: how many there are
-    #[arg(long, value_name = "N", group = "codes")]
+    #[arg(long, value_name = "N", group = "vocabulary")]
     pub(crate) vocab: Option<u64>,
     /// A JSON file with lists "mean" and "std", one number for each channel [default: measured]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
