@@ -51,5 +51,6 @@ replays!(
     no_limits,
     archive,
     pickle,
-    npy
+    npy,
+    gaussians
 );
