@@ -52,5 +52,6 @@ replays!(
     archive,
     pickle,
     npy,
+    gaussians,
     grids
 );

@@ -20,7 +20,15 @@ fn main() -> Result<()> {
     let mut files = encoded(scratch.path())?;
     files.push(("shared-table", shared_table()?));
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
-    for name in ["labelled_forms", "labelled_signs", "dependency_groups", "deltas", "x_deltas"] {
+    for name in [
+        "labelled_forms",
+        "labelled_signs",
+        "dependency_groups",
+        "deltas",
+        "x_deltas",
+        "image_pages",
+        "image_alpha",
+    ] {
         files.push((name, fs::read(vectors.join(name).with_extension("mcodec"))?));
     }
     files.push(("leaves", with_leaves(3, 4, 1)));
@@ -38,6 +46,7 @@ fn main() -> Result<()> {
     headers(&root)?;
     archives(&root)?;
     gguf(&root)?;
+    gaussians(&root)?;
     grids(&root)?;
     Ok(())
 }
@@ -406,6 +415,71 @@ fn labelled_payloads(root: &Path) -> Result<()> {
         }
     }
     save(root, "tables", "labels", &[&[6], &many.to_bytes()[..]].concat())
+}
+
+/// Payloads of two sets, what images say, fields of layers.
+fn gaussians(root: &Path) -> Result<()> {
+    use mcodec_coding::binary::BinaryEncoder;
+    use mcodec_coding::gaussians::{GaussianSet, SetCoder, Symbols, canonical};
+    use mcodec_format::{ChannelGroup, Depth, GroupKind, ImageDescriptor, LayerDescriptor, Transfer};
+    use mcodec_fuzz::targets::gaussians::{areas, coded};
+    for (name, planes, constants, size, page, n) in [
+        ("grey", 0, [80, 42, 80, 60, 75], [9, 7], 0, 12u32),
+        ("colour", 2, [60, 30, 60, 40, 75], [30, 20], 0, 40),
+        ("page", 2, [80, 42, 80, 60, 75], [30, 20], 0x14, 20),
+        ("planes", 15, [40, 255, 3, 9, 1], [20, 3], 0, 15),
+        ("crowd", 3, [80, 1, 1, 200, 255], [1, 1], 1, 60),
+        ("empty", 0, [1, 1, 1, 1, 1], [255, 255], 0, 0),
+    ] {
+        let (image, areas) = (coded(planes, constants), areas(size[0], size[1], page));
+        let (mut io, mut coder) = (BinaryEncoder::new(), SetCoder::new(&image));
+        for (area, scale) in areas.iter().zip([24, 6u32]) {
+            let mut set = GaussianSet::default();
+            for i in 0..n {
+                let levels = image.quantiser.levels() as u32;
+                let scales = [scale + i * 7 % scale, i * 5 % scale].map(|k| k.min(levels - 1) as u8);
+                let [a, b] = scales;
+                let symbols =
+                    Symbols { x: i * 37 % 50, y: i * 11 % 30, scales: [a.max(b), a.min(b)], angle: 0 };
+                let angle = (i * 29 % (1 << image.quantiser.angle_bits(symbols.scales))) as u8;
+                let symbols = Symbols { angle, ..symbols };
+                if area.cell(&image.quantiser, &symbols).is_some() {
+                    set.symbols.push(symbols);
+                    set.colours
+                        .extend((0..=u32::from(planes)).map(|plane| (i * 13 + plane) as i32 % 40 - 11));
+                }
+            }
+            let set = canonical(&image, area, &set).ok_or("a Gaussian outside of its area")?;
+            coder.encode(&mut io, area, &set)?;
+        }
+        let head = [&[0, planes][..], &constants, &size, &[page]].concat();
+        save(root, "gaussians", name, &[head, io.finish()].concat())?;
+    }
+    let group = |kind, depth, transfer, channels: &[&str]| ChannelGroup {
+        kind,
+        transfer,
+        depth,
+        name: channels.first().copied().unwrap_or_default().into(),
+        channels: channels.iter().map(|&name| name.into()).collect(),
+        bounds: if depth == Depth::Float { [-1.5, 9.0] } else { [0.0, 1.0] },
+    };
+    let colour = group(GroupKind::ColourAlpha, Depth::Unorm8, Transfer::Srgb, &[]);
+    let data = group(GroupKind::Data, Depth::Float, Transfer::Log2, &["x", "y"]);
+    for (name, groups, constants) in [
+        ("image", vec![colour.clone()], [80, 42, 80, 60, 75]),
+        ("image-groups", vec![colour, data], [1, 2, 3, 4, 5]),
+    ] {
+        let means = vec![-70; groups.iter().map(ChannelGroup::channel_count).sum()];
+        let image = ImageDescriptor { width: 640, height: 9, wraps: [true, false], groups, constants, means };
+        save(root, "gaussians", name, &[&[1], &image.to_bytes()[..]].concat())?;
+    }
+    for (name, layer) in [
+        ("layer", LayerDescriptor::new(None, Vec::new())),
+        ("layer-pages", LayerDescriptor::new(Some(64), vec![[1, 2, 3, 15]; 6])),
+    ] {
+        save(root, "gaussians", name, &[&[2], &layer.to_fields().to_bytes()[..]].concat())?;
+    }
+    Ok(())
 }
 
 /// GGUF files: metadata of many kinds, tensors of a known, a block and an unknown type.

@@ -8,6 +8,7 @@ pub mod decode;
 pub mod difference;
 pub mod forward;
 pub mod front_door;
+pub mod gaussians;
 pub mod gguf_header;
 pub mod grids;
 pub mod index;
@@ -23,7 +24,7 @@ pub mod tables;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 13] = [
+pub const ALL: [(&str, Target); 14] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
@@ -36,5 +37,6 @@ pub const ALL: [(&str, Target); 13] = [
     ("archive", archive::run),
     ("pickle", pickle::run),
     ("npy", npy::run),
+    ("gaussians", gaussians::run),
     ("grids", grids::run),
 ];
