@@ -410,7 +410,7 @@ fn check_entry<S: ReadAt>(
             return Ok(());
         }
         // So are an image's layers.
-        if entry.kind() == registry::entry::LAYER {
+        if entry.kind() == registry::entry::LAYER && entry.asset().kind == registry::asset::IMAGE {
             return Ok(());
         }
         if let Err(e) = hash_content(reader, &entry) {

@@ -55,16 +55,18 @@ pub fn channels_of(image: &ImageDescriptor, pixel: &mut [f32]) {
             GroupKind::GreyAlpha => uncover(planes),
             GroupKind::Grey | GroupKind::Data => {}
         }
-        for value in planes.iter_mut() {
+        let has_alpha = matches!(group.kind, GroupKind::ColourAlpha | GroupKind::GreyAlpha);
+        let colours = planes.len() - usize::from(has_alpha);
+        let [low, high] = group.bounds;
+        for value in planes[..colours].iter_mut() {
             let unit = value.clamp(0.0, 1.0);
             *value = match group.transfer {
                 Transfer::Srgb | Transfer::Linear if group.bounds == [0.0, 1.0] => unit,
-                Transfer::Srgb | Transfer::Linear => {
-                    group.bounds[0] + unit * (group.bounds[1] - group.bounds[0])
-                }
-                Transfer::Log2 => (group.bounds[0] + unit * (group.bounds[1] - group.bounds[0])).exp2(),
+                Transfer::Srgb | Transfer::Linear => low + unit * (high - low),
+                Transfer::Log2 => (low + unit * (high - low)).exp2(),
             };
         }
+        planes[colours..].iter_mut().for_each(|alpha| *alpha = alpha.clamp(0.0, 1.0));
         rest = after;
     }
 }
