@@ -342,8 +342,8 @@ class Contents:
             need(descriptor["representation"][0] in REPRESENTATIONS, f"unknown representation {descriptor['representation'][0]}", Unsupported)
             need(len(descriptor["representation"]) == (2 if descriptor["representation"][0] == 2 else 1), "parameters of a representation")
             need((descriptor["coding"] == 4) == (descriptor["representation"][0] == DELTA), "coding of a delta")
-        need(entry["kind"] != LAYER or descriptor["coding"] == GAUSSIANS, "coding of a layer")
             need((descriptor["coding"] in (16, 17, 18)) == (descriptor["representation"][0] == PREDICTED), "coding of a predicted tensor")
+        need(entry["kind"] != LAYER or descriptor["coding"] == GAUSSIANS, "coding of a layer")
         return descriptor
 
     def image(self, asset):
