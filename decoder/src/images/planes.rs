@@ -58,7 +58,7 @@ pub fn channels_of(image: &ImageDescriptor, pixel: &mut [f32]) {
         let has_alpha = matches!(group.kind, GroupKind::ColourAlpha | GroupKind::GreyAlpha);
         let colours = planes.len() - usize::from(has_alpha);
         let [low, high] = group.bounds;
-        for value in planes[..colours].iter_mut() {
+        for value in &mut planes[..colours] {
             let unit = value.clamp(0.0, 1.0);
             *value = match group.transfer {
                 Transfer::Srgb | Transfer::Linear if group.bounds == [0.0, 1.0] => unit,
