@@ -13,6 +13,7 @@ use std::ops::Range;
 use std::sync::Arc;
 
 /// The part of an image that is asked for.
+#[cfg(feature = "images")]
 #[derive(Debug, Clone, Default)]
 pub(crate) struct ImagePart {
     /// In source pixels; absent: the whole.

@@ -282,6 +282,7 @@ impl Job<'_> {
     }
 
     /// The part of an image that is asked for.
+    #[cfg(feature = "images")]
     fn part(&self) -> selection::ImagePart {
         let args = self.args;
         selection::ImagePart {
