@@ -1,5 +1,5 @@
-//! Makes `format-spec/coding/src/gaussians/gaussians.tables`, what coding of Gaussians starts from, from PNG pictures:
-//! `cargo run --release -p mcodec-encode --example train_gaussian_tables -- CACHE TABLES IMAGE.png...`
+//! Makes `format-spec/coding/src/gaussians/gaussians.tables`, what coding of Gaussians starts from, from pictures:
+//! `cargo run --release -p mcodec-encode --features images --example train_gaussian_tables -- CACHE TABLES IMAGE...`
 //!
 //! Fits are kept in the folder CACHE, so that a change of the contexts needs no new ones. Pictures that any benchmark uses must not be among them.
 
@@ -8,9 +8,8 @@ use mcodec_coding::gaussians::{
     Area, CHROMA_FACTOR, Constants, GaussianSet, Grain, Image, PLAIN_FACTOR, Quantiser, Role, SetCoder,
     Symbols, canonical, training, untrained,
 };
-use mcodec_encode::gaussians::{
-    Cloud, FitOptions, RefineOptions, Target, fit, opponent_planes, quantise, refine,
-};
+use mcodec_encode::gaussians::{Cloud, FitOptions, RefineOptions, Target, fit, quantise, refine};
+use mcodec_encode::images::import::read_picture;
 use std::ops::ControlFlow;
 use std::path::Path;
 
@@ -32,7 +31,7 @@ struct Fit {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [cache, tables, images @ ..] = &arguments[..] else { panic!("CACHE TABLES IMAGE.png...") };
+    let [cache, tables, images @ ..] = &arguments[..] else { panic!("CACHE TABLES IMAGE...") };
     std::fs::create_dir_all(cache).expect("the folder of fits");
     let mut fits = Vec::new();
     for (number, path) in images.iter().enumerate() {
@@ -95,24 +94,21 @@ fn part(fit: &Fit, keep: impl Fn(&Symbols) -> bool) -> GaussianSet {
 }
 
 fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
-    let (width, height, rgb) = read(path);
-    let planes = opponent_planes(&rgb);
+    let picture = read_picture(path).expect("a picture").picture;
+    assert_eq!(picture.channels.len(), 3, "{}", path.display());
+    let (width, height) = (picture.width as usize, picture.height as usize);
     let pixels = width * height;
-    let mean = |plane: &[f32]| plane.iter().map(|&p| f64::from(p)).sum::<f64>() / pixels as f64;
-    let means: Vec<i32> =
-        planes.chunks_exact(pixels).map(|plane| (mean(plane) * 100.0).round() as i32).collect();
+    let target = Target::new(width, height, picture.planes(), None);
+    let means = target.means();
     let quantiser = Quantiser::new(constants, &[PLAIN_FACTOR, CHROMA_FACTOR, CHROMA_FACTOR]);
-    let image =
-        Image { quantiser, roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta], means: means.clone() };
+    let image = Image { quantiser, roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta], means };
     let set = match std::fs::read(cache) {
         Ok(bytes) => from_bytes(&bytes),
         Err(_) => {
-            let mean = means.iter().map(|&mean| mean as f32 / 100.0).collect();
-            let target = Target { width, height, planes, mean, importance: None };
             let options = FitOptions { gaussians: density * pixels / 100_000, steps: 400 };
             let fitted = fit(&target, &options, &Cloud::new(3), &mut |_| ControlFlow::Continue(()));
             let mut set = quantise(&fitted.cloud, &image.quantiser);
-            let options = RefineOptions { sweeps: 3, frozen: 0, relocations: 0, keep: set.symbols.len() };
+            let options = RefineOptions { sweeps: 3, frozen: 0, keep: set.symbols.len() };
             let refined =
                 refine(&target, &image.quantiser, &mut set, &options, &mut |_| ControlFlow::Continue(()));
             println!(
@@ -151,15 +147,4 @@ fn from_bytes(bytes: &[u8]) -> GaussianSet {
         set.colours.extend([word(2), word(3), word(4)]);
     }
     set
-}
-
-fn read(path: &Path) -> (usize, usize, Vec<f32>) {
-    let mut decoder = png::Decoder::new(std::io::BufReader::new(std::fs::File::open(path).expect("opens")));
-    decoder.set_transformations(png::Transformations::normalize_to_color8() | png::Transformations::STRIP_16);
-    let mut reader = decoder.read_info().expect("a PNG");
-    let mut bytes = vec![0; reader.output_buffer_size().expect("fits")];
-    let info = reader.next_frame(&mut bytes).expect("a picture");
-    assert_eq!(info.color_type.samples(), 3, "{}", path.display());
-    let rgb = bytes[..info.buffer_size()].iter().map(|&b| f32::from(b) / 255.0).collect();
-    (info.width as usize, info.height as usize, rgb)
 }

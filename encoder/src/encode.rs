@@ -319,6 +319,13 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
             (all.asset, all.content_hash) = (asset.name, hash);
             continue;
         }
+        if asset.kind == registry::asset::LATENTS {
+            let name = &asset.name;
+            let why = format!(
+                "asset {name:?} holds latents, which are not coded anew: encode what they were made from; pack rewrites the file as it is"
+            );
+            return Err(EncodeError::Request(why));
+        }
         let twice = !writer.is_streaming();
         let against = match &base {
             Some(base) => Some(Against::asset(&reader, base, writer.draft())?),

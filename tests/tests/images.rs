@@ -128,13 +128,21 @@ fn a_region_is_what_the_whole_has_there_and_needs_its_pages_only() {
     }
     let reader = open(&bytes, 1);
     let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
-    let (all, some) = (image.plan(image.whole(), None).unwrap(), image.plan(region, None).unwrap());
+    let (all, some) = (image.plan(image.whole(), 1.0, None).unwrap(), image.plan(region, 1.0, None).unwrap());
     assert!(some.chunks.len() < all.chunks.len() && some.reads.len() <= all.chunks.len());
     let chunk = |plan: &mcodec_decode::Plan| plan.reads.iter().map(|r| r.end - r.start).sum::<u64>();
     assert!(chunk(&some) < chunk(&all));
     // Twice as large: the same where pixels' centres are, between others.
     let double = draw(&bytes, Some(region), 2.0, None);
     assert_eq!(double.len(), 4 * part.len());
+    // A quarter as large: still what the whole has there, though all Gaussians are wider.
+    let (quarter, corner) = (draw(&bytes, None, 0.25, None), Region { x: 64, y: 64, width: 64, height: 64 });
+    let part = draw(&bytes, Some(corner), 0.25, None);
+    for (i, value) in part.iter().enumerate() {
+        let (pixel, c) = (i / 3, i % 3);
+        let own = quarter[3 * ((16 + pixel / 16) * 64 + 16 + pixel % 16) + c];
+        assert!((own - value).abs() < 1.0 / 255.0, "{own} {value}");
+    }
     // Half as large: means of four, nearly.
     let half = draw(&bytes, None, 0.5, None);
     let mean = |x: usize, y: usize| {
@@ -143,6 +151,26 @@ fn a_region_is_what_the_whole_has_there_and_needs_its_pages_only() {
     let off: f32 =
         (0..96 * 128).map(|i| (half[3 * i] - mean(i % 128, i / 128)).abs()).sum::<f32>() / (96.0 * 128.0);
     assert!(off < 0.01, "{off}");
+}
+
+/// What repeats is at its left edge what it is beyond its right one.
+#[test]
+fn an_image_that_repeats_has_no_edge() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut picture = picture(GroupKind::Grey, 96, 64);
+    let paged =
+        ImageOptions { rate: Rate::Gaussians(60), paging: Paging::Side(32), ..ImageOptions::default() };
+    let plain = encode(dir.path(), &picture, &options(paged.clone()));
+    picture.wraps = [true, false];
+    let bytes = encode(dir.path(), &picture, &options(paged));
+    let (whole, cut) = (draw(&bytes, None, 1.0, None), draw(&plain, None, 1.0, None));
+    // The same Gaussians: far from the edges nothing changes, at them something does.
+    let differs = |x: usize| (0..64).any(|y| (whole[y * 96 + x] - cut[y * 96 + x]).abs() > 1e-4);
+    assert!(differs(0) && differs(95));
+    // A strip at the left edge needs pages of the right one, and has what the whole has.
+    let strip = Region { x: 0, y: 0, width: 4, height: 64 };
+    let part = draw(&bytes, Some(strip), 1.0, None);
+    assert!((0..64 * 4).all(|i| (part[i] - whole[i / 4 * 96 + i % 4]).abs() < 1.0 / 255.0));
 }
 
 #[test]
@@ -156,9 +184,9 @@ fn each_prefix_of_layers_is_a_picture_and_each_is_better() {
     assert!(reached[0] > 20.0 && reached[0] < reached[1] && reached[1] < reached[2], "{reached:?}");
     let reader = open(&bytes, 1);
     let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
-    assert!(image.load(image.whole(), Some(3)).is_err());
+    assert!(image.load(image.whole(), 1.0, Some(3)).is_err());
     let outside = Region { x: 100, y: 0, width: 29, height: 1 };
-    assert!(image.load(outside, None).is_err());
+    assert!(image.load(outside, 1.0, None).is_err());
 }
 
 #[test]

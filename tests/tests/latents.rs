@@ -248,3 +248,16 @@ fn tokens_come_back() {
         }
     }
 }
+
+#[test]
+fn latents_are_not_coded_anew_as_plain_tensors() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let input = dir.path().join("clip.npy");
+    fs::write(&input, npy(&SHAPE, bf16)).expect("the array is written");
+    let path = encoded(dir.path(), &input, &LatentsOptions::default(), 5, 1);
+    let output = Output::File { path: dir.path().join("again.mcodec"), force: false };
+    let refused = mcodec_encode::encode_path(&path, None, output, &EncodeOptions::default());
+    let why = refused.expect_err("it is refused").to_string();
+    assert!(why.contains("clip") && why.contains("pack"), "{why}");
+    assert!(!dir.path().join("again.mcodec").exists());
+}

@@ -22,6 +22,9 @@ const MOST_AT_LEAST: u64 = 1 << 24;
 /// less that of the pixels that were fitted.
 const BOX_VARIANCE: f32 = 1.0 / 12.0;
 
+/// Gaussians of a source that repeats, their copies counted, at most.
+const MOST_REPEATED: u64 = 1 << 20;
+
 type Group = [f32; LANES];
 
 /// Gaussians to be drawn, by rising index, and what the picture tends to where none are.
@@ -66,6 +69,17 @@ impl View {
             width: across as usize,
             height: down as usize,
         }
+    }
+
+    /// What is added to the variances of all Gaussians across and down, square pixels of the source.
+    fn widening(&self) -> [f32; 2] {
+        self.step.map(|step| ((step * step - 1.0) as f32).max(0.0) * BOX_VARIANCE)
+    }
+
+    /// How much further than at the source's size a Gaussian can reach, in pixels of the source.
+    pub(crate) fn margin(&self) -> u32 {
+        let [across, down] = self.widening();
+        (3.1 * across.max(down).sqrt()).ceil() as u32
     }
 }
 
@@ -115,6 +129,41 @@ impl Scene {
                 *value = index as f32 * quantiser.colour_step(symbols.scales, plane);
             }
             self.push(splat_of(quantiser, symbols), &values[..planes])?;
+        }
+        Ok(())
+    }
+
+    /// Repeats the Gaussians of a source of `size` pixels along the axes that `wraps` names: those that reach beyond an edge are added again,
+    /// whole sources further on.
+    ///
+    /// # Errors
+    /// If they would be too many.
+    pub fn repeat(&mut self, size: [u32; 2], wraps: [bool; 2]) -> Result<()> {
+        for (axis, _) in wraps.iter().enumerate().filter(|(_, wraps)| **wraps) {
+            let period = size[axis] as f32;
+            for index in 0..self.splats.len() {
+                let splat = self.splats[index];
+                let (at, half) = if axis == 0 {
+                    (splat.x, splat.shape().half[0])
+                } else {
+                    (splat.y, splat.shape().half[1])
+                };
+                // Of the copy that is k sources on, some lies within the source.
+                let first = ((-half - at) / period).ceil() as i32;
+                let last = ((period + half - at) / period).floor() as i32;
+                for k in (first..=last).filter(|&k| k != 0) {
+                    let shift = k as f32 * period;
+                    let moved = if axis == 0 {
+                        Splat { x: at + shift, ..splat }
+                    } else {
+                        Splat { y: at + shift, ..splat }
+                    };
+                    self.splats.push(moved);
+                    let planes = self.mean.len();
+                    self.colours.extend_from_within(index * planes..(index + 1) * planes);
+                }
+                Limits::check("Gaussians of a source that repeats", self.splats.len() as u64, MOST_REPEATED)?;
+            }
         }
         Ok(())
     }
@@ -178,7 +227,7 @@ impl<'a> Prepared<'a> {
         }
         let bytes = 4 * scene.planes() as u64 * (view.width as u64 * view.height as u64);
         Limits::check("size of a picture in bytes", bytes, limits.output_bytes)?;
-        let widening = view.step.map(|step| ((step * step - 1.0) as f32).max(0.0) * BOX_VARIANCE);
+        let widening = view.widening();
         let (shapes, weights) = scene.splats.par_iter().map(|splat| splat.widened(widening)).unzip();
         let centre = |from: f64, step: f64, i: usize| (from + (i as f64 + 0.5) * step) as f32;
         let groups = view.width.div_ceil(LANES) as u64;

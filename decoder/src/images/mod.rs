@@ -6,6 +6,6 @@ mod reader;
 mod sets;
 
 pub use hash::{ImageHasher, content_hash};
-pub use planes::{channels_of, coded_image, plane_roles};
+pub use planes::{ALPHA_SCALE, channels_of, coded_image, plane_roles};
 pub use reader::{ImageReader, Region};
 pub use sets::{areas_of_chunk, page_grid};

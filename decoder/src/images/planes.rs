@@ -7,7 +7,7 @@ use mcodec_format::{ChannelGroup, FormatError, GroupKind, ImageDescriptor, Trans
 const ROOT_3: f32 = 1.732_050_8;
 const ROOT_6: f32 = 2.449_489_7;
 /// How much an error of alpha weighs beside one of colour: the root of 3/4 makes the error over black and over white, together, what is made small.
-const ALPHA_SCALE: f32 = 0.866_025_4;
+pub const ALPHA_SCALE: f32 = 0.866_025_4;
 
 /// What each plane of a group is, and its factor of the colour step.
 fn roles_of(group: &ChannelGroup) -> Vec<(Role, u8)> {

@@ -101,11 +101,17 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         Region { x: 0, y: 0, width: self.descriptor.width, height: self.descriptor.height }
     }
 
-    /// The chunks of each layer up to `level` (absent: all) that have Gaussians which may reach `region`.
+    /// The chunks of each layer up to `level` (absent: all) that have Gaussians which may reach `region`, drawn `scale` times as large:
+    /// smaller, every Gaussian is wider.
     ///
     /// # Errors
     /// [`DecodeError::Request`] if there is no such level, or the region is empty or not within the image.
-    pub fn chunks(&self, region: Region, level: Option<usize>) -> Result<Vec<(usize, Range<u64>)>> {
+    pub fn chunks(
+        &self,
+        region: Region,
+        scale: f64,
+        level: Option<usize>,
+    ) -> Result<Vec<(usize, Range<u64>)>> {
         let (width, height) = (self.descriptor.width, self.descriptor.height);
         let ends = (region.x.checked_add(region.width), region.y.checked_add(region.height));
         let within = ends.0.is_some_and(|end| end <= width) && ends.1.is_some_and(|end| end <= height);
@@ -119,12 +125,15 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         if level > last {
             return Err(DecodeError::Request(format!("there is no level {level}: levels are 0 to {last}")));
         }
+        let margin = View::scaled(region.x, region.y, region.width, region.height, scale).margin();
         let mut all = Vec::new();
         for (at, (_, layer)) in self.layers.iter().enumerate().take(level + 1) {
             match layer.page {
                 None => all.push((at, 0..1)),
                 Some(side) => {
-                    all.extend(self.pages(layer, side, region).into_iter().map(|chunks| (at, chunks)));
+                    all.extend(
+                        self.pages(layer, side, region, margin).into_iter().map(|chunks| (at, chunks)),
+                    );
                 }
             }
         }
@@ -132,18 +141,21 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     }
 
     /// The coarse chunk, and runs of those pages that reach the region.
-    fn pages(&self, layer: &LayerDescriptor, side: u32, region: Region) -> Vec<Range<u64>> {
+    fn pages(&self, layer: &LayerDescriptor, side: u32, region: Region, margin: u32) -> Vec<Range<u64>> {
         let (columns, _) = page_grid(&self.descriptor, side);
+        let [across, down] = self.descriptor.wraps;
+        let across =
+            Axis { from: region.x, len: region.width, period: across.then_some(self.descriptor.width) };
+        let down =
+            Axis { from: region.y, len: region.height, period: down.then_some(self.descriptor.height) };
         let mut runs: Vec<Range<u64>> = core::iter::once(0..1).collect();
         for (page, reach) in layer.reach.iter().enumerate() {
             let (x, y) = (page as u32 % columns * side, page as u32 / columns * side);
-            let [left, right, up, down] = reach.map(|units| u32::from(units) * REACH_UNIT);
-            let misses = x + side + right <= region.x
-                || region.x + region.width + left <= x
-                || y + side + down <= region.y
-                || region.y + region.height + up <= y;
-            // An empty page holds nothing, however near it is.
-            if misses {
+            let [left, right, up, low] = reach.map(|units| i64::from(u32::from(units) * REACH_UNIT + margin));
+            let span = |start: u32, before: i64, after: i64| {
+                i64::from(start) - before..i64::from(start + side) + after
+            };
+            if !across.is_reached(span(x, left, right)) || !down.is_reached(span(y, up, low)) {
                 continue;
             }
             let chunk = page as u64 + 1;
@@ -159,9 +171,9 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     ///
     /// # Errors
     /// As [`ImageReader::chunks`], or if the index is damaged there.
-    pub fn plan(&self, region: Region, level: Option<usize>) -> Result<Plan> {
+    pub fn plan(&self, region: Region, scale: f64, level: Option<usize>) -> Result<Plan> {
         let mut planner = Planner::new(0);
-        for (layer, chunks) in self.chunks(region, level)? {
+        for (layer, chunks) in self.chunks(region, scale, level)? {
             for (part, chunks) in self.reader.parts(&self.layers[layer].0, chunks)? {
                 planner.add(&part, chunks)?;
             }
@@ -209,9 +221,9 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     ///
     /// # Errors
     /// As [`ImageReader::chunks`] and [`ImageReader::read_chunks`].
-    pub fn load(&self, region: Region, level: Option<usize>) -> Result<GaussianSet> {
+    pub fn load(&self, region: Region, scale: f64, level: Option<usize>) -> Result<GaussianSet> {
         let mut all = GaussianSet::default();
-        for (layer, chunks) in self.chunks(region, level)? {
+        for (layer, chunks) in self.chunks(region, scale, level)? {
             for set in self.read_chunks(layer, chunks)?.into_iter().flatten() {
                 all.symbols.extend(set.symbols);
                 all.colours.extend(set.colours);
@@ -224,9 +236,10 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     ///
     /// # Errors
     /// As [`ImageReader::load`].
-    pub fn scene(&self, region: Region, level: Option<usize>) -> Result<Scene> {
+    pub fn scene(&self, region: Region, scale: f64, level: Option<usize>) -> Result<Scene> {
         let mut scene = Scene::new(self.coded.means.iter().map(|&mean| mean as f32 / 100.0).collect())?;
-        scene.add(&self.coded.quantiser, &self.load(region, level)?)?;
+        scene.add(&self.coded.quantiser, &self.load(region, scale, level)?)?;
+        scene.repeat([self.descriptor.width, self.descriptor.height], self.descriptor.wraps)?;
         Ok(scene)
     }
 
@@ -237,11 +250,30 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     /// As [`ImageReader::load`], or if the output is above the limits.
     pub fn draw(&self, region: Region, scale: f64, level: Option<usize>) -> Result<(Vec<f32>, [usize; 2])> {
         let view = View::scaled(region.x, region.y, region.width, region.height, scale);
-        let scene = self.scene(region, level)?;
+        let scene = self.scene(region, scale, level)?;
         let mut samples = self.reader.in_pool(|_| scene.render(&view, self.reader.limits()))?;
         let channels = self.descriptor.channel_count();
         samples.chunks_exact_mut(channels).for_each(|pixel| channels_of(&self.descriptor, pixel));
         Ok((samples, [view.width, view.height]))
+    }
+}
+
+/// A region along one axis, and after how many pixels the image repeats there.
+struct Axis {
+    from: u32,
+    len: u32,
+    period: Option<u32>,
+}
+
+impl Axis {
+    /// Whether what lies in this span reaches the region.
+    fn is_reached(&self, span: Range<i64>) -> bool {
+        let (from, end) = (i64::from(self.from), i64::from(self.from) + i64::from(self.len));
+        let hits = |shift: i64| span.start + shift < end && from < span.end + shift;
+        match self.period.map(i64::from) {
+            None => hits(0),
+            Some(period) => span.end - span.start >= period || [-period, 0, period].into_iter().any(hits),
+        }
     }
 }
 

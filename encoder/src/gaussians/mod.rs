@@ -19,5 +19,7 @@ pub use cloud::Cloud;
 pub use energy::removal_energies;
 pub use fit::{FitOptions, Fitted, Progress, fit};
 pub use quantise::{dequantise, quantise};
+pub(crate) use refine::DROPS;
 pub use refine::{RefineOptions, Refined, refine};
-pub use target::{Target, opponent_planes, rgb_from_opponent};
+pub use target::Target;
+pub(crate) use target::opponent_planes;

@@ -3,7 +3,6 @@
 use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 use mcodec_decode::gaussians::{CUT, MEAN_WEIGHT, Shape};
 
-use super::step::Rendered;
 use super::target::{MAX_CHANNELS, Target};
 
 type Group = [f32; LANES];
@@ -98,21 +97,6 @@ impl Canvas {
         let rows =
             self.sums.chunks_exact(self.columns * stride).zip(self.goal.chunks_exact(self.columns * stride));
         rows.map(|(sums, goal)| f64::from(lanes::run(Error { stride, sums, goal }))).sum()
-    }
-
-    /// What is drawn, as planes.
-    pub(super) fn blend(&self, width: usize) -> Rendered {
-        let stride = 1 + self.channels;
-        let mut planes = vec![0.0; width * self.height * stride];
-        for (plane, out) in planes.chunks_exact_mut(width * self.height).enumerate() {
-            for (at, out) in out.iter_mut().enumerate() {
-                let (x, y) = (at % width, at / width);
-                let group = &self.sums[(y * self.columns + x / LANES) * stride..][..stride];
-                let weight = group[0][x % LANES].max(0.0);
-                *out = if plane == 0 { weight } else { group[plane][x % LANES] / (weight + MEAN_WEIGHT) };
-            }
-        }
-        Rendered::new(width, self.height, planes)
     }
 
     /// Fills a patch: the area without the Gaussian `own`, if there is one.

@@ -10,11 +10,9 @@ use mcodec_coding::gaussians::{GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Shape, Splat, splat_of};
 use rayon::prelude::*;
 
-use super::cloud::Cloud;
 use super::fit::Progress;
 use super::patch::{Area, Canvas, Patch, Trial, draw_rows};
-use super::pursuit::pursue;
-use super::quantise::{place, quantise, values};
+use super::quantise::{place, values};
 use super::target::Target;
 
 /// Centres stay this far inside the image, pixels.
@@ -25,11 +23,8 @@ const COLOUR: (f32, f32) = (-2.6, 2.8);
 const SETTLED: f64 = 0.02;
 /// Groups of pixels from which on one Gaussian's candidates are tried on several threads.
 const LARGE: usize = 4096;
-/// The part of all Gaussians that one relocation may move, and what a place's energy counts for against what a Gaussian saves.
-const MOVED: f64 = 0.05;
-const TRUST: f64 = 0.5;
-/// Sweeps after which surplus Gaussians are dropped.
-const DROPS: usize = 3;
+/// Sweeps after which surplus Gaussians are dropped: a descent of no more than these keeps some.
+pub(crate) const DROPS: usize = 3;
 /// Moves of both scales.
 const SCALE_MOVES: [(i32, i32); 6] = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1)];
 
@@ -40,8 +35,6 @@ pub struct RefineOptions {
     pub sweeps: usize,
     /// So many Gaussians, the first, stay as they are.
     pub frozen: usize,
-    /// After each of so many sweeps, the first, Gaussians that save least are moved to where they save more.
-    pub relocations: usize,
     /// Gaussians to keep, frozen ones counted: those that save least are dropped, a part after each of the first sweeps.
     pub keep: usize,
 }
@@ -75,21 +68,14 @@ pub fn refine(
         descent.redraw(set);
         let psnr = target.psnr(descent.canvas.squared_error());
         let is_stopped = progress(Progress { done: sweeps, of: options.sweeps, psnr }).is_break();
-        let moved = if is_stopped || sweeps > options.relocations || sweeps == options.sweeps {
-            0
-        } else {
-            descent.relocate(set, options.frozen)
-        };
         let surplus = set.symbols.len().saturating_sub(options.keep.max(options.frozen));
         let dropped = if sweeps > DROPS { 0 } else { surplus.div_ceil(DROPS + 1 - sweeps) };
         if dropped > 0 && sweeps < options.sweeps {
             descent.drop_weakest(set, options.frozen, dropped);
-        }
-        if is_stopped || moved == 0 && surplus == 0 && (changed as f64) < SETTLED * set.symbols.len() as f64 {
-            break;
-        }
-        if moved + dropped > 0 {
             order = descent.order(set, options.frozen);
+        }
+        if is_stopped || surplus == 0 && (changed as f64) < SETTLED * set.symbols.len() as f64 {
+            break;
         }
     }
     Refined { before, after: descent.canvas.squared_error(), sweeps }
@@ -179,29 +165,6 @@ impl<'a> Descent<'a> {
         let mut kept = is_kept.iter().flat_map(|kept| std::iter::repeat_n(kept, planes));
         set.colours.retain(|_| *kept.next().expect("one each"));
         self.redraw(set);
-    }
-
-    /// Moves Gaussians that save least to where a new one may save more; gives how many.
-    fn relocate(&mut self, set: &mut GaussianSet, frozen: usize) -> usize {
-        let blend = self.canvas.blend(self.target.width);
-        let mut weakest: Vec<usize> = (frozen..set.symbols.len()).collect();
-        weakest.sort_by(|&a, &b| self.saved[a].total_cmp(&self.saved[b]));
-        let most = (weakest.len() as f64 * MOVED) as usize;
-        let mut moved = 0;
-        let planes = self.quantiser.planes();
-        for (candidate, index) in pursue(self.target, &blend, most).into_iter().zip(weakest) {
-            if TRUST * f64::from(candidate.energy) < self.saved[index] {
-                continue;
-            }
-            let mut one = Cloud::new(planes);
-            candidate.insert(&mut one, &blend);
-            let one = quantise(&one, self.quantiser);
-            set.symbols[index] = one.symbols[0];
-            set.colours[index * planes..][..planes].copy_from_slice(&one.colours);
-            moved += 1;
-        }
-        self.redraw(set);
-        moved
     }
 
     /// One turn for each Gaussian; gives how many changed.

@@ -10,7 +10,7 @@ pub(super) const MAX_CHANNELS: usize = 16;
 const AROUND: f32 = 4.0;
 
 /// Planes to be fitted. The error that is made small is the sum over pixels and planes of (value - target)^2, so a plane that counts for
-/// more is given, and coded, larger; see [`opponent_planes`] for RGB.
+/// more is given, and coded, larger; see `Picture::planes`.
 #[derive(Debug, Clone)]
 pub struct Target {
     /// Pixels in a row.
@@ -26,6 +26,23 @@ pub struct Target {
 }
 
 impl Target {
+    /// Planes of `width` x `height` pixels, with their means as files keep them: rounded to hundredths.
+    #[must_use]
+    pub fn new(width: usize, height: usize, planes: Vec<f32>, importance: Option<Vec<f32>>) -> Self {
+        let mean = |plane: &[f32]| {
+            let sum: f64 = plane.iter().map(|&p| f64::from(p)).sum();
+            ((sum / plane.len() as f64 * 100.0).round() as f32 / 100.0).clamp(-8.0, 8.0)
+        };
+        let mean = planes.chunks_exact(width * height).map(mean).collect();
+        Self { width, height, planes, mean, importance }
+    }
+
+    /// The means in hundredths.
+    #[must_use]
+    pub fn means(&self) -> Vec<i32> {
+        self.mean.iter().map(|mean| (mean * 100.0).round() as i32).collect()
+    }
+
     /// Number of planes.
     #[must_use]
     pub fn channels(&self) -> usize {
@@ -113,19 +130,12 @@ pub(super) struct Tiled {
 
 const _: () = assert!(GROUPS * LANES == TILE * TILE);
 
-/// Orthonormal opponent planes Y, U, V of interleaved RGB in 0..1, so that squared errors there are those of RGB (section 1).
-#[must_use]
-pub fn opponent_planes(rgb: &[f32]) -> Vec<f32> {
-    let pixels = rgb.as_chunks::<3>().0;
-    let y = pixels.iter().map(|[r, g, b]| (r + g + b) / 3f32.sqrt());
-    let u = pixels.iter().map(|[r, _, b]| (r - b) / 2f32.sqrt());
-    let v = pixels.iter().map(|[r, g, b]| (2.0 * g - r - b) / 6f32.sqrt());
+/// Orthonormal opponent planes Y, U, V, one after another, of planes of red, green and blue: squared errors there are those of RGB (section 1).
+/// `channels_of` of the decoder turns them back.
+pub(crate) fn opponent_planes([r, g, b]: [&[f32]; 3]) -> Vec<f32> {
+    let pixels = || r.iter().zip(g).zip(b).map(|((r, g), b)| (*r, *g, *b));
+    let y = pixels().map(|(r, g, b)| (r + g + b) / 3f32.sqrt());
+    let u = pixels().map(|(r, _, b)| (r - b) / 2f32.sqrt());
+    let v = pixels().map(|(r, g, b)| (2.0 * g - r - b) / 6f32.sqrt());
     y.chain(u).chain(v).collect()
-}
-
-/// RGB of one pixel's Y, U, V.
-#[must_use]
-pub fn rgb_from_opponent([y, u, v]: [f32; 3]) -> [f32; 3] {
-    let (y, o, g) = (y / 3f32.sqrt(), u / 2f32.sqrt(), v / 6f32.sqrt());
-    [y + o - g, y + 2.0 * g, y - o - g]
 }

@@ -6,7 +6,8 @@ use mcodec_coding::gaussians::{CHROMA_FACTOR, Constants, GaussianSet, PLAIN_FACT
 use mcodec_decode::gaussians::{Scene, View};
 use mcodec_format::Limits;
 
-use super::{Cloud, FitOptions, RefineOptions, Target, dequantise, fit, opponent_planes, quantise, refine};
+use super::target::opponent_planes;
+use super::{Cloud, FitOptions, RefineOptions, Target, dequantise, fit, quantise, refine};
 
 /// A smooth picture with a few edges.
 fn picture(width: usize, height: usize) -> Target {
@@ -16,8 +17,10 @@ fn picture(width: usize, height: usize) -> Target {
         let bar = if (x + 0.5 * y - 0.9).abs() < 0.03 { 0.4 } else { 0.0 };
         [0.2 + disc, 0.3 * x + 0.5 * disc + bar, 0.5 * y + 0.2 * (9.0 * x).sin().abs()]
     };
-    let rgb: Vec<f32> = (0..width * height).flat_map(rgb).collect();
-    Target { width, height, planes: opponent_planes(&rgb), mean: vec![0.8, 0.0, 0.0], importance: None }
+    let channel = |c: usize| (0..width * height).map(|i| rgb(i)[c]).collect::<Vec<f32>>();
+    let [r, g, b] = [channel(0), channel(1), channel(2)];
+    let planes = opponent_planes([&r, &g, &b]);
+    Target { width, height, planes, mean: vec![0.8, 0.0, 0.0], importance: None }
 }
 
 fn quantiser() -> Quantiser {
@@ -28,13 +31,8 @@ fn made(target: &Target, gaussians: usize, steps: usize, sweeps: usize) -> (Clou
     let go_on = &mut |_| ControlFlow::Continue(());
     let fitted = fit(target, &FitOptions { gaussians, steps }, &Cloud::new(3), go_on);
     let mut set = quantise(&fitted.cloud, &quantiser());
-    let refined = refine(
-        target,
-        &quantiser(),
-        &mut set,
-        &RefineOptions { sweeps, frozen: 0, relocations: 0, keep: usize::MAX },
-        go_on,
-    );
+    let refined =
+        refine(target, &quantiser(), &mut set, &RefineOptions { sweeps, frozen: 0, keep: usize::MAX }, go_on);
     assert!(refined.after <= refined.before);
     (fitted.cloud, set, refined.after)
 }
@@ -77,7 +75,7 @@ fn frozen_gaussians_stay_and_the_rest_builds_on_them() {
         &target,
         &quantiser(),
         &mut set,
-        &RefineOptions { sweeps: 2, frozen: 60, relocations: 1, keep: usize::MAX },
+        &RefineOptions { sweeps: 2, frozen: 60, keep: usize::MAX },
         go_on,
     );
     assert_eq!((&set.symbols[..60], &set.colours[..180]), (&first.symbols[..], &first.colours[..]));

@@ -4,7 +4,7 @@ use super::layer::{CodedLayer, code_layer};
 use super::options::{ImageOptions, Paging, Rate};
 use super::picture::Picture;
 use crate::gaussians::{
-    FitOptions, Progress, RefineOptions, Target, dequantise, fit, quantise, refine, removal_energies,
+    DROPS, FitOptions, Progress, RefineOptions, Target, dequantise, fit, quantise, refine, removal_energies,
 };
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
@@ -119,18 +119,12 @@ impl<'a> Job<'a> {
                 "the map of importance is not one number from 0 up for each pixel".into(),
             ));
         }
-        // Rounded as it is stored.
-        let mean = |plane: &[f32]| {
-            let sum: f64 = plane.iter().map(|&p| f64::from(p)).sum();
-            ((sum / plane.len() as f64 * 100.0).round() as f32 / 100.0).clamp(-8.0, 8.0)
-        };
-        let mean = planes.chunks_exact(width * height).map(mean).collect();
         let effort = usize::from(encode.effort.clamp(1, 9)) - 1;
         Ok(Self {
             picture,
             options,
             encode,
-            target: Target { width, height, planes, mean, importance },
+            target: Target::new(width, height, planes, importance),
             interrupted: false,
             done: 0,
             total: (STEPS[effort] + 8 * SWEEPS[effort]) as u64,
@@ -153,7 +147,7 @@ impl<'a> Job<'a> {
             wraps: self.picture.wraps,
             groups: self.picture.groups.clone(),
             constants: constants.to_bytes(),
-            means: self.target.mean.iter().map(|mean| (mean * 100.0).round() as i32).collect(),
+            means: self.target.means(),
         }
     }
 
@@ -232,7 +226,7 @@ impl<'a> Job<'a> {
             error = after;
             if let Some((budget, size_of)) = budget {
                 let most = (budget as f64 * share) as u64;
-                error = self.trim(&descriptor, &coded, &mut layers, most, size_of, error)?;
+                error = self.trim(&descriptor, &coded, &mut layers, &made, (most, size_of), error)?;
             }
             made = self.code(&descriptor, &layers, &made)?;
             if self.interrupted {
@@ -264,7 +258,9 @@ impl<'a> Job<'a> {
         let mut set = joined(below);
         let frozen = set.symbols.len();
         let steps = if below.is_empty() { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
-        let surplus = (sum.saturating_sub(frozen) as f64 * SURPLUS) as usize;
+        // A short descent would not drop them all.
+        let spare = if SWEEPS[effort] > DROPS { SURPLUS } else { 0.0 };
+        let surplus = (sum.saturating_sub(frozen) as f64 * spare) as usize;
         let options = FitOptions { gaussians: sum.max(frozen) + surplus, steps };
         let target = std::mem::take(&mut self.target.planes);
         let target = Target { planes: target, ..self.target.clone() };
@@ -274,26 +270,26 @@ impl<'a> Job<'a> {
         let planes = coded.quantiser.planes();
         set.symbols.extend_from_slice(&all.symbols[frozen.min(all.symbols.len())..]);
         set.colours.extend_from_slice(&all.colours[(frozen * planes).min(all.colours.len())..]);
-        let options = RefineOptions { sweeps: SWEEPS[effort], frozen, relocations: 0, keep: sum };
+        let options = RefineOptions { sweeps: SWEEPS[effort], frozen, keep: sum };
         let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_: Progress| self.watch(8));
         self.target.planes = target.planes;
         self.check_interrupt()?;
         Ok((split_off(&mut set, frozen, planes), refined.after))
     }
 
-    /// Drops the weakest Gaussians of the last layer until the file has at most `budget` bytes.
+    /// Drops the weakest Gaussians of the last layer until the file has at most `budget` bytes; `before` are the layers below it, coded.
     fn trim(
         &mut self,
         descriptor: &ImageDescriptor,
         coded: &Image,
         layers: &mut [GaussianSet],
-        budget: u64,
-        size_of: &SizeOf<'_>,
+        before: &[CodedLayer],
+        (budget, size_of): (u64, &SizeOf<'_>),
         mut error: f64,
     ) -> Result<f64> {
         let planes = coded.quantiser.planes();
         loop {
-            let size = size_of(descriptor, &self.code(descriptor, layers, &[])?)?;
+            let size = size_of(descriptor, &self.code(descriptor, layers, before)?)?;
             let Some((last, below)) =
                 layers.split_last_mut().filter(|(last, _)| size > budget && !last.symbols.is_empty())
             else {
@@ -310,7 +306,7 @@ impl<'a> Job<'a> {
             let mut kept: Vec<usize> = (0..frozen).chain(order[drop..].iter().copied()).collect();
             kept.sort_unstable();
             set = picked(&set, &kept, planes);
-            let options = RefineOptions { sweeps: 1, frozen, relocations: 0, keep: set.symbols.len() };
+            let options = RefineOptions { sweeps: 1, frozen, keep: set.symbols.len() };
             error =
                 refine(
                     &self.target,

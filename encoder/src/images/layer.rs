@@ -2,7 +2,8 @@
 
 use crate::{EncodeError, Result};
 use mcodec_coding::binary::BinaryEncoder;
-use mcodec_coding::gaussians::{GaussianSet, Grain, Image, SetCoder, Symbols, canonical};
+use mcodec_coding::gaussians::{GaussianSet, Grain, Image, SetCoder, canonical};
+use mcodec_decode::gaussians::splat_of;
 use mcodec_decode::images::{areas_of_chunk, page_grid};
 use mcodec_format::{ImageDescriptor, LayerDescriptor, MAX_REACH, REACH_UNIT};
 use rayon::prelude::*;
@@ -114,7 +115,8 @@ fn sort_out(
 fn reach_of(coded: &Image, set: &GaussianSet, corner: (u32, u32), side: u32) -> [u8; 4] {
     let mut reach = [0f32; 4];
     for symbols in &set.symbols {
-        let (x, y, [half_width, half_height]) = extent(coded, symbols);
+        let shape = splat_of(&coded.quantiser, symbols).shape();
+        let (x, y, [half_width, half_height]) = (shape.x, shape.y, shape.half);
         let (left, top) = (corner.0 as f32, corner.1 as f32);
         let (right, bottom) = (left + side as f32, top + side as f32);
         let beyond = [
@@ -126,16 +128,4 @@ fn reach_of(coded: &Image, set: &GaussianSet, corner: (u32, u32), side: u32) -> 
         reach = core::array::from_fn(|i| reach[i].max(beyond[i]));
     }
     reach.map(|pixels| ((pixels / REACH_UNIT as f32).ceil() as u8).min(MAX_REACH))
-}
-
-/// Centre of a Gaussian, and half its width and height as far as it is drawn, in pixels.
-fn extent(coded: &Image, symbols: &Symbols) -> (f32, f32, [f32; 2]) {
-    let quantiser = &coded.quantiser;
-    let centre = |index: u32| quantiser.centre_fixed(symbols.scales, index) as f32 / 8.0;
-    let [major, minor] = symbols.scales.map(|level| quantiser.sigma(level));
-    let angle = f32::from(symbols.angle) * core::f32::consts::PI
-        / (1u32 << quantiser.angle_bits(symbols.scales)) as f32;
-    let (sin, cos) = angle.sin_cos();
-    let half = |a: f32, b: f32| 3.002 * ((a * major).powi(2) + (b * minor).powi(2)).sqrt() + 0.01;
-    (centre(symbols.x), centre(symbols.y), [half(cos, sin), half(sin, cos)])
 }

@@ -1,5 +1,7 @@
 //! A picture as it is fitted: samples of channels, and the planes made of them (SPEC section 5.8.2).
 
+use crate::gaussians::opponent_planes;
+use mcodec_decode::images::ALPHA_SCALE;
 use mcodec_format::{ChannelGroup, GroupKind, MAX_CHANNELS};
 
 /// Samples of a picture, or of several of one size.
@@ -16,9 +18,6 @@ pub struct Picture {
     /// Whether the picture repeats along x (first) and y.
     pub wraps: [bool; 2],
 }
-
-/// The root of 3/4: see `decoder/src/images/planes.rs`, which turns planes back.
-const ALPHA_SCALE: f32 = 0.866_025_4;
 
 impl Picture {
     /// This picture with the channels of another of the same size after its own.
@@ -52,10 +51,11 @@ impl Picture {
             rest = after;
             match (group.kind, channels) {
                 (GroupKind::Colour, [r, g, b]) => {
-                    opponents([r, g, b].map(Clone::clone), &mut planes);
+                    planes.extend(opponent_planes([r, g, b]));
                 }
                 (GroupKind::ColourAlpha, [r, g, b, a]) => {
-                    opponents([r, g, b].map(|plane| covered(plane, a)), &mut planes);
+                    let [r, g, b] = [r, g, b].map(|plane| covered(plane, a));
+                    planes.extend(opponent_planes([&r, &g, &b]));
                     planes.extend(a.iter().map(|a| a * ALPHA_SCALE));
                 }
                 (GroupKind::GreyAlpha, [grey, a]) => {
@@ -72,14 +72,6 @@ impl Picture {
 /// A colour over middle grey: errors of it and of alpha are then independent, over black and over white.
 fn covered(plane: &[f32], alpha: &[f32]) -> Vec<f32> {
     plane.iter().zip(alpha).map(|(c, a)| c * a + 0.5 * (1.0 - a)).collect()
-}
-
-/// Orthonormal Y, U and V, so that errors are those of red, green and blue.
-fn opponents([r, g, b]: [Vec<f32>; 3], out: &mut Vec<f32>) {
-    let pixels = || r.iter().zip(&g).zip(&b).map(|((r, g), b)| (*r, *g, *b));
-    out.extend(pixels().map(|(r, g, b)| (r + g + b) / 3f32.sqrt()));
-    out.extend(pixels().map(|(r, _, b)| (r - b) / 2f32.sqrt()));
-    out.extend(pixels().map(|(r, g, b)| (2.0 * g - r - b) / 6f32.sqrt()));
 }
 
 #[cfg(test)]
@@ -124,6 +116,33 @@ mod tests {
                     assert!((pixel[c] - channels[c][i]).abs() < 1e-5, "{kind:?} {c}");
                 }
             }
+        }
+    }
+
+    #[test]
+    fn the_usual_steps_are_presets() {
+        use mcodec_coding::gaussians::Constants;
+        let image = |constants: [u8; 5]| {
+            let group = ChannelGroup {
+                kind: GroupKind::Grey,
+                transfer: Transfer::Srgb,
+                depth: Depth::Unorm8,
+                name: String::new(),
+                channels: Vec::new(),
+                bounds: [0.0, 1.0],
+            };
+            ImageDescriptor {
+                width: 4,
+                height: 2,
+                wraps: [false; 2],
+                groups: vec![group],
+                constants,
+                means: vec![0],
+            }
+        };
+        let written_out = image([1; 5]).to_bytes().len();
+        for constants in [Constants::LOW_RATE, Constants::HIGH_RATE] {
+            assert_eq!(image(constants.to_bytes()).to_bytes().len() + 5, written_out);
         }
     }
 }

@@ -88,8 +88,8 @@ fn read_image(reader: &Reader<Bytes<'_>>, asset: &Asset) -> Result<(), DecodeErr
         assert!(all == pieces?.concat(), "layer {layer} reads differently in pieces");
     }
     let corner = Region { width: 1, height: 1, ..image.whole() };
-    _ = image.plan(corner, None)?;
-    _ = image.load(corner, None)?;
+    _ = image.plan(corner, 0.5, None)?;
+    _ = image.load(corner, 0.5, None)?;
     Ok(())
 }
 

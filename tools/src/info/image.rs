@@ -114,7 +114,7 @@ const SAMPLES: u32 = 512;
 
 fn drawing<S: ReadAt>(image: &ImageReader<'_, S>) -> Option<DrawingInfo> {
     let (width, height) = (image.descriptor().width, image.descriptor().height);
-    let scene = image.scene(image.whole(), None).ok()?;
+    let scene = image.scene(image.whole(), 1.0, None).ok()?;
     let sampler = Sampler::new(scene, width, height).ok()?;
     let (mut sum, mut most, mut count) = (0usize, 0usize, 0usize);
     let places = |side: u32| (0..side).step_by(side.div_ceil(SAMPLES) as usize);
