@@ -182,3 +182,46 @@ fn pictures_are_compared_by_what_is_seen() {
     assert!(told.text().contains("PSNR") && told.text().contains("blue"), "{}", told.text());
     place.run(&["diff", "p.png", "small.png"]).refused(2, &["8 x 8"]);
 }
+
+/// The number at a place of a KTX2 file's header.
+fn header(ktx2: &[u8], at: usize) -> u32 {
+    u32::from_le_bytes(ktx2[at..at + 4].try_into().unwrap())
+}
+
+#[test]
+fn textures_come_out_with_mip_levels_and_go_in_again() {
+    let place = Workplace::new();
+    place.write("wall.png", png(50, 34, 3, smooth));
+    place.write("wall_normal.png", png(50, 34, 3, |x, y, c| if c == 2 { 230 } else { smooth(y, x, c) }));
+    place.run(&["encode", "wall.png", "-o", "wall.mcodec", "--bpp", "4", "-e2"]).done();
+    place.run(&["decode", "wall.mcodec", "-o", "wall.out.png"]).done();
+    for (form, vulkan) in [("bc7", 146), ("bc1", 132), ("rgba8", 43), ("f16", 97), ("bc6h", 143)] {
+        let name = format!("{form}.ktx2");
+        place.run(&["decode", "wall.mcodec", "-o", &name, "--format", form]).done();
+        let texture = place.read(&name);
+        let numbers = [12, 20, 24, 40].map(|at| header(&texture, at));
+        assert_eq!(numbers, [vulkan, 50, 34, 6], "{form}");
+    }
+    for form in ["bc7", "rgba8"] {
+        let (name, again) = (format!("{form}.ktx2"), format!("{form}.png"));
+        place.run(&["encode", &name, "-o", "again.mcodec", "--bpp", "8", "-e2", "-f"]).done();
+        place.run(&["decode", "again.mcodec", "-o", &again]).done();
+        let report = place.run(&["diff", "wall.out.png", &again, "--json"]).with(4).json();
+        assert!(report["psnr"].as_f64().unwrap() > 38.0, "{form}: {report}");
+    }
+    // A stack is an array; what its names say of the channels is known.
+    let stack = ["encode", "wall.png", "wall_normal.png", "--stack", "-o", "s.mcodec", "--gaussians", "60"];
+    place.run(&[&stack[..], &["-e1"]].concat()).done();
+    let info = place.run(&["info", "s.mcodec"]).done();
+    assert!(info.text().contains("x, y, z, linear"), "{}", info.text());
+    place.run(&["decode", "s.mcodec", "-o", "s.ktx2"]).done();
+    assert_eq!([12, 32].map(|at| header(&place.read("s.ktx2"), at)), [145, 2]);
+    place.run(&["encode", "s.ktx2", "-o", "x.mcodec"]).refused(1, &["s.ktx2", "2 layers"]);
+    place.run(&["decode", "s.mcodec", "-o", "n.ktx2", "--channels", "wall_normal", "--format", "bc5"]).done();
+    assert_eq!([12, 32].map(|at| header(&place.read("n.ktx2"), at)), [141, 0]);
+    // A pack is a folder of textures.
+    place.run(&["append", "wall.mcodec", "s.mcodec"]).done();
+    place.run(&["decode", "wall.mcodec", "-o", "all/", "--format", "bc7"]).done();
+    assert!(place.has("all/wall.ktx2") && place.has("all/s.ktx2"));
+    place.run(&["decode", "s.mcodec", "-o", "x.ktx2", "--format", "png"]).refused(2, &["KTX2"]);
+}

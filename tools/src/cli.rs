@@ -241,7 +241,10 @@ pub(crate) struct Image {
     /// Side of a page in pixels, a multiple of 8; 0: no pages [default: pages of about 4 KiB where a layer has more than 16]
     #[arg(long, value_name = "PIXELS", value_parser = clap::value_parser!(u32).range(0..=4096))]
     pub(crate) page: Option<u32>,
-    /// A picture of the same size: the brighter, the more errors count there
+    /// The picture is noisy, or comes from JPEG: stop before the damage is fitted too
+    #[arg(long, group = "rate")]
+    pub(crate) restore: bool,
+    /// A picture of the same size: the brighter, the more errors count there; or "auto": less where texture hides them
     #[arg(long, value_name = "MASK", value_hint = ValueHint::FilePath)]
     pub(crate) importance: Option<PathBuf>,
     /// What Ctrl-C does to a fit
@@ -281,6 +284,28 @@ pub(crate) enum Format {
     Png,
     /// An image as OpenEXR
     Exr,
+    /// An image as a KTX2 texture with mip levels, of bytes
+    Rgba8,
+    /// The same of half floats
+    F16,
+    /// The same of BC1 blocks (colours)
+    Bc1,
+    /// The same of BC4 blocks (one channel)
+    Bc4,
+    /// The same of BC5 blocks (two channels, as normals)
+    Bc5,
+    /// The same of BC6H blocks (floats)
+    Bc6h,
+    /// The same of BC7 blocks (colours and alpha)
+    Bc7,
+}
+
+impl Format {
+    /// Whether it is one of textures.
+    pub(crate) fn is_texture(self) -> bool {
+        use Format::{Bc1, Bc4, Bc5, Bc6h, Bc7, F16, Rgba8};
+        matches!(self, Rgba8 | F16 | Bc1 | Bc4 | Bc5 | Bc6h | Bc7)
+    }
 }
 
 /// What elements of tensors come out as.

@@ -4,8 +4,12 @@ mod hash;
 mod planes;
 mod reader;
 mod sets;
+#[cfg(feature = "textures")]
+mod texture;
 
 pub use hash::{ImageHasher, content_hash};
 pub use planes::{ALPHA_SCALE, channels_of, coded_image, plane_roles};
 pub use reader::{ImageReader, Region};
 pub use sets::{areas_of_chunk, page_grid};
+#[cfg(feature = "textures")]
+pub use texture::{TexelFormat, mip_size, texels};

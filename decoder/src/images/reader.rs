@@ -250,11 +250,32 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     /// As [`ImageReader::load`], or if the output is above the limits.
     pub fn draw(&self, region: Region, scale: f64, level: Option<usize>) -> Result<(Vec<f32>, [usize; 2])> {
         let view = View::scaled(region.x, region.y, region.width, region.height, scale);
-        let scene = self.scene(region, scale, level)?;
-        let mut samples = self.reader.in_pool(|_| scene.render(&view, self.reader.limits()))?;
+        let samples = self.draw_view(&view, &self.scene(region, scale, level)?)?;
+        Ok((samples, [view.width, view.height]))
+    }
+
+    /// Draws a region as so many pixels across and down, up to a level: the channels of each pixel, as [`ImageReader::draw`].
+    ///
+    /// # Errors
+    /// As [`ImageReader::draw`].
+    pub fn draw_sized(&self, region: Region, size: [u32; 2], level: Option<usize>) -> Result<Vec<f32>> {
+        let [across, down] = [(region.width, size[0]), (region.height, size[1])]
+            .map(|(source, pixels)| f64::from(pixels.max(1)) / f64::from(source.max(1)));
+        let view = View {
+            left: f64::from(region.x),
+            top: f64::from(region.y),
+            step: [across.recip(), down.recip()],
+            width: size[0].max(1) as usize,
+            height: size[1].max(1) as usize,
+        };
+        self.draw_view(&view, &self.scene(region, across.min(down), level)?)
+    }
+
+    fn draw_view(&self, view: &View, scene: &Scene) -> Result<Vec<f32>> {
+        let mut samples = self.reader.in_pool(|_| scene.render(view, self.reader.limits()))?;
         let channels = self.descriptor.channel_count();
         samples.chunks_exact_mut(channels).for_each(|pixel| channels_of(&self.descriptor, pixel));
-        Ok((samples, [view.width, view.height]))
+        Ok(samples)
     }
 }
 

@@ -1,7 +1,7 @@
 //! From a picture to coded layers: how many Gaussians, fit, descent, and what is dropped to keep within the size.
 
 use super::layer::{CodedLayer, code_layer};
-use super::options::{ImageOptions, Paging, Rate};
+use super::options::{ImageOptions, Importance, Paging, Rate};
 use super::picture::Picture;
 use crate::gaussians::{
     DROPS, FitOptions, Progress, RefineOptions, Target, dequantise, fit, quantise, refine, removal_energies,
@@ -84,11 +84,13 @@ pub fn encode_picture(
 ) -> Result<EncodedImage> {
     let mut job = Job::new(picture, options, encode)?;
     let pixels = f64::from(picture.width) * f64::from(picture.height);
-    match options.rate {
+    match options.rate.of_picture(picture, None) {
         Rate::Gaussians(count) => job.attempt(count, Constants::LOW_RATE, None),
         Rate::Quality(quality) => job.within(Rate::bits_of_quality(quality) * pixels / 8.0, size_of),
         Rate::BitsPerPixel(bits) => job.within(bits * pixels / 8.0, size_of),
-        Rate::Psnr(psnr) => job.reach(psnr),
+        Rate::Psnr(psnr) => job.reach(psnr, true),
+        Rate::Near(psnr) => job.reach(psnr, false),
+        Rate::Restore => job.within(Rate::bits_of_quality(50.0) * pixels / 8.0, size_of),
     }
 }
 
@@ -110,15 +112,10 @@ impl<'a> Job<'a> {
                 "the map of importance is not one number from 0 up for each pixel".into(),
             ));
         }
-        let importance = importance.map(|map| map.weights.clone());
-        if importance
-            .as_ref()
-            .is_some_and(|map| map.len() != width * height || map.iter().any(|&w| w.is_nan() || w < 0.0))
-        {
-            return Err(EncodeError::Request(
-                "the map of importance is not one number from 0 up for each pixel".into(),
-            ));
-        }
+        let importance = match importance {
+            Some(map) => Some(map.weights.clone()),
+            None => options.masking.then(|| Importance::of_masking(picture).weights),
+        };
         let effort = usize::from(encode.effort.clamp(1, 9)) - 1;
         Ok(Self {
             picture,
@@ -172,15 +169,16 @@ impl<'a> Job<'a> {
     }
 
     /// The smallest image that was found with at least this PSNR.
-    fn reach(&mut self, psnr: f64) -> Result<EncodedImage> {
+    fn reach(&mut self, psnr: f64, wanted: bool) -> Result<EncodedImage> {
         let pixels = self.target.width * self.target.height;
         let mut count = (pixels / 150).max(16);
         let mut best: Option<EncodedImage> = None;
+        let mut before: Option<(usize, f64)> = None;
         for _ in 0..5 {
             let bits = count as f64 * 34.0 / pixels as f64;
             let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
             let made = self.attempt(count, constants, None)?;
-            let off = psnr - made.psnr;
+            let (reached, off) = (made.psnr, psnr - made.psnr);
             let smaller =
                 best.as_ref().is_none_or(|best| best.psnr < psnr || made.gaussians() < best.gaussians());
             if off <= 0.0 && smaller
@@ -191,12 +189,16 @@ impl<'a> Job<'a> {
             if self.interrupted || (-0.3..=0.0).contains(&off) {
                 break;
             }
-            // About three decibels for twice as many.
-            let next = count as f64 * ((off + 0.1) / 2.9).clamp(-3.0, 3.0).exp2();
+            // About three decibels for twice as many, unless the last two say otherwise.
+            let slope = before.filter(|before| before.0 != count).map_or(2.9, |(fewer, psnr)| {
+                ((reached - psnr) / (count as f64 / fewer as f64).log2()).clamp(1.0, 6.0)
+            });
+            before = Some((count, reached));
+            let next = count as f64 * ((off + 0.1) / slope).clamp(-3.0, 3.0).exp2();
             count = (next as usize).clamp(16, pixels / 4);
         }
         match best {
-            Some(best) if best.psnr >= psnr || self.interrupted => Ok(best),
+            Some(best) if best.psnr >= psnr || !wanted || self.interrupted => Ok(best),
             Some(best) => {
                 Err(EncodeError::Request(format!("{psnr} dB are not reached: {:.2} are", best.psnr)))
             }

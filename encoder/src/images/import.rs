@@ -1,23 +1,29 @@
-//! Picture files: PNG, JPEG, WebP, Radiance HDR and OpenEXR.
+//! Picture files: PNG, JPEG, WebP, Radiance HDR, OpenEXR and KTX2.
 
+use super::ktx2;
 use super::picture::Picture;
+use super::profile::{Applied, to_srgb};
+use super::restore::steps_of_jpeg;
 use crate::import::ImportError;
 use crate::{EncodeError, Result};
 use image::metadata::Orientation;
 use image::{ColorType, DynamicImage, ImageDecoder, ImageFormat, ImageReader, Limits};
 use mcodec_format::{ChannelGroup, Depth, GroupKind, MAX_SIDE, Transfer};
-use std::io::{BufRead, BufReader, Cursor, Seek};
+use std::io::{BufRead, BufReader, Cursor, Read, Seek};
 use std::path::Path;
 
 /// Bytes that a picture may take in memory while it is read.
-const MAX_ALLOC: u64 = 4 << 30;
+pub(super) const MAX_ALLOC: u64 = 4 << 30;
+/// Bytes of a JPEG file in which its tables are looked for.
+const JPEG_HEAD: u64 = 1 << 20;
 
 /// Whether a file with these first bytes is a picture that is read here.
 #[must_use]
 pub fn looks_like_picture(head: &[u8]) -> bool {
     let formats =
         [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Hdr, ImageFormat::OpenExr];
-    image::guess_format(head).is_ok_and(|format| formats.contains(&format))
+    head.starts_with(&ktx2::MAGIC)
+        || image::guess_format(head).is_ok_and(|format| formats.contains(&format))
 }
 
 /// A picture that was read, and what the user should be told of it.
@@ -27,6 +33,8 @@ pub struct Imported {
     pub picture: Picture,
     /// Notes.
     pub notes: Vec<String>,
+    /// Of a JPEG file: the steps that its luma was rounded to, by frequency, row by row.
+    pub jpeg_steps: Option<Box<[u16; 64]>>,
 }
 
 /// Reads a picture file.
@@ -46,9 +54,25 @@ pub fn read_picture_bytes(bytes: &[u8], name: &Path) -> Result<Imported> {
     read(Cursor::new(bytes), name)
 }
 
-fn read<R: BufRead + Seek>(input: R, path: &Path) -> Result<Imported> {
+fn read<R: BufRead + Seek>(mut input: R, path: &Path) -> Result<Imported> {
     let refuse = |reason: String| EncodeError::Import(ImportError::Picture { path: path.to_owned(), reason });
     let fail = |e: image::ImageError| refuse(e.to_string());
+    let head = input.fill_buf().map_err(EncodeError::io("read", path))?;
+    if head.starts_with(&ktx2::MAGIC) {
+        let mut bytes = Vec::new();
+        input.take(MAX_ALLOC + 1).read_to_end(&mut bytes).map_err(EncodeError::io("read", path))?;
+        if bytes.len() as u64 > MAX_ALLOC {
+            return Err(refuse(format!("the file has more than {MAX_ALLOC} bytes")));
+        }
+        return of_texture(ktx2::read(&bytes).map_err(refuse)?).map_err(refuse);
+    }
+    let mut jpeg_steps = None;
+    if head.starts_with(&[0xff, 0xd8]) {
+        let mut head = Vec::new();
+        input.by_ref().take(JPEG_HEAD).read_to_end(&mut head).map_err(EncodeError::io("read", path))?;
+        jpeg_steps = steps_of_jpeg(&head).map(Box::new);
+        input.rewind().map_err(EncodeError::io("read", path))?;
+    }
     let mut limits = Limits::default();
     limits.max_image_width = Some(MAX_SIDE as u32);
     limits.max_image_height = Some(MAX_SIDE as u32);
@@ -56,29 +80,42 @@ fn read<R: BufRead + Seek>(input: R, path: &Path) -> Result<Imported> {
     let mut reader = ImageReader::new(input).with_guessed_format().map_err(EncodeError::io("read", path))?;
     reader.limits(limits);
     let mut decoder = reader.into_decoder().map_err(fail)?;
-    let mut notes = Vec::new();
-    if let Ok(Some(profile)) = decoder.icc_profile()
-        && !is_srgb(&profile)
-    {
-        notes.push(format!(
-            "{}: its colour profile is not applied: colours are taken as sRGB",
-            path.display()
-        ));
-    }
+    let profile = decoder.icc_profile().ok().flatten();
     let orientation = decoder.orientation().unwrap_or(Orientation::NoTransforms);
     let mut image = DynamicImage::from_decoder(decoder).map_err(fail)?;
     image.apply_orientation(orientation);
     if image.width() == 0 || image.height() == 0 {
         return Err(refuse("the picture has no pixels".into()));
     }
+    let mut notes = Vec::new();
+    if let Some(profile) = profile {
+        match to_srgb(&mut image, &profile) {
+            Ok(Applied::AlreadySrgb) => {}
+            Ok(Applied::Converted) => {
+                notes.push(format!("{}: its colours were of another profile: now sRGB's", path.display()));
+            }
+            Err(why) => notes.push(format!(
+                "{}: its colour profile is not applied ({why}): colours are taken as sRGB",
+                path.display()
+            )),
+        }
+    }
     let picture = picture_of(&image, &mut notes).map_err(refuse)?;
-    Ok(Imported { picture, notes })
+    Ok(Imported { picture, notes, jpeg_steps })
 }
 
-/// Whether an ICC profile calls itself sRGB.
-fn is_srgb(profile: &[u8]) -> bool {
-    let wide: Vec<u8> = "sRGB".bytes().flat_map(|b| [0, b]).collect();
-    profile.windows(4).any(|w| w == b"sRGB") || profile.windows(wide.len()).any(|w| w == wide)
+fn of_texture(texture: ktx2::Texture) -> Result<Imported, String> {
+    let group = ChannelGroup {
+        kind: texture.kind,
+        transfer: texture.transfer,
+        depth: texture.depth,
+        name: String::new(),
+        channels: texture.names,
+        bounds: [0.0, 1.0],
+    };
+    let mut notes = texture.notes;
+    let picture = bounded([texture.width, texture.height], group, texture.channels, &mut notes)?;
+    Ok(Imported { picture, notes, jpeg_steps: None })
 }
 
 fn picture_of(image: &DynamicImage, notes: &mut Vec<String>) -> Result<Picture, String> {
@@ -95,7 +132,7 @@ fn picture_of(image: &DynamicImage, notes: &mut Vec<String>) -> Result<Picture, 
         ColorType::Rgba32F => (GroupKind::ColourAlpha, Depth::Float),
         other => return Err(format!("pictures of {other:?} are not read")),
     };
-    let mut group = ChannelGroup {
+    let group = ChannelGroup {
         kind,
         transfer: if depth == Depth::Float { Transfer::Linear } else { Transfer::Srgb },
         depth,
@@ -112,15 +149,27 @@ fn picture_of(image: &DynamicImage, notes: &mut Vec<String>) -> Result<Picture, 
         GroupKind::Colour => &[0, 1, 2],
         _ => &[0, 1, 2, 3],
     };
-    let mut channels: Vec<Vec<f32>> =
-        wanted.iter().map(|&c| samples.iter().map(|pixel| pixel[c]).collect()).collect();
-    if wanted.contains(&3) && samples.iter().all(|pixel| pixel[3] >= 1.0) {
+    let channels = wanted.iter().map(|&c| samples.iter().map(|pixel| pixel[c]).collect()).collect();
+    bounded([width, height], group, channels, notes)
+}
+
+/// A picture of channels as they were read: opaque alpha is left out, floats come within 0..1.
+fn bounded(
+    [width, height]: [u32; 2],
+    mut group: ChannelGroup,
+    mut channels: Vec<Vec<f32>>,
+    notes: &mut Vec<String>,
+) -> Result<Picture, String> {
+    let has_alpha = |kind| matches!(kind, GroupKind::GreyAlpha | GroupKind::ColourAlpha);
+    if has_alpha(group.kind)
+        && channels.last().is_some_and(|alpha| alpha.iter().all(|&alpha| alpha >= 1.0))
+    {
         notes.push("alpha is opaque everywhere and is left out".into());
         channels.pop();
         group.kind = if group.kind == GroupKind::GreyAlpha { GroupKind::Grey } else { GroupKind::Colour };
     }
-    if depth == Depth::Float {
-        let colours = if matches!(group.kind, GroupKind::ColourAlpha) { 3 } else { channels.len() };
+    if group.depth == Depth::Float {
+        let colours = channels.len() - usize::from(has_alpha(group.kind));
         bound_floats(&mut group, &mut channels[..colours], notes)?;
     }
     for value in channels.iter_mut().flatten() {

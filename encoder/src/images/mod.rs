@@ -4,11 +4,18 @@ pub(crate) mod file;
 mod fit;
 #[cfg(feature = "images")]
 pub mod import;
+#[cfg(feature = "images")]
+mod ktx2;
 mod layer;
+#[cfg(feature = "images")]
+mod names;
 mod options;
 #[cfg(feature = "images")]
 pub(crate) mod paths;
 mod picture;
+#[cfg(feature = "images")]
+mod profile;
+mod restore;
 pub(crate) mod write;
 
 pub use file::encode_image;

@@ -2,6 +2,8 @@
 
 use super::file::{add_picture, finish};
 use super::import::{Imported, looks_like_picture, read_picture};
+use super::names::type_by_name;
+use super::options::{ImageOptions, Rate};
 use super::picture::Picture;
 use crate::writer::ContainerWriter;
 use crate::{EncodeError, EncodeOptions, EncodeReport, Output, Result};
@@ -93,8 +95,14 @@ pub(crate) fn add_path(
     name: &str,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
-    let imported = read_picture(path)?;
-    let (mut report, _) = add_picture(writer, ordinal, &imported.picture, name, options)?;
+    let mut imported = read_picture(path)?;
+    type_by_name(&mut imported.picture, &stem(path));
+    let rate = options.image.rate.of_picture(&imported.picture, imported.jpeg_steps.as_deref());
+    if options.image.rate == Rate::Restore && !matches!(rate, Rate::Near(_)) {
+        imported.notes.push(format!("{}: it looks clean: nothing is restored", path.display()));
+    }
+    let own = EncodeOptions { image: ImageOptions { rate, ..options.image.clone() }, ..options.clone() };
+    let (mut report, _) = add_picture(writer, ordinal, &imported.picture, name, &own)?;
     report.input_bytes = std::fs::metadata(path).map_err(EncodeError::io("read", path))?.len();
     report.notes = imported.notes;
     Ok(report)
@@ -114,9 +122,10 @@ pub fn encode_stack(
     let mut notes = Vec::new();
     let mut input_bytes = 0;
     for path in paths {
-        let Imported { mut picture, notes: more } = read_picture(path)?;
+        let Imported { mut picture, notes: more, .. } = read_picture(path)?;
         notes.extend(more);
         input_bytes += std::fs::metadata(path).map_err(EncodeError::io("read", path))?.len();
+        type_by_name(&mut picture, &stem(path));
         picture.groups.iter_mut().for_each(|group| group.name = stem(path));
         stack = Some(match stack {
             None => picture,

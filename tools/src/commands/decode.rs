@@ -5,6 +5,8 @@ use crate::console::Console;
 use crate::device::{self, Device};
 use crate::entry_stream::{Meter, copy, copy_picked, copy_source};
 use crate::export::folder::FolderOutput;
+#[cfg(feature = "images")]
+use crate::export::ktx2::{self, Wanted};
 use crate::export::{self, npy};
 use crate::forward::{self, Forwarded};
 use crate::input::{self, FileReader};
@@ -36,14 +38,14 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     if args.format == Some(Format::Json) && args.record.is_none() {
         return Err(usage("--format json is for a record: name one with --record"));
     }
-    let whole = args.tensors.is_empty()
+    let uncut = args.tensors.is_empty()
         && args.rows.is_none()
-        && args.format.is_none()
         && args.elements.is_none()
         && args.record.is_none()
         && args.frames.is_none()
         && args.track.is_none()
         && args.crop.is_none();
+    let whole = uncut && args.format.is_none();
     let bases = input::bases(&args.bases, common, console)?;
     let reader = if !is_std(&args.input) {
         input::open(&args.input, common, console)?
@@ -75,7 +77,8 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     if args.frames.is_some() || args.track.is_some() || args.crop.is_some() {
         return Err(usage("--frames, --track and --crop are for latents"));
     }
-    let report = if whole && args.asset.is_none() && reader.index().root().assets > 1 {
+    let all = whole || uncut && args.format.is_some_and(Format::is_texture);
+    let report = if all && args.asset.is_none() && reader.index().root().assets > 1 {
         job.all_assets()?
     } else {
         let asset = selection::asset(&reader, args.asset.as_deref())?;
@@ -123,7 +126,7 @@ fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Out
 enum What {
     File(SourceFile),
     #[cfg(feature = "images")]
-    Picture(Box<Asset>, selection::ImagePart),
+    Picture(Box<Asset>, selection::ImagePart, Option<Wanted>),
 }
 
 impl What {
@@ -257,10 +260,16 @@ impl Job<'_> {
             selection::check_decodable(self.reader, &asset)?;
             #[cfg(feature = "images")]
             if asset.kind == registry::asset::IMAGE {
-                for (name, part) in crate::export::picture::files_of(self.reader, &asset, &self.part())? {
-                    all.add(name, What::Picture(Box::new(asset.clone()), part))?;
+                let texture = ktx2::format_of(self.args, Path::new(""))?;
+                for (name, part) in
+                    crate::export::picture::files_of(self.reader, &asset, &self.part(), texture)?
+                {
+                    all.add(name, What::Picture(Box::new(asset.clone()), part, texture))?;
                 }
                 continue;
+            }
+            if self.args.format.is_some() {
+                return Err(usage(format!("asset {:?} is no image: it makes no texture", asset.name)));
             }
             let files = self.sources(&asset)?;
             let single = matches!(&files[..], [f] if export::is_single(&asset.name, &f.name));
@@ -319,12 +328,19 @@ impl Job<'_> {
         let folder = FolderOutput::create(self.output, &names, self.common.force)?;
         let total = outputs.all.iter().fold(0u64, |sum, (_, what)| sum.saturating_add(what.byte_len()));
         let mut meter = Meter::new(self.console, total);
+        let mut notes = Vec::new();
         for (name, what) in &outputs.all {
             let mut file = folder.file(name)?;
             match what {
                 What::File(source) => copy_source(self.reader, source, &mut file, &mut meter)?,
                 #[cfg(feature = "images")]
-                What::Picture(asset, part) => {
+                What::Picture(asset, part, Some(texture)) => {
+                    let made = ktx2::make(self.reader, asset, part, *texture)?;
+                    notes.extend(made.notes.into_iter().map(|note| format!("{name}: {note}")));
+                    file.write_all(&made.bytes).with_context(|| format!("writing {name:?}"))?;
+                }
+                #[cfg(feature = "images")]
+                What::Picture(asset, part, None) => {
                     let drawn = crate::export::picture::draw(self.reader, asset, part)?;
                     let format = crate::export::picture::usual_format(&drawn);
                     file.write_all(&crate::export::picture::encode(drawn, format)?)
@@ -334,21 +350,31 @@ impl Job<'_> {
             file.sync_all().with_context(|| format!("cannot write {name:?}"))?;
         }
         folder.commit()?;
-        Ok(Report { files: names, bytes: Some(total), notes: Vec::new() })
+        Ok(Report { files: names, bytes: Some(total), notes })
     }
 
     /// An image, or a part of it, drawn.
     #[cfg(feature = "images")]
     fn image(&self, asset: &Asset) -> anyhow::Result<Report> {
         use crate::export::picture;
-        let format = picture::format(self.args, self.output)?;
+        let texture = ktx2::format_of(self.args, self.output)?;
         if self.wants_folder() {
             let mut all = Outputs::default();
-            for (name, part) in picture::files_of(self.reader, asset, &self.part())? {
-                all.add(name, What::Picture(Box::new(asset.clone()), part))?;
+            for (name, part) in picture::files_of(self.reader, asset, &self.part(), texture)? {
+                all.add(name, What::Picture(Box::new(asset.clone()), part, texture))?;
             }
             return self.folder(all);
         }
+        if let Some(texture) = texture {
+            let made = ktx2::make(self.reader, asset, &self.part(), texture)?;
+            let mut sink = Sink::create(self.output, self.common.force)?;
+            sink.write_all(&made.bytes).context("writing the output")?;
+            sink.commit()?;
+            let mut report = self.one(made.bytes.len() as u64, None);
+            report.notes = made.notes;
+            return Ok(report);
+        }
+        let format = picture::format(self.args, self.output)?;
         let drawn = picture::draw(self.reader, asset, &self.part())?;
         let bytes = match format {
             Some(format) => picture::encode(drawn, format)?,

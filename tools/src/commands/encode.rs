@@ -93,6 +93,7 @@ pub(super) fn image(args: &Image) -> anyhow::Result<ImageOptions> {
         args.bpp.map(Rate::BitsPerPixel),
         args.gaussians.map(|count| Rate::Gaussians(count as usize)),
         args.psnr.map(Rate::Psnr),
+        args.restore.then_some(Rate::Restore),
     ];
     let paging = match args.page {
         None => Paging::Auto,
@@ -105,14 +106,20 @@ pub(super) fn image(args: &Image) -> anyhow::Result<ImageOptions> {
         levels: args.levels.map(usize::from),
         paging,
         importance: importance(args)?,
+        masking: is_auto(args),
         save_on_interrupt: args.on_interrupt == OnInterrupt::Save,
     })
+}
+
+/// Whether errors are to be weighed without a map.
+fn is_auto(args: &Image) -> bool {
+    args.importance.as_ref().is_some_and(|path| path.as_os_str() == "auto")
 }
 
 /// The map of importance, if one is given.
 #[cfg(feature = "images")]
 fn importance(args: &Image) -> anyhow::Result<Option<mcodec_encode::images::Importance>> {
-    let Some(path) = &args.importance else { return Ok(None) };
+    let Some(path) = args.importance.as_ref().filter(|_| !is_auto(args)) else { return Ok(None) };
     let mask = mcodec_encode::images::import::read_picture(path)?.picture;
     Ok(Some(mcodec_encode::images::Importance::of_mask(&mask)))
 }

@@ -1,6 +1,8 @@
 //! The forms that decoded content is written in.
 
 pub(crate) mod folder;
+#[cfg(feature = "images")]
+pub(crate) mod ktx2;
 pub(crate) mod npy;
 #[cfg(feature = "images")]
 pub(crate) mod picture;

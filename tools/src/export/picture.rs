@@ -1,5 +1,6 @@
 //! Images as picture files.
 
+use super::ktx2::Wanted;
 use crate::cli::{Decode, Format};
 use crate::input::FileReader;
 use crate::outcome::usage;
@@ -58,12 +59,16 @@ fn names_of(image: &ImageDescriptor) -> String {
     format!("there are {}", names.join(", "))
 }
 
-/// The files that an image comes out as in a folder: one for each group of its channels.
+/// The files that an image comes out as in a folder: one for each group of its channels, or one texture.
 pub(crate) fn files_of(
     reader: &FileReader,
     asset: &Asset,
     part: &ImagePart,
+    texture: Option<Wanted>,
 ) -> anyhow::Result<Vec<(String, ImagePart)>> {
+    if texture.is_some() {
+        return Ok(vec![(format!("{}.ktx2", asset.name), part.clone())]);
+    }
     let image = ImageReader::new(reader, asset)?;
     let groups = &image.descriptor().groups;
     let end = |group: &ChannelGroup| if group.depth == Depth::Float { "exr" } else { "png" };
@@ -99,7 +104,7 @@ pub(crate) fn format(args: &Decode, output: &Path) -> anyhow::Result<Option<Imag
         (None, Some("jpg" | "jpeg")) => Ok(Some(ImageFormat::Jpeg)),
         (None, Some("webp")) => Ok(Some(ImageFormat::WebP)),
         (Some(Format::Npy | Format::Raw), _) | (None, Some("npy" | "raw" | "bin")) => Ok(None),
-        (Some(_), _) => Err(usage("an image comes out as png, exr, npy or raw")),
+        (Some(_), _) => Err(usage("an image comes out as png, exr, npy, raw or a KTX2 texture")),
         (None, _) => Ok(Some(ImageFormat::Png)),
     }
 }
@@ -146,7 +151,15 @@ fn picture_of(
 ) -> anyhow::Result<DynamicImage> {
     let bytes = || samples.iter().map(|v| (v * 255.0).round() as u8).collect::<Vec<_>>();
     let words = || samples.iter().map(|v| (v * 65535.0).round() as u16).collect::<Vec<_>>();
-    let picture = match (group.kind, group.depth) {
+    // Data go by their number, as a file that they came from has them.
+    let kind = match (group.kind, group.channel_count()) {
+        (GroupKind::Data, 1) => GroupKind::Grey,
+        (GroupKind::Data, 2) => GroupKind::GreyAlpha,
+        (GroupKind::Data, 3) => GroupKind::Colour,
+        (GroupKind::Data, 4) => GroupKind::ColourAlpha,
+        (kind, _) => kind,
+    };
+    let picture = match (kind, group.depth) {
         (GroupKind::Grey, Depth::Unorm8) => {
             ImageBuffer::<Luma<u8>, _>::from_raw(width, height, bytes()).map(Into::into)
         }
