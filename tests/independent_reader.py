@@ -611,7 +611,7 @@ class Twin:
         base = next((v for i, _, v in asset["fields"] if i == 2 and len(v) >= 32), None)
         if base is not None:
             twin["base"] = {"content_hash": base[:32].hex(), "name": base[32:].decode("utf-8", "replace")}
-        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2, 3, 16, 17))
+        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2, 3, 16, 17, 24))
         self.unknown.extend(f"asset field {f['id']} of {asset['ordinal']}" for f in twin["unknown_fields"] if not f["critical"])
         if asset["kind"] not in ASSET_KINDS and not asset["critical"]:
             self.unknown.append(f"asset kind {asset['kind']} of {asset['ordinal']}")

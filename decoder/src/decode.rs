@@ -141,6 +141,28 @@ pub(crate) fn labelled_ledger(
     found.map_err(|source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source })
 }
 
+/// What the bytes of chunk `chunk` of `entry` are for; `None` if it is not one of codes.
+pub(crate) fn codes_ledger(
+    entry: &Entry,
+    chunk: u64,
+    fetched: &Fetched<'_>,
+    cache: &SharedCache,
+) -> Result<Option<codes::CodesLedger>> {
+    let range = entry.chunking().chunk_range(chunk);
+    let spans = chunk_spans(entry, &range)?;
+    let Some(span) = spans.first().filter(|_| entry.chunking().coding == registry::coding::CODES) else {
+        return Ok(None);
+    };
+    let bytes = payload(span, entry.kind_name(), entry.name(), fetched)?;
+    if bytes.first() != Some(&codes::FORM) {
+        return Ok(None);
+    }
+    let shared = cache.of(entry, entry.dependencies_of(chunk), fetched)?;
+    let found = codes::ledger(bytes, &SharedOf(&shared), (range.end - range.start) as usize);
+    let fail = |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
+    found.map(Some).map_err(fail)
+}
+
 /// The groups of dependencies that chunks are in: chunks of one group share the objects they depend on.
 pub(crate) fn groups_of(
     entry: &Entry,

@@ -299,8 +299,10 @@ pub mod asset_field {
     pub const FRAME_RATE: u64 = 16;
     /// The model whose latents they are.
     pub const MODEL: u64 = 17;
+    /// What was asked for when tensors were quantised.
+    pub const QUANTISED: u64 = 24;
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 5] = [1, 2, 3, 16, 17];
+    pub const IDS: [u64; 6] = [1, 2, 3, 16, 17, 24];
 }
 
 /// Element types.

@@ -75,7 +75,7 @@ class Collector:
         if self.input_of[name] == name:
             # With the tensor, so that its memory is not another's before the pass ends.
             self.last[x.data_ptr(), x.shape] = name, x
-            self.gram[name] = self.gram.get(name, 0) + x.T.double() @ x.double()
+            self.gram[name] = self.gram.get(name, 0) + (x.T @ x).double()
         self.seen[name] = self.seen.get(name, 0) + len(x)
         self.fisher.setdefault(name, torch.zeros(y.shape[-1], dtype=torch.float64))
         if y.requires_grad:

@@ -311,6 +311,14 @@ pub(crate) enum Format {
     Exr,
 }
 
+/// A type of float.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FloatType {
+    Bf16,
+    F16,
+    F32,
+}
+
 /// What elements of tensors come out as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Elements {
@@ -340,6 +348,9 @@ pub(crate) struct Decode {
     /// What elements of tensors come out as [default: blocks]
     #[arg(long = "as", value_name = "ELEMENTS")]
     pub(crate) elements: Option<Elements>,
+    /// The files of a model with its floats as this type; what is not of F32, F16 or BF16 stays as it is
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with_all = ["tensors", "rows", "elements", "format", "record"])]
+    pub(crate) dtype: Option<FloatType>,
     /// Only this part of an image: x,y,width,height in its pixels
     #[arg(long, value_name = "X,Y,W,H", value_parser = crate::selection::parse_region, conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) region: Option<mcodec_decode::images::Region>,

@@ -21,6 +21,7 @@ use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::writer::{ContainerWriter, Draft};
 use crate::{EncodeError, Result};
 use mcodec_decode::quantised::Counted;
+use mcodec_format::registry;
 use plan::{Expected, Planner};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -111,6 +112,7 @@ fn to_file(
     let pool =
         pool.map_err(|e| EncodeError::Request(format!("cannot start {} threads: {e}", options.threads)))?;
     let mut planner = Planner::new(quantise)?;
+    let said = what_was_asked(quantise)?;
     // Bits of what a plan does not reckon.
     let mut beside: Option<f64> = None;
     let mut aim = AIM;
@@ -121,6 +123,7 @@ fn to_file(
             aim * size_in_bits(quantise, e) - beside.unwrap_or_else(|| first_guess(quantise, e))
         };
         let expected = pool.install(|| planner.plan(&mut asset.items, wanted, options, &mut notes))?;
+        asset.fields.set(registry::asset_field::QUANTISED, false, said.clone());
         let to = Output::File { path: path.to_owned(), force };
         let mut writer = ContainerWriter::create(to)?;
         let mut report = add_asset(&mut writer, 0, asset, false, None, options)?;
@@ -146,6 +149,22 @@ fn to_file(
         beside = Some(found - expected.bits);
     }
     Err(EncodeError::Request("the size asked for is not met: what is not quantised takes more".into()))
+}
+
+/// What the file says of it.
+fn what_was_asked(quantise: &QuantiseOptions) -> Result<Vec<u8>> {
+    let mut said = match quantise.size {
+        Size::BitsPerWeight(bits) => serde_json::json!({ "bits_per_weight": bits }),
+        Size::Bytes(bytes) => serde_json::json!({ "bytes": bytes }),
+    };
+    said["keep"] = quantise.keep.clone().into();
+    if let Some(path) = &quantise.statistics {
+        let mut hasher = blake3::Hasher::new();
+        let mut file = std::fs::File::open(path).map_err(EncodeError::io("open", path))?;
+        std::io::copy(&mut file, &mut hasher).map_err(EncodeError::io("read", path))?;
+        said["statistics"] = hasher.finalize().to_hex().as_str().into();
+    }
+    Ok(said.to_string().into_bytes())
 }
 
 fn counted_weights(quantise: &QuantiseOptions, expected: &Expected) -> u64 {

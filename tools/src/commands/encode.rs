@@ -39,7 +39,9 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     };
     let report = if let Some(quantise) = quantise(args)? {
         if is_std(input) || !options.bases.is_empty() || options.mappable {
-            return Err(usage("what is quantised is a model file or a folder, without --base and --mappable"));
+            return Err(usage(
+                "what is quantised is a model file or a folder, without --base and --mappable",
+            ));
         }
         encode_quantised(input, kind, output, &quantise, &options).map_err(|e| input::about(input, e))?
     } else if is_std(input) {

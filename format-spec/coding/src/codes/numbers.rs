@@ -43,6 +43,19 @@ impl Element {
         }
     }
 
+    /// These numbers as elements, little-endian, each rounded to the nearest (of two, the even one); NaN stays NaN.
+    #[must_use]
+    pub fn round(self, numbers: &[f32]) -> Vec<u8> {
+        let short = |nan: u16, to: fn(f32) -> u16| {
+            numbers.iter().flat_map(|&v| (if v.is_nan() { nan } else { to(v) }).to_le_bytes()).collect()
+        };
+        match self {
+            Self::Bf16 => short(0x7FC0, to_bf16),
+            Self::F16 => short(0x7E00, to_f16),
+            Self::F32 => numbers.iter().flat_map(|v| v.to_le_bytes()).collect(),
+        }
+    }
+
     /// Bytes of an element.
     #[must_use]
     pub fn bytes(self) -> usize {
@@ -125,6 +138,7 @@ mod tests {
         }
         assert_eq!(to_f16(65_519.996), 0x7BFF);
         assert_eq!((to_f16(65_520.0), to_f16(f32::INFINITY), to_f16(1e9)), (0x7C00, 0x7C00, 0x7C00));
+        assert_eq!(Element::F16.round(&[f32::NAN, 1.0]), [0x00, 0x7E, 0x00, 0x3C]);
         assert_eq!(to_bf16(f32::MAX), 0x7F80);
         assert_eq!(to_bf16(f32::from_bits(0x3F80_8000)), 0x3F80);
         assert_eq!(to_bf16(f32::from_bits(0x3F81_8000)), 0x3F82);
