@@ -2,6 +2,7 @@
 import numpy as np
 
 from independent_blocks import decode_blocks
+from independent_codes import decode_codes
 from independent_difference import decode_difference
 from independent_grids import decode_grid
 from independent_labelled import decode_labelled
@@ -65,6 +66,8 @@ def decode_chunk(payload, length, coding, dependency_bytes, base=None):
         return decode_difference(payload, length, dependency_bytes, base, decode_chunk)
     if coding in (16, 17, 18):
         return decode_grid(payload, length, coding, dependency_bytes)
+    if coding == 24:
+        return decode_codes(payload, length, dependency_bytes)
     if coding == 2 and payload[:1] == b"\1":
         return decode_labelled(payload, length, dependency_bytes)
     cursor = Cursor(payload)

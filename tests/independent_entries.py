@@ -4,9 +4,9 @@ from blake3 import blake3
 from independent_values import Cursor, need
 
 MAX_PATH = 4096
-SHARED_OBJECTS = (3, 5, 6, 7, 8, 16)  # entry kinds [5.5]
-REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted"}
-DELTA, SAME, PREDICTED = 3, 4, 16
+SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 24, 25)  # entry kinds [5.5]
+REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted", 24: "quant"}
+DELTA, SAME, PREDICTED, QUANT = 3, 4, 16, 24
 LAYER = 9  # entry kind
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
                               "schema", "bound hash", "dependency groups", "page", "reach"), 1))

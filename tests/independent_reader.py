@@ -6,7 +6,7 @@
 
 Needs numpy, xxhash, blake3 and zstandard. It is written to be read beside SPEC.md (section numbers in brackets), not to be fast;
 section 1 (values) is in independent_values.py beside it, section 5 (entries) in independent_entries.py, section 7 (codings) in
-independent_coding.py, independent_labelled.py, independent_blocks.py, independent_difference.py, independent_gaussians.py and independent_grids.py.
+independent_coding.py, independent_labelled.py, independent_blocks.py, independent_difference.py, independent_gaussians.py, independent_grids.py and independent_codes.py.
 """
 import json
 import sys
@@ -17,7 +17,7 @@ from blake3 import blake3
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 from independent_coding import decode_chunk, field_modes
 from independent_difference import difference_twin
-from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
+from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
                                  is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header)
 from independent_gaussians import GAUSSIANS, hash_of_sets, image_hash, image_of, layers_of
 from independent_labelled import labelled_twin
@@ -30,8 +30,8 @@ PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob", 3: "image", 4: "latents"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
-               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics"}
-CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens"}
+               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 24: "column-steps", 25: "column-classes"}
+CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json"}
@@ -342,6 +342,8 @@ class Contents:
             need(descriptor["representation"][0] in REPRESENTATIONS, f"unknown representation {descriptor['representation'][0]}", Unsupported)
             need(len(descriptor["representation"]) == (2 if descriptor["representation"][0] == 2 else 1), "parameters of a representation")
             need((descriptor["coding"] == 4) == (descriptor["representation"][0] == DELTA), "coding of a delta")
+            need((descriptor["coding"] == 24) == (descriptor["representation"][0] == QUANT), "coding of a quantised tensor")
+            need(descriptor["representation"][0] != QUANT or descriptor["dtype"] in (2, 3, 4), "dtype of a quantised tensor")
             need((descriptor["coding"] in (16, 17, 18)) == (descriptor["representation"][0] == PREDICTED), "coding of a predicted tensor")
         need(entry["kind"] != LAYER or descriptor["coding"] == GAUSSIANS, "coding of a layer")
         return descriptor
@@ -397,7 +399,10 @@ class Contents:
 
     def decode_chunk(self, entry, coding, c, base):
         length, dependency_bytes = self.of_chunk(entry, c)
-        return decode_chunk(self.payload(entry, c), length, coding, dependency_bytes, base)
+        payload = self.payload(entry, c)
+        if coding == 24 and payload[:1] == b"\1":
+            need({2: 2, 3: 1, 4: 0}[self.describe(entry)["dtype"]] == (payload[1:2] or b"\xff")[0], "codes of another type of float")
+        return decode_chunk(payload, length, coding, dependency_bytes, base)
 
     def base(self, entry, descriptor):
         """[6] All bytes of what the tensor is told against."""
@@ -606,7 +611,7 @@ class Twin:
         base = next((v for i, _, v in asset["fields"] if i == 2 and len(v) >= 32), None)
         if base is not None:
             twin["base"] = {"content_hash": base[:32].hex(), "name": base[32:].decode("utf-8", "replace")}
-        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2, 3, 16, 17))
+        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2, 3, 16, 17, 24))
         self.unknown.extend(f"asset field {f['id']} of {asset['ordinal']}" for f in twin["unknown_fields"] if not f["critical"])
         if asset["kind"] not in ASSET_KINDS and not asset["critical"]:
             self.unknown.append(f"asset kind {asset['kind']} of {asset['ordinal']}")

@@ -5,7 +5,7 @@ use crate::plan::chunk_spans;
 use crate::shared::{SharedCache, SharedObject, SharedOf};
 use crate::source::slice;
 use crate::{DecodeError, Result};
-use mcodec_coding::{CodingError, blocks, difference, fields, labelled, latents};
+use mcodec_coding::{CodingError, blocks, codes, difference, fields, labelled, latents};
 use mcodec_format::{ChunkSpan, registry};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -87,6 +87,7 @@ pub fn decode_chunk(
         }
         None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
         None if coding == registry::coding::TOKENS => latents::decode_tokens(payload, out)?,
+        None if coding == registry::coding::CODES => codes::decode(payload, &SharedOf(shared), out)?,
         None if coding == registry::coding::GRID_FAST => {
             latents::decode(payload, latents::Coder::Fast, &SharedOf(shared), out)?;
         }
@@ -96,6 +97,22 @@ pub fn decode_chunk(
         None => fields::decode(payload, &SharedOf(shared), out)?,
     }
     Ok(())
+}
+
+/// Checks that a chunk of codes is of the floats that its tensor is of; chunks of other codings say nothing of it.
+///
+/// # Errors
+/// If it is not.
+pub fn check_element(coding: u64, payload: &[u8], dtype_name: &str) -> Result<(), CodingError> {
+    if coding != registry::coding::CODES {
+        return Ok(());
+    }
+    match codes::element_of(payload)? {
+        Some(element) if codes::Element::by_name(dtype_name) != Some(element) => {
+            Err(CodingError::Corrupt { what: "codes of another type of float than the tensor's" })
+        }
+        _ => Ok(()),
+    }
 }
 
 /// What the bytes of chunk `chunk` of `entry` are for; `None` if it is not coded under labels.
@@ -122,6 +139,28 @@ pub(crate) fn labelled_ledger(
         difference::ledger(bytes, &SharedOf(&shared), len)
     };
     found.map_err(|source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source })
+}
+
+/// What the bytes of chunk `chunk` of `entry` are for; `None` if it is not one of codes.
+pub(crate) fn codes_ledger(
+    entry: &Entry,
+    chunk: u64,
+    fetched: &Fetched<'_>,
+    cache: &SharedCache,
+) -> Result<Option<codes::CodesLedger>> {
+    let range = entry.chunking().chunk_range(chunk);
+    let spans = chunk_spans(entry, &range)?;
+    let Some(span) = spans.first().filter(|_| entry.chunking().coding == registry::coding::CODES) else {
+        return Ok(None);
+    };
+    let bytes = payload(span, entry.kind_name(), entry.name(), fetched)?;
+    if bytes.first() != Some(&codes::FORM) {
+        return Ok(None);
+    }
+    let shared = cache.of(entry, entry.dependencies_of(chunk), fetched)?;
+    let found = codes::ledger(bytes, &SharedOf(&shared), (range.end - range.start) as usize);
+    let fail = |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
+    found.map(Some).map_err(fail)
 }
 
 /// The groups of dependencies that chunks are in: chunks of one group share the objects they depend on.
@@ -193,6 +232,8 @@ pub fn decode_range(
         let bytes = payload(&span, entry.kind_name(), entry.name(), fetched)?;
         let coding =
             |source| DecodeError::Coding { name: entry.name().to_owned(), place: span.place, source };
+        let dtype_name = entry.tensor().map_or("", |t| &t.dtype_name);
+        check_element(entry.chunking().coding, bytes, dtype_name).map_err(coding)?;
         let shared = shared_of(&shared, &entry.dependencies_of(span.place.chunk));
         let at = chunk.start.saturating_sub(of_base.start)..chunk.end.saturating_sub(of_base.start);
         let base = slice(base, &at).unwrap_or_default();

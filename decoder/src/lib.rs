@@ -33,6 +33,7 @@ mod mmap;
 mod open;
 mod path;
 mod plan;
+pub mod quantised;
 mod reader;
 mod records;
 pub mod safetensors;
@@ -44,7 +45,7 @@ mod verify;
 
 pub use base::{AssetBase, BaseDescription, BaseModel};
 pub use content_hash::{ModelHasher, content_hash, hex, is_hashed};
-pub use decode::{Fetched, decode_chunk, decode_range};
+pub use decode::{Fetched, check_element, decode_chunk, decode_range};
 pub use dequantise::{dequantise, is_dequantisable};
 pub use entry::{BaseTensor, Entry};
 pub use error::{DecodeError, Result};

@@ -1,7 +1,7 @@
 //! A file opened for random access: the sans-IO parts, driven over any [`ReadAt`].
 
 use crate::base::BaseModel;
-use crate::decode::{Fetched, decode_range, labelled_ledger};
+use crate::decode::{Fetched, codes_ledger, decode_range, labelled_ledger};
 use crate::entry::{BaseTensor, Entry};
 use crate::index::{Index, Lookup, NeedLeaf, RowRef};
 use crate::open::{Opener, Step, Warning};
@@ -9,6 +9,7 @@ use crate::plan::{Plan, Planner};
 use crate::shared::SharedCache;
 use crate::source::{ReadAt, fetch, slice};
 use crate::{DecodeError, Result};
+use mcodec_coding::codes::CodesLedger;
 use mcodec_coding::labelled::LabelledLedger;
 use mcodec_format::{Asset, EntryRow, FormatError, Limits, Page, TensorDescriptor, registry};
 use rayon::prelude::*;
@@ -550,6 +551,16 @@ impl<S: ReadAt> Reader<S> {
         let part = self.part(entry, chunk)?;
         let fetched = self.fetch_for(&part, part.chunking().chunk_range(chunk))?;
         labelled_ledger(&part, chunk, &fetched, &self.shared)
+    }
+
+    /// What the bytes of chunk `chunk` of `entry` are for, if it is one of codes; nothing is decoded.
+    ///
+    /// # Errors
+    /// If something cannot be read or is damaged.
+    pub fn codes_ledger(&self, entry: &Entry, chunk: u64) -> Result<Option<CodesLedger>> {
+        let part = self.part(entry, chunk)?;
+        let fetched = self.fetch_for(&part, part.chunking().chunk_range(chunk))?;
+        codes_ledger(&part, chunk, &fetched, &self.shared)
     }
 
     /// Reads bytes `range` of the content of `entry` into new memory.

@@ -5,7 +5,7 @@ use crate::Result;
 use crate::decode::{Fetched, payload};
 use crate::entry::{Entry, row_of};
 use mcodec_coding::labelled::{Classes, ColumnLabels};
-use mcodec_coding::{CodingError, DecodeTable, Table, difference, fields, labelled, latents};
+use mcodec_coding::{CodingError, DecodeTable, Table, codes, difference, fields, labelled, latents};
 use mcodec_format::{ChunkPlace, registry};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -26,6 +26,10 @@ pub enum SharedObject {
     DifferenceColumns(Box<difference::Columns>),
     /// Means and deviations of channels.
     Statistics(latents::Statistics),
+    /// Step exponents of the columns of codes.
+    ColumnSteps(codes::ColumnSteps),
+    /// Classes of the columns of codes.
+    ColumnClasses(codes::ColumnClasses),
 }
 
 impl SharedObject {
@@ -51,6 +55,8 @@ impl SharedObject {
                 Self::DifferenceColumns(Box::new(difference::Columns::parse(bytes)?))
             }
             registry::entry::STATISTICS => Self::Statistics(latents::Statistics::parse(bytes)?),
+            registry::entry::COLUMN_STEPS => Self::ColumnSteps(codes::ColumnSteps::parse(bytes)?),
+            registry::entry::COLUMN_CLASSES => Self::ColumnClasses(codes::ColumnClasses::parse(bytes)?),
             _ => return Ok(None),
         }))
     }
@@ -60,6 +66,8 @@ impl SharedObject {
         match self {
             Self::DifferenceTables(tables) => tables.memory(),
             Self::DifferenceColumns(columns) => columns.memory(),
+            Self::ColumnSteps(columns) => columns.memory(),
+            Self::ColumnClasses(columns) => columns.memory(),
             _ => 0,
         }
     }
@@ -104,6 +112,26 @@ impl latents::SharedObjects for SharedOf<'_> {
     fn statistics(&self, dependency: u32) -> Option<&latents::Statistics> {
         match self.get(dependency)? {
             SharedObject::Statistics(statistics) => Some(statistics),
+            _ => None,
+        }
+    }
+}
+
+impl codes::SharedObjects for SharedOf<'_> {
+    fn classes(&self, dependency: u32) -> Option<&Classes> {
+        labelled::SharedObjects::classes(self, dependency)
+    }
+
+    fn column_steps(&self, dependency: u32) -> Option<&codes::ColumnSteps> {
+        match self.get(dependency)? {
+            SharedObject::ColumnSteps(steps) => Some(steps),
+            _ => None,
+        }
+    }
+
+    fn column_classes(&self, dependency: u32) -> Option<&codes::ColumnClasses> {
+        match self.get(dependency)? {
+            SharedObject::ColumnClasses(classes) => Some(classes),
             _ => None,
         }
     }

@@ -14,7 +14,7 @@ use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::writer::{ContainerWriter, new_asset};
 use crate::{EncodeError, Result};
 use mcodec_decode::{ModelHasher, ReadOptions, Reader};
-use mcodec_format::{Asset, Dependency, registry};
+use mcodec_format::{Asset, Dependency, Representation, registry};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -98,6 +98,22 @@ pub(crate) fn input_of(
         #[cfg(feature = "images")]
         (Found::Pictures(pictures), notes) => Ok((Input::Pictures(pictures), notes)),
         (found, notes) => Ok((Input::Asset(Box::new(open_input(input, &found, false)?)), notes)),
+    }
+}
+
+/// Opens a model, with its notes; what is none is refused.
+pub(crate) fn open_model(
+    input: &Path,
+    kind: Option<AssetKind>,
+    options: &EncodeOptions,
+) -> Result<(AssetInput<'static>, Vec<String>)> {
+    let (found, notes) = recognise(input, kind, options)?;
+    match found {
+        Found::Model(_) => Ok((open_input(input, &found, false)?, notes)),
+        _ => Err(EncodeError::Request(format!(
+            "{} is no model of floats, which could be quantised",
+            input.display()
+        ))),
     }
 }
 
@@ -287,6 +303,10 @@ pub(crate) fn add_asset(
             model.add(&item.name, track.dtype().name, &track.dimensions(), *bytes);
             tensors += 1;
         }
+        if let Content::Quantised(content) = &item.content {
+            model.add(&item.name, content.dtype().name, content.shape(), *bytes);
+            tensors += 1;
+        }
     }
     if registry::asset::is_of_tensors(input.kind) {
         hash = model.finish();
@@ -302,6 +322,7 @@ pub(crate) fn add_asset(
         content_hash: hash,
         asset: input.name,
         image: None,
+        quantised: None,
     })
 }
 
@@ -326,6 +347,13 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
             );
             return Err(EncodeError::Request(why));
         }
+        if has_codes(&reader, &asset)? {
+            let name = &asset.name;
+            let why = format!(
+                "asset {name:?} holds quantised tensors, which are not coded anew: encode what they were made from; pack rewrites the file as it is"
+            );
+            return Err(EncodeError::Request(why));
+        }
         let twice = !writer.is_streaming();
         let against = match &base {
             Some(base) => Some(Against::asset(&reader, base, writer.draft())?),
@@ -344,6 +372,19 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
     }
     all.output_bytes = writer.finish(options)?;
     Ok(all)
+}
+
+/// Whether an asset has quantised tensors.
+fn has_codes(reader: &Reader<File>, asset: &Asset) -> Result<bool> {
+    for row in reader.rows(&asset.name)? {
+        if row.get().kind == registry::entry::TENSOR
+            && let Ok(entry) = reader.resolve(row)
+            && entry.descriptor().representation() == Some(&Representation::Quant)
+        {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// What was read of an asset must be what its hash says.

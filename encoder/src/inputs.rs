@@ -141,7 +141,7 @@ fn layout_item(name: &str, layout: &Layout) -> Item<'static> {
 }
 
 /// An item whose content is in memory.
-pub(crate) fn bytes_item(name: String, content: Content, bytes: Vec<u8>) -> Item<'static> {
+pub(crate) fn bytes_item(name: String, content: Content<'static>, bytes: Vec<u8>) -> Item<'static> {
     let byte_len = bytes.len() as u64;
     let read = Box::new(move |offset: u64, buf: &mut [u8]| {
         let start = offset as usize;

@@ -2,6 +2,7 @@
 
 use crate::latents::TrackContent;
 use crate::plain::Element;
+use crate::quantise::QuantContent;
 use crate::segment::{Piece, Segment};
 use crate::writer::{ContainerWriter, NewEntry};
 use crate::{EncodeError, EncodeOptions, Result};
@@ -22,17 +23,18 @@ pub(crate) type ReadContent<'a> = Box<dyn Fn(u64, &mut [u8]) -> Result<()> + Sen
 
 /// What the content of an entry is.
 #[derive(Debug, Clone)]
-pub(crate) enum Content {
+pub(crate) enum Content<'a> {
     Tensor { dtype_name: String, shape: Vec<u64>, owner: Option<u32> },
     File { layout: u64 },
     Track(std::sync::Arc<TrackContent>),
+    Quantised(std::sync::Arc<QuantContent<'a>>),
     Record { schema: String, bound: [u8; 32], required: bool },
 }
 
 /// An entry to be encoded.
 pub(crate) struct Item<'a> {
     pub(crate) name: String,
-    pub(crate) content: Content,
+    pub(crate) content: Content<'a>,
     pub(crate) byte_len: u64,
     /// Id of the entry with the same bytes that this one is stored as.
     pub(crate) alias_of: Option<u32>,
@@ -52,7 +54,7 @@ pub(crate) struct ItemBase<'a> {
 impl Item<'_> {
     pub(crate) fn kind(&self) -> u64 {
         match self.content {
-            Content::Tensor { .. } | Content::Track(_) => registry::entry::TENSOR,
+            Content::Tensor { .. } | Content::Track(_) | Content::Quantised(_) => registry::entry::TENSOR,
             Content::File { .. } => registry::entry::FILE,
             Content::Record { .. } => registry::entry::RECORD,
         }
@@ -132,6 +134,9 @@ impl Item<'_> {
         if let Content::Track(track) = &self.content {
             return track.chunk_len();
         }
+        if let Content::Quantised(content) = &self.content {
+            return content.chunk_len(target);
+        }
         let row = match &self.content {
             Content::Tensor { shape, .. } => {
                 let rows = shape.first().copied().unwrap_or(1).max(1);
@@ -184,6 +189,7 @@ impl Item<'_> {
                 (t.to_fields(), true)
             }
             Content::Track(track) => (track.fields(), true),
+            Content::Quantised(content) => (content.fields(chunking.chunk_len, self.byte_len), true),
             Content::File { layout } => (FileDescriptor { layout: *layout, chunking }.to_fields(), true),
             Content::Record { schema, bound, required } => {
                 let r = RecordDescriptor { schema: schema.clone(), bound: *bound, chunking };
@@ -251,7 +257,11 @@ pub(crate) fn encode_items(
             let last = end == stored;
             let mut bytes = vec![0u8; (end - start) as usize];
             options.check_cancel()?;
-            (item.read)(start, &mut bytes)?;
+            match &item.content {
+                // Its codes are made for this.
+                Content::Quantised(_) => pool.install(|| (item.read)(start, &mut bytes))?,
+                _ => (item.read)(start, &mut bytes)?,
+            }
             let mut base = Vec::new();
             if let Some(of) = item.base.as_ref().filter(|_| end > start) {
                 base.resize(bytes.len(), 0);

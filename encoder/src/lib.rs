@@ -30,6 +30,7 @@ mod options;
 mod pack;
 pub mod plain;
 pub mod publish;
+pub mod quantise;
 mod recover;
 mod salvage;
 mod segment;

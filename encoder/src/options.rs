@@ -162,6 +162,8 @@ pub struct EncodeReport {
     pub asset: String,
     /// Of an image: how it was fitted.
     pub image: Option<ImageReport>,
+    /// What was quantised, if something was.
+    pub quantised: Option<crate::quantise::QuantiseReport>,
 }
 
 /// How an image was fitted.

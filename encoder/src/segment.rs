@@ -5,6 +5,7 @@ use crate::difference::{self, Member as Pair, Plan};
 use crate::items::{Content, GROUP_DEPENDENCIES, Item};
 use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
 use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
+use crate::quantise::QuantContent;
 use crate::writer::{ContainerWriter, NewEntry};
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::labelled::ColumnLabels;
@@ -40,6 +41,8 @@ pub(crate) struct Segment<'w, 'i> {
     options: &'w EncodeOptions,
     /// Id of the next shared object.
     next_shared: &'w mut u32,
+    /// Objects that are known by their content.
+    objects: HashMap<(u64, [u8; 32]), u32>,
 }
 
 /// A chunk's shared objects, before they have entry ids.
@@ -57,6 +60,8 @@ pub(crate) enum Needs {
     Columns(usize),
     /// In their place: there are none.
     NoColumns,
+    /// An object of this kind and content, which others may have too.
+    Object(u64, Vec<u8>),
 }
 
 /// The coded chunks of a piece, and the shared objects they use (in the order of their dependency indices).
@@ -93,7 +98,7 @@ impl<'w, 'i> Segment<'w, 'i> {
         options: &'w EncodeOptions,
         next_shared: &'w mut u32,
     ) -> Self {
-        Self { writer, asset, first_id, items, options, next_shared }
+        Self { writer, asset, first_id, items, options, next_shared, objects: HashMap::new() }
     }
 
     /// A forward-only reader needs all shapes before the first byte of a file that they are in.
@@ -146,7 +151,9 @@ impl<'w, 'i> Segment<'w, 'i> {
             .zip(labelled.par_iter().zip(&coders))
             .map(|(piece, (labelled, coder))| {
                 let item = &items[piece.item];
-                let coded = if item.base.is_some() {
+                let coded = if let Content::Quantised(content) = &item.content {
+                    return encode_codes(content, item, piece, options);
+                } else if item.base.is_some() {
                     encode_delta(item, piece, coder.as_ref(), options)
                 } else {
                     encode_piece(item, piece, &tables, labelled.as_ref(), options)
@@ -252,6 +259,15 @@ impl<'w, 'i> Segment<'w, 'i> {
                 shared.columns_ids.insert(stack, id);
                 return Ok(id);
             }
+            Needs::Object(kind, content) => {
+                let key = (kind, *blake3::hash(&content).as_bytes());
+                if let Some(&id) = self.objects.get(&key) {
+                    return Ok(id);
+                }
+                let id = self.write_object(kind, &content)?;
+                self.objects.insert(key, id);
+                return Ok(id);
+            }
             Needs::NoColumns => return self.write_object(registry::entry::DIFFERENCE_COLUMNS, &[1, 0]),
         };
         let id = if let Some(id) = *known { id } else { self.write_object(kind, &content)? };
@@ -301,11 +317,27 @@ fn pairs_of<'p>(items: &'p [Item<'_>], pieces: &'p [Piece]) -> Vec<Option<Pair<'
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    let otherwise = matches!(item.content, Content::Track(_))
+    let otherwise = matches!(item.content, Content::Track(_) | Content::Quantised(_))
         || item.float_format(options).is_some()
         || item.block_type().is_some()
         || item.base.is_some();
     whole && len <= item.chunk_len(options.chunk_len) && !otherwise
+}
+
+/// A piece of a quantised tensor; its objects go with the first one.
+fn encode_codes(
+    content: &QuantContent<'_>,
+    item: &Item<'_>,
+    piece: &Piece,
+    options: &EncodeOptions,
+) -> Result<Coded> {
+    let chunk_len = item.chunk_len(options.chunk_len);
+    let (payloads, objects) = content.encode(piece.start, piece.bytes.len(), chunk_len)?;
+    if piece.last {
+        content.release();
+    }
+    let needs = objects.into_iter().map(|(kind, bytes)| Needs::Object(kind, bytes)).collect();
+    Ok(Coded { payloads, needs, alone: None })
 }
 
 fn encode_piece(

@@ -64,6 +64,8 @@ pub enum Representation {
     Same,
     /// Its chunks are groups of frames, each under its neighbours.
     Predicted,
+    /// Its chunks are integers and steps of their rows and columns.
+    Quant,
 }
 
 impl Representation {
@@ -249,6 +251,13 @@ impl TensorDescriptor {
                 "differences are the coding of deltas, and of nothing else",
             ));
         }
+        if (chunking.coding == coding::CODES) != (representation == Representation::Quant) {
+            let why = "codes are the coding of quantised tensors, and of nothing else";
+            return Err(FormatError::corrupt(WHAT, 0, why));
+        }
+        if representation == Representation::Quant && !matches!(&*dtype_name, "F32" | "F16" | "BF16") {
+            return Err(FormatError::corrupt(WHAT, 0, "a quantised tensor is not of F32, F16 or BF16"));
+        }
         let groups = fields.get(field::DEPENDENCY_GROUPS).map(groups).transpose()?;
         Ok(Self { dtype, dtype_name, shape, representation, chunking, owner, groups })
     }
@@ -278,6 +287,7 @@ impl TensorDescriptor {
             Representation::Delta => f.set_varint(field::REPRESENTATION, true, representation::DELTA),
             Representation::Same => f.set_varint(field::REPRESENTATION, true, representation::SAME),
             Representation::Predicted => f.set_varint(field::REPRESENTATION, true, representation::PREDICTED),
+            Representation::Quant => f.set_varint(field::REPRESENTATION, true, representation::QUANT),
         }
         if !self.representation.is_borrowed() {
             put_chunking(&mut f, &self.chunking);
@@ -353,7 +363,11 @@ fn representation(value: Option<&[u8]>) -> Result<Representation> {
         representation::DELTA if rest.is_empty() => Ok(Representation::Delta),
         representation::SAME if rest.is_empty() => Ok(Representation::Same),
         representation::PREDICTED if rest.is_empty() => Ok(Representation::Predicted),
-        representation::PLAIN | representation::DELTA | representation::SAME | representation::PREDICTED => {
+        representation::QUANT if rest.is_empty() => Ok(Representation::Quant),
+        representation::PLAIN | representation::DELTA | representation::SAME => {
+            Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation"))
+        }
+        representation::PREDICTED | representation::QUANT => {
             Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation"))
         }
         other => Err(unsupported(format!("representation {other}"))),
@@ -449,6 +463,20 @@ mod tests {
         assert_eq!((grouped.of(6, 5), grouped.of(u64::MAX, 5)), (4..5, 5..5));
         let opaque = TensorDescriptor { dtype: None, dtype_name: "F3_X".into(), ..tensor() };
         assert_eq!(parse(1, &opaque.to_fields()).unwrap(), EntryDescriptor::Tensor(opaque));
+    }
+
+    #[test]
+    fn codes_are_of_quantised_floats() {
+        let chunking = Chunking { coding: coding::CODES, ..tensor().chunking };
+        let t = TensorDescriptor { representation: Representation::Quant, chunking, ..tensor() };
+        assert_eq!(parse(1, &t.to_fields()).unwrap(), EntryDescriptor::Tensor(t.clone()));
+        let plain = TensorDescriptor { representation: Representation::Plain, ..t.clone() };
+        assert!(matches!(parse(1, &plain.to_fields()), Err(FormatError::Corrupt { .. })));
+        let fields = TensorDescriptor { representation: Representation::Quant, ..tensor() };
+        assert!(matches!(parse(1, &fields.to_fields()), Err(FormatError::Corrupt { .. })));
+        let dtype = Dtype::by_name("I16");
+        let of_integers = TensorDescriptor { dtype, dtype_name: "I16".into(), ..t };
+        assert!(matches!(parse(1, &of_integers.to_fields()), Err(FormatError::Corrupt { .. })));
     }
 
     #[test]

@@ -71,8 +71,12 @@ pub mod entry {
     pub const LAYER: u64 = 9;
     /// Means and deviations of channels.
     pub const STATISTICS: u64 = 16;
+    /// Step exponents of the columns of codes.
+    pub const COLUMN_STEPS: u64 = 24;
+    /// Classes of the columns of codes.
+    pub const COLUMN_CLASSES: u64 = 25;
     /// All of them.
-    pub const ALL: [Named; 10] = [
+    pub const ALL: [Named; 12] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -83,12 +87,15 @@ pub mod entry {
         named(DIFFERENCE_COLUMNS, "difference-columns"),
         named(LAYER, "layer"),
         named(STATISTICS, "statistics"),
+        named(COLUMN_STEPS, "column-steps"),
+        named(COLUMN_CLASSES, "column-classes"),
     ];
 
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
     #[must_use]
     pub fn is_shared_object(kind: u64) -> bool {
         matches!(kind, TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS | STATISTICS)
+            || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES)
     }
 }
 
@@ -105,13 +112,16 @@ pub mod representation {
     pub const SAME: u64 = 4;
     /// Numbers under their neighbours in space and time.
     pub const PREDICTED: u64 = 16;
+    /// Integers times steps of their rows and columns.
+    pub const QUANT: u64 = 24;
     /// All of them.
-    pub const ALL: [Named; 5] = [
+    pub const ALL: [Named; 6] = [
         named(PLAIN, "plain"),
         named(ALIAS, "alias"),
         named(DELTA, "delta"),
         named(SAME, "same"),
         named(PREDICTED, "predicted"),
+        named(QUANT, "quant"),
     ];
 }
 
@@ -136,8 +146,10 @@ pub mod coding {
     pub const GRID_DENSE: u64 = 17;
     /// Tokens, by their digits.
     pub const TOKENS: u64 = 18;
+    /// Integers under the classes of their rows and columns, and steps.
+    pub const CODES: u64 = 24;
     /// All of them.
-    pub const ALL: [Named; 9] = [
+    pub const ALL: [Named; 10] = [
         named(RAW, "raw"),
         named(FIELDS, "fields"),
         named(LABELLED, "labelled"),
@@ -147,6 +159,7 @@ pub mod coding {
         named(GRID_FAST, "grid-fast"),
         named(GRID_DENSE, "grid-dense"),
         named(TOKENS, "tokens"),
+        named(CODES, "codes"),
     ];
 
     /// Whether this coding is one of predicted tensors.
@@ -286,8 +299,10 @@ pub mod asset_field {
     pub const FRAME_RATE: u64 = 16;
     /// The model whose latents they are.
     pub const MODEL: u64 = 17;
+    /// What was asked for when tensors were quantised.
+    pub const QUANTISED: u64 = 24;
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 5] = [1, 2, 3, 16, 17];
+    pub const IDS: [u64; 6] = [1, 2, 3, 16, 17, 24];
 }
 
 /// Element types.

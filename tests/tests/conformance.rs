@@ -24,6 +24,8 @@ mod labelled;
 mod labelled_hostile;
 #[path = "conformance/latents.rs"]
 mod latents;
+#[path = "conformance/quant.rs"]
+mod quant;
 #[path = "conformance/raw_page.rs"]
 mod raw_page;
 #[path = "conformance/registry_doc.rs"]
@@ -65,6 +67,7 @@ fn vectors() -> &'static [Vector] {
         all.extend(labelled::all());
         all.extend(deltas::all());
         all.extend(latents::all());
+        all.extend(quant::all());
         all.extend(versions::all());
         all.extend(hostile::all());
         all.extend(labelled_hostile::all());

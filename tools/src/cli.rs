@@ -168,6 +168,20 @@ pub(crate) struct Encode {
     pub(crate) base_asset: Option<String>,
     #[command(flatten)]
     pub(crate) latents: Latents,
+    #[command(flatten)]
+    pub(crate) quantise: Quantise,
+}
+
+/// How a model is quantised (--bits, --max-bytes).
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Models with loss")]
+pub(crate) struct Quantise {
+    /// Quantise a model so that the file has at most so many bytes: 60M, 1.5G
+    #[arg(long, value_name = "BYTES", conflicts_with = "bits", value_parser = parse_bytes)]
+    pub(crate) max_bytes: Option<u64>,
+    /// Tensors that stay lossless, and do not count among the bits of a weight; may be repeated
+    #[arg(long, value_name = "GLOB")]
+    pub(crate) keep: Vec<String>,
 }
 
 /// How latents are taken (--as latents).
@@ -186,7 +200,7 @@ pub(crate) struct Latents {
     /// Round so that the ratio of signal to noise is this, in dB
     #[arg(long, value_name = "DB", group = "rounding")]
     pub(crate) snr: Option<f64>,
-    /// Round so that a value takes about this many bits
+    /// Round so that a value takes about this many bits; of a model: quantise it to at most this many bits per weight
     #[arg(long, value_name = "BITS", group = "rounding")]
     pub(crate) bits: Option<f64>,
     /// Of tokens: levels of finite scalar quantisation, as 8,8,8,5,5,5, or a JSON file with such a list for each token of a position
@@ -195,7 +209,8 @@ pub(crate) struct Latents {
     /// Of tokens: how many there are
     #[arg(long, value_name = "N", group = "vocabulary")]
     pub(crate) vocab: Option<u64>,
-    /// A JSON file with lists "mean" and "std", one number for each channel [default: measured]
+    /// A JSON file with lists "mean" and "std", one number for each channel [default: measured]; of a model that is quantised: a
+    /// safetensors file of what its layers read and how much their outputs matter [default: nothing is known]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) stats: Option<PathBuf>,
     /// Frames of a group, the unit of access; 0 is the whole clip [default: 0 up to 64 frames, else 16]
@@ -265,6 +280,19 @@ fn parse_positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| "not a number above 0".into())
 }
 
+/// A number of bytes, with a decimal prefix if it has one.
+fn parse_bytes(text: &str) -> Result<u64, String> {
+    let number = text.trim_end_matches(|c: char| c.is_ascii_alphabetic());
+    let factor = match &text[number.len()..] {
+        "" | "B" => 1.0,
+        "K" | "KB" => 1e3,
+        "M" | "MB" => 1e6,
+        "G" | "GB" => 1e9,
+        other => return Err(format!("{other:?} is none of K, M and G")),
+    };
+    Ok((parse_positive(number)? * factor) as u64)
+}
+
 fn parse_quality(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|v| (0.0..=100.0).contains(v)).ok_or_else(|| "not a number from 0 to 100".into())
 }
@@ -308,6 +336,14 @@ impl Format {
     }
 }
 
+/// A type of float.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum FloatType {
+    Bf16,
+    F16,
+    F32,
+}
+
 /// What elements of tensors come out as.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum Elements {
@@ -337,6 +373,9 @@ pub(crate) struct Decode {
     /// What elements of tensors come out as [default: blocks]
     #[arg(long = "as", value_name = "ELEMENTS")]
     pub(crate) elements: Option<Elements>,
+    /// The files of a model with its floats as this type; what is not of F32, F16 or BF16 stays as it is
+    #[arg(long, value_enum, value_name = "TYPE", conflicts_with_all = ["tensors", "rows", "elements", "format", "record"])]
+    pub(crate) dtype: Option<FloatType>,
     /// Only this part of an image: x,y,width,height in its pixels
     #[arg(long, value_name = "X,Y,W,H", value_parser = crate::selection::parse_region, conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) region: Option<mcodec_decode::images::Region>,

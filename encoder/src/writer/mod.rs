@@ -200,11 +200,22 @@ impl ContainerWriter {
 
     /// Writes the index and publishes the file. Returns its length, or the bytes added to it.
     pub(crate) fn finish(self, options: &EncodeOptions) -> Result<u64> {
+        Ok(self.finish_if(options, |_, _, _| true)?.unwrap_or_default())
+    }
+
+    /// As [`ContainerWriter::finish`]; a finished form is published only if `accept` takes its content, its length and that of all that
+    /// is not frames of chunks.
+    pub(crate) fn finish_if(
+        self,
+        options: &EncodeOptions,
+        accept: impl FnOnce(&Draft, u64, u64) -> bool,
+    ) -> Result<Option<u64>> {
         options.check_cancel()?;
         let Self { draft, to, at, aligned, .. } = self;
         match to {
             Destination::Spool { spool, output, path } => {
-                finish_spooled(&draft, spool, output, &path, at, aligned)
+                let take = |len| accept(&draft, len, len - at);
+                finish_spooled(&draft, spool, output, &path, (at, aligned), take)
             }
             Destination::Stream { mut out } => {
                 let leaves = leaves_of(&draft, &[])?;
@@ -215,9 +226,11 @@ impl ContainerWriter {
                     out.flush()
                 };
                 write().map_err(EncodeError::io("write", Path::new("the output")))?;
-                Ok(slot.committed)
+                Ok(Some(slot.committed))
             }
-            Destination::Append { file, path, base } => finish_append(&draft, file, &path, &base, at),
+            Destination::Append { file, path, base } => {
+                finish_append(&draft, file, &path, &base, at).map(Some)
+            }
         }
     }
 }
@@ -264,9 +277,9 @@ fn finish_spooled(
     spool: BufWriter<File>,
     output: FinalOutput,
     path: &Path,
-    data_len: u64,
-    aligned: bool,
-) -> Result<u64> {
+    (data_len, aligned): (u64, bool),
+    accept: impl FnOnce(u64) -> bool,
+) -> Result<Option<u64>> {
     let leaves = leaves_of(draft, &[])?;
     let align = |end: u64| match end % ALIGNMENT {
         0 => end,
@@ -316,6 +329,9 @@ fn finish_spooled(
     };
     let root_end = PREAMBLE_LEN + head.len() as u64;
     let committed = root.data_base + data_len;
+    if !accept(committed) {
+        return Ok(None);
+    }
     let slot = Slot { generation: 1, root_len: head.len() as u32, root_offset: PREAMBLE_LEN, committed };
     let preamble = new_preamble([SlotState::Whole(slot), SlotState::Empty]).to_bytes();
     let gap = root.data_base - root_end - frames.len() as u64;
@@ -335,7 +351,7 @@ fn finish_spooled(
         }
         FinalOutput::Stream(mut out) => write(&mut out).map_err(EncodeError::io("write", path))?,
     }
-    Ok(committed)
+    Ok(Some(committed))
 }
 
 fn new_root(draft: &Draft, generation: u32, previous: Option<(u64, u64)>) -> Root {

@@ -11,6 +11,7 @@ mod alias;
 pub mod binary;
 mod bits;
 pub mod blocks;
+pub mod codes;
 pub mod difference;
 mod error;
 pub mod fields;

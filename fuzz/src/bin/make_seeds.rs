@@ -28,6 +28,7 @@ fn main() -> Result<()> {
         "x_deltas",
         "image_pages",
         "image_alpha",
+        "quant",
     ] {
         files.push((name, fs::read(vectors.join(name).with_extension("mcodec"))?));
     }
@@ -48,6 +49,28 @@ fn main() -> Result<()> {
     gguf(&root)?;
     gaussians(&root)?;
     grids(&root)?;
+    codes(&root)?;
+    Ok(())
+}
+
+/// The chunks of the vector of quantised tensors.
+fn codes(root: &Path) -> Result<()> {
+    use mcodec_decode::{ReadOptions, Reader};
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    let file = fs::read(vectors.join("quant.mcodec"))?;
+    let reader = Reader::open(file.clone(), ReadOptions::default())?;
+    let classes = reader.read_all(&reader.entry("quantised", entry::CLASSES, "classes")?)?;
+    for row in reader.rows("quantised")?.into_iter().filter(|row| row.get().kind == entry::TENSOR) {
+        let chunking = *reader.resolve(row.clone())?.chunking();
+        for span in row.get().spans(row.asset().ordinal) {
+            let range = chunking.chunk_range(span.place.chunk);
+            let len = ((range.end - range.start) as u16).to_le_bytes();
+            let payload = &file[span.payload.start as usize..span.payload.end as usize];
+            let called = format!("quant-{}-{}", span.place.entry, span.place.chunk);
+            let head = [&len[..], &(classes.len() as u16).to_le_bytes()].concat();
+            save(root, "codes", &called, &[&head[..], &classes, payload].concat())?;
+        }
+    }
     Ok(())
 }
 

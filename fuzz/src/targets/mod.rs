@@ -3,6 +3,7 @@
 //! The ordinary tests compile this module too (`tests/tests/fuzz_regressions.rs`), so it depends on the mcodec crates and `tempfile` alone.
 
 pub mod archive;
+pub mod codes;
 pub mod container;
 pub mod decode;
 pub mod difference;
@@ -24,7 +25,7 @@ pub mod tables;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 14] = [
+pub const ALL: [(&str, Target); 15] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
@@ -39,4 +40,5 @@ pub const ALL: [(&str, Target); 14] = [
     ("npy", npy::run),
     ("gaussians", gaussians::run),
     ("grids", grids::run),
+    ("codes", codes::run),
 ];

@@ -7,7 +7,7 @@ use crate::entry_stream::{Meter, copy, copy_picked, copy_source};
 use crate::export::folder::FolderOutput;
 #[cfg(feature = "images")]
 use crate::export::ktx2::{self, Wanted};
-use crate::export::{self, npy};
+use crate::export::{self, converted, npy};
 use crate::forward::{self, Forwarded};
 use crate::input::{self, FileReader};
 use crate::outcome::{Outcome, usage};
@@ -39,6 +39,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         return Err(usage("--format json is for a record: name one with --record"));
     }
     let uncut = args.tensors.is_empty()
+        && args.dtype.is_none()
         && args.rows.is_none()
         && args.elements.is_none()
         && args.record.is_none()
@@ -104,7 +105,10 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
                     asset.name
                 )));
             }
-            None if whole => job.original(&asset)?,
+            None if args.dtype.is_some() && asset.kind != registry::asset::MODEL => {
+                return Err(usage(format!("--dtype is of models: asset {:?} is none", asset.name)));
+            }
+            None if whole || args.dtype.is_some() => job.original(&asset)?,
             None => job.export(&asset)?,
         }
     };
@@ -182,7 +186,10 @@ impl Job<'_> {
 
     /// The original bytes of one asset.
     fn original(&self, asset: &Asset) -> anyhow::Result<Report> {
-        let files = self.sources(asset)?;
+        let mut files = self.sources(asset)?;
+        if let Some(dtype) = self.args.dtype {
+            files = converted::files(self.reader, files, dtype)?;
+        }
         if self.lacks_files(asset, &files)? {
             let note = format!("asset {:?} does not hold the files it was made from any more", asset.name);
             let mut report = self.export(asset).context(note.clone())?;
@@ -309,9 +316,22 @@ impl Job<'_> {
     fn single(&self, file: &SourceFile) -> anyhow::Result<Report> {
         let mut sink = Sink::create(self.output, self.common.force)?;
         let mut meter = Meter::new(self.console, file.byte_len());
-        copy_source(self.reader, file, &mut sink, &mut meter)?;
+        self.write_source(file, &mut sink, &mut meter)?;
         sink.commit()?;
         Ok(self.one(file.byte_len(), None))
+    }
+
+    /// A source file, its floats converted if that is asked for.
+    fn write_source(
+        &self,
+        file: &SourceFile,
+        out: &mut dyn Write,
+        meter: &mut Meter<'_>,
+    ) -> anyhow::Result<()> {
+        match self.args.dtype {
+            Some(dtype) => converted::write(self.reader, file, dtype, out, meter),
+            None => copy_source(self.reader, file, out, meter),
+        }
     }
 
     fn one(&self, bytes: u64, note: Option<String>) -> Report {
@@ -332,7 +352,7 @@ impl Job<'_> {
         for (name, what) in &outputs.all {
             let mut file = folder.file(name)?;
             match what {
-                What::File(source) => copy_source(self.reader, source, &mut file, &mut meter)?,
+                What::File(source) => self.write_source(source, &mut file, &mut meter)?,
                 #[cfg(feature = "images")]
                 What::Picture(asset, part, Some(texture)) => {
                     let made = ktx2::make(self.reader, asset, part, *texture)?;

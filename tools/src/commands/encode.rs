@@ -7,6 +7,7 @@ use crate::outcome::{Outcome, usage};
 use crate::sink::{self, is_std};
 use mcodec_decode::hex;
 use mcodec_encode::images::{ImageOptions, Paging, Rate};
+use mcodec_encode::quantise::{QuantiseOptions, Size, encode_quantised};
 use mcodec_encode::{AssetKind, EncodeOptions, EncodeReport, Output, encode_path, encode_stream};
 use serde::Serialize;
 use std::path::Path;
@@ -36,7 +37,14 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     let [input] = &args.input[..] else {
         return Err(usage("one input at a time, unless several pictures make one image: --stack"));
     };
-    let report = if is_std(input) {
+    let report = if let Some(quantise) = quantise(args)? {
+        if is_std(input) || !options.bases.is_empty() || options.mappable {
+            return Err(usage(
+                "what is quantised is a model file or a folder, without --base and --mappable",
+            ));
+        }
+        encode_quantised(input, kind, output, &quantise, &options).map_err(|e| input::about(input, e))?
+    } else if is_std(input) {
         let name = args.name.clone().unwrap_or_else(|| stem(to));
         encode_stream(crate::stdin::open(console.cancel())?, &name, kind, output, &options)?
     } else if args.name.is_some() {
@@ -46,6 +54,18 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     };
     tell(input, &report, console)?;
     Ok(Outcome::Done)
+}
+
+/// How the model is to be quantised, if it is.
+fn quantise(args: &Encode) -> anyhow::Result<Option<QuantiseOptions>> {
+    let (latents, keep) = (&args.latents, args.quantise.keep.clone());
+    let size = match (latents.bits, args.quantise.max_bytes) {
+        (Some(bits), _) => Size::BitsPerWeight(bits),
+        (None, Some(bytes)) => Size::Bytes(bytes),
+        (None, None) if keep.is_empty() && latents.stats.is_none() => return Ok(None),
+        (None, None) => return Err(usage("--keep and --stats go with a size: --bits or --max-bytes")),
+    };
+    Ok(Some(QuantiseOptions { size, statistics: latents.stats.clone(), keep }))
 }
 
 /// Several pictures as one image.
@@ -152,7 +172,18 @@ struct Report<'a> {
     /// How a picture was fitted.
     #[serde(skip_serializing_if = "Option::is_none")]
     image: Option<ReportOfImage>,
+    /// What was quantised.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    quantised: Option<ReportOfQuantised>,
     notes: &'a [String],
+}
+
+/// What was quantised, as JSON.
+#[derive(Serialize)]
+struct ReportOfQuantised {
+    tensors: u64,
+    weights: u64,
+    bits_per_weight: f64,
 }
 
 /// How a picture was fitted, as JSON.
@@ -199,6 +230,11 @@ pub(crate) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> an
         aliases: report.aliases,
         deltas: report.deltas,
         image: report.image.map(ReportOfImage::from),
+        quantised: report.quantised.map(|q| ReportOfQuantised {
+            tensors: q.tensors,
+            weights: q.weights,
+            bits_per_weight: q.bits_per_weight,
+        }),
         notes: &report.notes,
     };
     let (from, to) = (report.input_bytes, report.output_bytes);
@@ -210,6 +246,8 @@ pub(crate) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> an
         if image.interrupted {
             line = format!("{line}, interrupted");
         }
+    } else if let Some(quantised) = report.quantised {
+        line = format!("{line}, {:.4} bits per weight", quantised.bits_per_weight);
     } else if console.verbose() {
         let (tensors, aliases) = (report.tensors, report.aliases);
         line = format!("{line}, asset {:?}, {tensors} tensors, {aliases} of them aliases", report.asset);

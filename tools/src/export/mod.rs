@@ -1,5 +1,6 @@
 //! The forms that decoded content is written in.
 
+pub(crate) mod converted;
 pub(crate) mod folder;
 #[cfg(feature = "images")]
 pub(crate) mod ktx2;

@@ -4,7 +4,9 @@ use super::assembler::Assembler;
 use anyhow::{Context, bail};
 use mcodec_decode::layout::{Layout, Piece};
 use mcodec_decode::safetensors::{HeaderTensor, canonical_order};
-use mcodec_decode::{DecodeError, SharedObject, base_of_asset, check_asset, decode_chunk, hex};
+use mcodec_decode::{
+    DecodeError, SharedObject, base_of_asset, check_asset, check_element, decode_chunk, hex,
+};
 use mcodec_format::{
     ChunkPlace, Dependency, EntryDescriptor, FormatError, Limits, Page, Representation, TensorDescriptor,
     registry,
@@ -187,6 +189,10 @@ impl Stream {
             return Err(self.named(known, FormatError::corrupt("chunk", 0, why)).into());
         }
         let (name, coding) = (known.name.clone(), chunking.coding);
+        if let EntryDescriptor::Tensor(tensor) = descriptor {
+            let fail = |source| DecodeError::Coding { name: name.clone(), place, source };
+            check_element(coding, &payload, &tensor.dtype_name).map_err(fail)?;
+        }
         let all = known.dependencies.len();
         let group = descriptor.dependencies_of(place.chunk, all);
         let dependencies = known.dependencies.get(group).unwrap_or_default().to_vec();

@@ -1,7 +1,7 @@
 //! Every entry of a file, its rows added up.
 
 use mcodec_decode::{ReadAt, Reader, RowRef};
-use mcodec_format::{Asset, EntryDescriptor, Layout};
+use mcodec_format::{Asset, EntryDescriptor, Layout, Representation};
 use std::collections::HashMap;
 
 /// An entry.
@@ -64,6 +64,12 @@ impl Inventory {
 }
 
 impl Item {
+    /// Whether it is a quantised tensor.
+    pub(super) fn is_of_codes(&self) -> bool {
+        let representation = self.descriptor.as_ref().ok().and_then(EntryDescriptor::representation);
+        representation == Some(&Representation::Quant)
+    }
+
     fn new<S: ReadAt>(row: RowRef, reader: &Reader<S>) -> Self {
         let found = row.get();
         let descriptor = EntryDescriptor::parse(found.kind, &found.fields, reader.limits());

@@ -3,9 +3,11 @@
 use super::inventory::{Inventory, Item, extent};
 use crate::interrupt::Cancel;
 use mcodec_coding::{blocks, fields, labelled};
+use mcodec_decode::quantised::Counted;
 use mcodec_decode::{ReadAt, Reader};
-use mcodec_format::{EntryDescriptor, FrameHead, PREAMBLE_LEN, RootBody, Tag, registry};
+use mcodec_format::{Dependency, EntryDescriptor, FrameHead, PREAMBLE_LEN, RootBody, Tag, registry};
 use serde::Serialize;
+use std::collections::HashSet;
 
 /// Bytes of a file by layer. All numbers together are the file's size.
 #[derive(Debug, Default, Serialize)]
@@ -18,6 +20,37 @@ pub(crate) struct Ledger {
     pub(super) domain: Domain,
     /// The sum.
     pub(super) total: u64,
+    /// Of these, what quantised tensors take; null if there are none.
+    pub(super) quantised: Option<Quantised>,
+}
+
+/// Bytes of quantised tensors, which are also counted above. What is within chunks is 0 without a look into them.
+#[derive(Debug, Default, Serialize)]
+pub(crate) struct Quantised {
+    /// Tensors.
+    pub(super) tensors: u64,
+    /// Weights in them.
+    pub(super) weights: u64,
+    /// Coded magnitudes: words and lane states of rANS streams.
+    pub(super) codes: u64,
+    /// Signs, low bits, and codes written in full.
+    pub(super) packed: u64,
+    /// Step exponents of rows and columns.
+    pub(super) steps: u64,
+    /// Classes of rows and columns.
+    pub(super) classes: u64,
+    /// Tables.
+    pub(super) tables: u64,
+    /// Heads of chunks.
+    pub(super) heads: u64,
+    /// Chunks that are stored, or were not looked into.
+    pub(super) other: u64,
+    /// Frames and checks of their chunks and objects.
+    pub(super) frames: u64,
+    /// Their part of the index, by their share of its rows.
+    pub(super) index: f64,
+    /// Bits for each of the weights, all of this included.
+    pub(super) bits_per_weight: f64,
 }
 
 /// Bytes of the container.
@@ -87,6 +120,7 @@ pub(super) fn ledger<S: ReadAt>(
     cancel: &Cancel,
 ) -> anyhow::Result<Ledger> {
     let mut ledger = Ledger::default();
+    let mut quantised = None;
     for item in &inventory.items {
         ledger.container.frames += item.overhead;
         match item.kind() {
@@ -98,7 +132,14 @@ pub(super) fn ledger<S: ReadAt>(
             registry::entry::COLUMN_LABELS | registry::entry::DIFFERENCE_COLUMNS => {
                 ledger.coding.shared_labels += item.coded;
             }
+            registry::entry::COLUMN_STEPS | registry::entry::COLUMN_CLASSES => {
+                ledger.coding.shared_labels += item.coded;
+            }
             registry::entry::TENSOR if item.is_owned() => ledger.domain.records += item.coded,
+            registry::entry::TENSOR if deep && item.is_of_codes() => {
+                let found = quantised.get_or_insert_default();
+                inside_codes(reader, item, (&mut ledger.coding, found), cancel)?;
+            }
             registry::entry::TENSOR if deep => inside(reader, item, &mut ledger.coding, cancel)?,
             registry::entry::TENSOR => ledger.coding.unread += item.coded,
             registry::entry::LAYER => ledger.domain.gaussians += item.coded,
@@ -107,7 +148,82 @@ pub(super) fn ledger<S: ReadAt>(
     }
     around(reader, inventory, &mut ledger.container);
     ledger.total = reader.index().file_len();
+    let index = ledger.container.preamble + ledger.container.root + ledger.container.leaves;
+    ledger.quantised = sum_up(inventory, quantised, index);
     Ok(ledger)
+}
+
+/// What quantised tensors take in all, `within` their chunks as found.
+fn sum_up(inventory: &Inventory, within: Option<Quantised>, index: u64) -> Option<Quantised> {
+    let rows = inventory.items.iter().flat_map(|item| &item.parts);
+    let counted = Counted::of(rows.map(|row| (row.asset().ordinal, row.get())), index);
+    if counted.tensors == 0 {
+        return None;
+    }
+    let mut all = within.unwrap_or_default();
+    let needed: HashSet<(u32, u32)> = inventory
+        .items
+        .iter()
+        .filter(|item| item.is_of_codes())
+        .flat_map(|item| {
+            let row = item.row.get();
+            let id = |d: &Dependency| if let Dependency::Entry(id) = d { Some(*id) } else { None };
+            let asset = item.row.asset().ordinal;
+            row.dependencies.iter().filter_map(id).map(move |id| (asset, id))
+        })
+        .collect();
+    for item in &inventory.items {
+        if !needed.contains(&(item.row.asset().ordinal, item.row.get().id)) {
+            continue;
+        }
+        match item.kind() {
+            registry::entry::CLASSES => all.tables += item.coded,
+            registry::entry::COLUMN_STEPS => all.steps += item.coded,
+            registry::entry::COLUMN_CLASSES => all.classes += item.coded,
+            _ => {}
+        }
+    }
+    let within = all.codes + all.packed + all.steps + all.classes + all.tables + all.heads;
+    Some(Quantised {
+        tensors: counted.tensors,
+        weights: counted.weights,
+        other: (counted.chunks + counted.shared).saturating_sub(within),
+        frames: counted.frames,
+        index: counted.index,
+        bits_per_weight: counted.bits_per_weight(),
+        ..all
+    })
+}
+
+/// Counts what is within the chunks of a quantised tensor.
+fn inside_codes<S: ReadAt>(
+    reader: &Reader<S>,
+    item: &Item,
+    (coding, quantised): (&mut Coding, &mut Quantised),
+    cancel: &Cancel,
+) -> anyhow::Result<()> {
+    let entry = reader.resolve(item.row.clone()).ok();
+    for part in &item.parts {
+        for span in part.get().spans(part.asset().ordinal) {
+            cancel.check()?;
+            let len = span.payload.end - span.payload.start;
+            let found = entry.as_ref().and_then(|e| reader.codes_ledger(e, span.place.chunk).ok()?);
+            let Some(found) = found else {
+                coding.unread += len;
+                continue;
+            };
+            coding.heads += found.head + found.steps + found.classes;
+            coding.states += found.states;
+            coding.packed += found.packed;
+            coding.entropy_coded += found.entropy_coded;
+            quantised.heads += found.head;
+            quantised.steps += found.steps;
+            quantised.classes += found.classes;
+            quantised.packed += found.packed;
+            quantised.codes += found.states + found.entropy_coded;
+        }
+    }
+    Ok(())
 }
 
 /// Counts what is within the chunks of a tensor.
@@ -238,6 +354,23 @@ fn gap<S: ReadAt>(reader: &Reader<S>, start: u64, end: u64, container: &mut Cont
             _ => container.superseded += len,
         }
         at += len;
+    }
+}
+
+impl Quantised {
+    /// Name and bytes of every line.
+    pub(super) fn lines(&self) -> [(&'static str, u64); 9] {
+        [
+            ("codes", self.codes),
+            ("signs and low bits", self.packed),
+            ("steps", self.steps),
+            ("classes", self.classes),
+            ("tables", self.tables),
+            ("heads", self.heads),
+            ("not looked into", self.other),
+            ("frames", self.frames),
+            ("index, its part", self.index.round() as u64),
+        ]
     }
 }
 

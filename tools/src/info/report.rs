@@ -5,6 +5,7 @@ use super::inventory::{Inventory, Item, layout_name};
 use super::ledger::{Ledger, ledger};
 use crate::console::{Console, printable};
 use crate::gguf::GgufHead;
+use mcodec_decode::quantised::weights_of;
 use mcodec_decode::{ReadAt, Reader, base_of_asset, check_asset, check_record, hex};
 use mcodec_encode::import::gguf::Value;
 use mcodec_format::{Asset, EntryDescriptor, Page, Representation, SlotState, TensorDescriptor, registry};
@@ -17,6 +18,11 @@ pub(crate) struct Report {
     pub(super) path: String,
     /// Bytes of the file.
     pub(super) bytes: u64,
+    /// The same, beside `bits_per_weight`.
+    pub(super) file_bytes: u64,
+    /// Bits for each weight, if tensors are quantised: of these tensors if some were kept lossless by name, else of the whole file over all
+    /// weights; null otherwise.
+    pub(super) bits_per_weight: Option<f64>,
     /// Format version and features.
     pub(super) format: Format,
     /// `finished`, `streaming` or `appended`.
@@ -201,9 +207,12 @@ pub(crate) fn report<S: ReadAt>(
         1 => "finished",
         _ => "appended",
     };
+    let ledger = ledger(reader, &inventory, deep, console.cancel())?;
     Ok(Report {
         path,
         bytes: index.file_len(),
+        file_bytes: index.file_len(),
+        bits_per_weight: bits_per_weight(&inventory, &ledger),
         format: Format {
             major: preamble.major,
             minor: preamble.minor,
@@ -217,8 +226,24 @@ pub(crate) fn report<S: ReadAt>(
         warnings: warnings.collect(),
         unknown: inventory.items.iter().flat_map(unknown_in).collect(),
         assets: inventory.assets.iter().map(|asset| asset_info(reader, asset, &inventory, deep)).collect(),
-        ledger: ledger(reader, &inventory, deep, console.cancel())?,
+        ledger,
     })
+}
+
+/// Bits per weight as the encoder counts them.
+fn bits_per_weight(inventory: &Inventory, ledger: &Ledger) -> Option<f64> {
+    let of_quantised = ledger.quantised.as_ref()?.bits_per_weight;
+    let kept = |asset: &Asset| {
+        let text = asset.fields.get(registry::asset_field::QUANTISED)?;
+        let said: serde_json::Value = serde_json::from_slice(text).ok()?;
+        Some(!said.get("keep")?.as_array()?.is_empty())
+    };
+    if inventory.assets.iter().any(|asset| kept(asset).unwrap_or(true)) {
+        return Some(of_quantised);
+    }
+    let rows = inventory.items.iter().map(|item| item.row.get());
+    let weights = rows.map(weights_of).fold(0, u64::saturating_add);
+    (weights > 0).then(|| 8.0 * ledger.total as f64 / weights as f64)
 }
 
 fn features(bits: u32, known: &[registry::Named]) -> Vec<String> {
@@ -336,6 +361,8 @@ fn describe(info: &mut TensorInfo, t: &TensorDescriptor) {
         }
         Representation::Delta => registry::representation::DELTA,
         Representation::Same => registry::representation::SAME,
+        Representation::Predicted => registry::representation::PREDICTED,
+        Representation::Quant => registry::representation::QUANT,
         _ => 0,
     };
     if !t.representation.is_borrowed() {

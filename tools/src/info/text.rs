@@ -160,6 +160,17 @@ fn write_ledger(out: &mut String, report: &Report, inside: bool) -> std::fmt::Re
             writeln!(out, "    {name:22}{n:>16}  {:>6}", percent(n, total))?;
         }
     }
+    if let Some(quantised) = &report.ledger.quantised {
+        let (tensors, weights) = (quantised.tensors, quantised.weights);
+        let bits = quantised.bits_per_weight;
+        writeln!(
+            out,
+            "  of these, {tensors} quantised tensors: {bits:.4} bits for each of {weights} weights"
+        )?;
+        for (name, n) in quantised.lines().into_iter().filter(|l| l.1 > 0) {
+            writeln!(out, "    {name:22}{n:>16}  {:>6}", percent(n, total))?;
+        }
+    }
     if !inside {
         writeln!(out, "  (--ledger looks into the chunks)")?;
     }

@@ -55,7 +55,10 @@ use core::arch::x86_64 as avx512_instructions;
 #[cfg(all(target_arch = "x86_64", test))]
 use emulated as avx512_instructions;
 
-pub(crate) use class_stream::{ClassedDecoder, PLAIN_SYMBOLS, encode_classed};
+pub(crate) use class_stream::{
+    ClassedDecoder, NUMBER_BITS, NumberDecoder, NumberStream, PLAIN_SYMBOLS, are_of_numbers, encode_classed,
+    encode_numbers, held_bytes,
+};
 pub use classes::{
     CLASSES, Class, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SYMBOLS, SignCosts, TABLES, ZERO,
 };

@@ -131,6 +131,13 @@ impl<'b> Symbols<'b> {
         }
     }
 
+    /// With `count` escapes, of as many bits as high parts have; `is_absorbed`: the states hold bytes.
+    pub(super) fn with_escapes(self, escapes: &'b [u8], count: usize, is_absorbed: bool) -> Self {
+        let high_bits = self.classes.high_bits();
+        let escapes = Escapes { source: BitSource::new(escapes), left: count, high_bits };
+        Self { escapes, is_absorbed, ..self }
+    }
+
     /// Decodes the high parts of the next elements (at most 4096), with [`MINUS`] where a coded sign is minus. All calls but the last ask
     /// for a multiple of the lanes.
     pub(super) fn decode(&mut self, classes: &[u8], biases: &[i8], highs: &mut [u16]) -> Result<()> {

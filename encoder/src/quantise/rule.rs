@@ -1,0 +1,207 @@
+//! Steps of rows and columns before the one scale that all tensors share: from statistics, or from the weights alone.
+
+use super::factor::{Factor, positive_median};
+use super::statistics::Statistics;
+use crate::{EncodeError, Result};
+use mcodec_coding::codes::MAX_STEP;
+use std::collections::HashMap;
+use std::sync::{Arc, Mutex, PoisonError};
+
+/// Share of an input's diagonal, and of its median, that is added to the diagonal before it is factored.
+const DAMPING: f64 = 0.4;
+/// Share of the median that is added to a diagonal that is used alone.
+const DIAGONAL_DAMPING: f64 = 0.01;
+/// Share of the mean that is added to what outputs matter.
+const FISHER_FLOOR: f64 = 1e-3;
+/// Embeddings and heads of which nothing is known get steps of half the size.
+const EMBEDDING_OCTAVES: f64 = 1.0;
+/// Bytes of factors that are kept.
+const KEPT: usize = 384 << 20;
+
+/// What steps are counted in, which depends on what is known.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord)]
+pub(super) enum Unit {
+    /// The loss.
+    Fisher,
+    /// The outputs of layers.
+    Hessian,
+    /// The weights.
+    Free,
+}
+
+/// The steps of one tensor.
+pub(super) struct Rule {
+    pub(super) unit: Unit,
+    /// 4 log2 of the rows' steps.
+    pub(super) rows: Vec<f64>,
+    /// Step exponents of the columns; none: all are 0.
+    pub(super) columns: Option<Arc<Vec<i16>>>,
+    /// The input whose factor feeds errors back.
+    pub(super) input: Option<String>,
+    /// 4 log2 of the geometric mean of the rows' root mean squares.
+    pub(super) level: f64,
+}
+
+impl Rule {
+    /// 4 log2 of the geometric mean of the steps.
+    pub(super) fn mean(&self) -> f64 {
+        let columns = self.columns.as_ref().map_or(0.0, |c| mean(c.iter().map(|&v| f64::from(v))));
+        mean(self.rows.iter().copied()) + columns
+    }
+
+    /// Step exponents of the rows, all steps being `scale` (4 log2) larger.
+    pub(super) fn row_steps(&self, scale: f64) -> Vec<i16> {
+        let most = f64::from(MAX_STEP);
+        let clamp = |v: f64| v.clamp(-most, most) as i16;
+        if self.unit != Unit::Free {
+            return self.rows.iter().map(|row| clamp((row + scale).round())).collect();
+        }
+        // One step would jump by quarters of an octave: the first rows have the larger one.
+        let count = self.rows.len() as f64;
+        let at = |(i, row): (usize, &f64)| {
+            let exact = row + scale;
+            let larger = (i as f64) < (exact - exact.floor()) * count;
+            clamp(exact.floor() + f64::from(u8::from(larger)))
+        };
+        self.rows.iter().enumerate().map(at).collect()
+    }
+}
+
+fn mean(values: impl Iterator<Item = f64>) -> f64 {
+    let (sum, count) = values.fold((0.0, 0.0), |(sum, count), v| (sum + v, count + 1.0));
+    if count > 0.0 { sum / count } else { 0.0 }
+}
+
+/// A matrix of weights.
+pub(super) struct Weights<'a> {
+    pub(super) name: &'a str,
+    pub(super) values: &'a [f32],
+    pub(super) columns: usize,
+}
+
+impl Weights<'_> {
+    fn rows(&self) -> usize {
+        self.values.len() / self.columns
+    }
+
+    /// 4 log2 of the geometric mean of the root mean squares of rows that are not all zero.
+    fn level(&self) -> f64 {
+        let rms = |row: &[f32]| row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / self.columns as f64;
+        let energies = self.values.chunks(self.columns).map(rms).filter(|e| *e > 0.0);
+        mean(energies.map(|e| 2.0 * e.log2()))
+    }
+
+    /// log2 of the root mean square of what it puts out, its inputs having this diagonal.
+    fn output_level(&self, diagonal: &[f64]) -> f64 {
+        let row = |row: &[f32]| row.iter().zip(diagonal).map(|(v, d)| f64::from(*v).powi(2) * d).sum::<f64>();
+        let sum: f64 = self.values.chunks(self.columns).map(row).sum();
+        0.5 * (sum / self.rows() as f64).max(f64::MIN_POSITIVE).log2()
+    }
+}
+
+/// Makes rules from statistics, if there are any.
+pub(super) struct Rules {
+    statistics: Option<Statistics>,
+    factors: Mutex<HashMap<String, Arc<Factor>>>,
+}
+
+impl Rules {
+    pub(super) fn new(statistics: Option<Statistics>) -> Self {
+        Self { statistics, factors: Mutex::new(HashMap::new()) }
+    }
+
+    /// The steps of a tensor.
+    pub(super) fn rule(&self, weights: &Weights<'_>) -> Result<Rule> {
+        match &self.statistics {
+            Some(statistics) => match self.known(statistics, weights)? {
+                Some(rule) => Ok(rule),
+                None => Ok(Self::free(weights)),
+            },
+            None => Ok(Self::free(weights)),
+        }
+    }
+
+    /// One step for all weights: the square root of their own level, half-way between equal steps and equal rates.
+    fn free(weights: &Weights<'_>) -> Rule {
+        let level = weights.level();
+        let finer = if is_embedding(weights.name) { 4.0 * EMBEDDING_OCTAVES } else { 0.0 };
+        let rows = vec![0.5 * level - finer; weights.rows()];
+        Rule { unit: Unit::Free, rows, columns: None, input: None, level }
+    }
+
+    fn known(&self, statistics: &Statistics, weights: &Weights<'_>) -> Result<Option<Rule>> {
+        let n = weights.columns;
+        let input = statistics.input_of(weights.name).to_owned();
+        let factor = self.factor(&input, n)?;
+        let mut diagonal: Vec<f64> = Vec::new();
+        let scales: Vec<f64> = match &factor {
+            Some(factor) => factor.diagonal.iter().map(|r| -4.0 * r.log2()).collect(),
+            None => {
+                let Some(found) = statistics.diagonal(&input, n)? else { return Ok(None) };
+                diagonal = found.iter().map(|&d| f64::from(d).max(0.0)).collect();
+                let Some(median) = positive_median(&diagonal) else { return Ok(None) };
+                diagonal.iter().map(|d| -2.0 * (d + DIAGONAL_DAMPING * median).log2()).collect()
+            }
+        };
+        let level = weights.level();
+        let middle = mean(scales.iter().copied());
+        let fisher = statistics.fisher(weights.name, weights.rows())?;
+        let fisher: Option<Vec<f64>> = fisher.map(|f| f.iter().map(|&v| f64::from(v).max(0.0)).collect());
+        let floor = fisher.as_ref().map_or(0.0, |f| FISHER_FLOOR * mean(f.iter().copied()));
+        let (unit, mut rows) = match fisher.filter(|_| floor > 0.0) {
+            Some(fisher) => (Unit::Fisher, fisher.iter().map(|f| -2.0 * (f + floor).log2()).collect()),
+            None if factor.is_some() => (Unit::Hessian, vec![0.5 * (level - middle); weights.rows()]),
+            None => (Unit::Hessian, vec![2.0 * weights.output_level(&diagonal); weights.rows()]),
+        };
+        let shift = middle.round();
+        rows.iter_mut().for_each(|row: &mut f64| *row += shift);
+        let most = f64::from(MAX_STEP);
+        let columns = scales.iter().map(|scale| (scale - shift).round().clamp(-most, most) as i16).collect();
+        Ok(Some(Rule { unit, rows, columns: Some(Arc::new(columns)), input: factor.map(|_| input), level }))
+    }
+
+    /// The factor of an input, if its Gram matrix is known and some token reached it.
+    pub(super) fn factor(&self, input: &str, n: usize) -> Result<Option<Arc<Factor>>> {
+        let Some(statistics) = &self.statistics else { return Ok(None) };
+        if !statistics.has_gram(input) {
+            return Ok(None);
+        }
+        if let Some(known) = self.lock().get(input) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let Some(gram) = statistics.gram(input, n)? else { return Ok(None) };
+        let Some(factor) = Factor::new(&gram, n, DAMPING) else { return Ok(None) };
+        let factor = Arc::new(factor);
+        let mut kept = self.lock();
+        let all: usize = kept.values().map(|f| f.memory()).sum();
+        if all + factor.memory() > KEPT {
+            kept.clear();
+        }
+        kept.insert(input.to_owned(), Arc::clone(&factor));
+        Ok(Some(factor))
+    }
+
+    fn lock(&self) -> std::sync::MutexGuard<'_, HashMap<String, Arc<Factor>>> {
+        self.factors.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The factor that a rule feeds errors back with.
+    pub(super) fn factor_of(&self, rule: &Rule, n: usize) -> Result<Option<Arc<Factor>>> {
+        match &rule.input {
+            None => Ok(None),
+            Some(input) => {
+                let found = self.factor(input, n)?;
+                found
+                    .map(Some)
+                    .ok_or_else(|| EncodeError::Request(format!("the Gram matrix of {input:?} changed")))
+            }
+        }
+    }
+}
+
+/// Whether the name is that of a table of tokens, or of the layer that gives their probabilities.
+fn is_embedding(name: &str) -> bool {
+    const NAMES: [&str; 7] =
+        ["embed_tokens", "lm_head", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embed_out"];
+    name.split('.').any(|part| NAMES.contains(&part))
+}
