@@ -1,10 +1,10 @@
-"""Codes and their steps (coding 24), written from format-spec/SPEC.md section 7.12 alone; for independent_coding.py."""
+"""Codes and their steps, grouped codes (codings 24 and 25), written from format-spec/SPEC.md sections 7.12 and 7.13 alone; for independent_coding.py."""
 import numpy as np
 
 from independent_labelled import CLASSES, ESCAPE, ZERO, fill_is_zero, read_list, shared_classes
 from independent_values import BitReader, Cursor, Unsupported, need, packed_length, unpack
 
-COLUMN_STEPS, COLUMN_CLASSES = 24, 25  # entry kinds
+COLUMN_STEPS, COLUMN_CLASSES, CODEBOOK = 24, 25, 26  # entry kinds
 MOST_STEP, MOST_CLASS = 240, 2048
 QUARTERS = np.array([0x3F800000, 0x3F9837F0, 0x3FB504F3, 0x3FD744FD], np.uint32).view(np.float32)
 
@@ -129,4 +129,62 @@ def decode_codes(payload, length, dependency_bytes):
     steps = np.ldexp(QUARTERS[exponent & 3], (exponent >> 2).astype(np.int32)).astype(np.float32)
     with np.errstate(over="ignore"):
         values = codes.astype(np.float32) * steps
+    return values.astype("<f4").tobytes() if element == 2 else rounded(values, element)
+
+
+def floats(data, form):
+    """Floats of formats 0 to 2 as binary32, all finite."""
+    need(form <= 2, "float format of grouped codes", Unsupported)
+    values = (np.frombuffer(data, "<u2").astype(np.uint32) << np.uint32(16)).view(np.float32) if form == 0 else np.frombuffer(data, ("<f2", "<f4")[form - 1]).astype(np.float32)
+    need(np.isfinite(values).all(), "scale or offset that is not finite")
+    return values
+
+
+def decode_grouped(payload, length, dependency_bytes, decode_part):
+    """[7.13]"""
+    cursor = Cursor(payload)
+    form = cursor.uint(1)
+    if form == 0:
+        need(cursor.end - cursor.at == length, "length of a stored chunk")
+        return cursor.rest()
+    need(form == 1, "form of grouped codes", Unsupported)
+    element, flags, columns, group, bits = cursor.uint(1), cursor.uint(1), cursor.varint(), cursor.varint(), cursor.uint(1)
+    need(element <= 2, "float format of grouped codes", Unsupported)
+    need(flags < 4 and 1 <= columns <= 1 << 20 and 1 <= group <= columns and 1 <= bits <= 16, "head of grouped codes")
+    book, v = None, 1
+    if flags & 1:
+        data = Cursor(dependency_bytes(cursor.varint(), CODEBOOK))
+        v = data.varint()
+        need(1 <= v <= 64 and (data.end - data.at) % (4 * v) == 0 and 1 <= (data.end - data.at) // (4 * v) <= 1 << 16, "codebook")
+        book = np.frombuffer(data.rest(), "<f4").reshape(-1, v)
+        need(np.isfinite(book).all() and columns % v == 0, "codebook")
+    row = columns * (4 if element == 2 else 2)
+    need(length > 0 and length % row == 0, "grouped codes that are not whole rows")
+    rows, of_row = length // row, -(-columns // group)
+
+    def part(size):
+        kind = cursor.uint(1)
+        return kind, decode_part(cursor.take(cursor.varint()), rows * of_row * size(kind))
+
+    def size(kind):
+        need(kind <= 2, "float format of grouped codes", Unsupported)
+        return 4 if kind == 2 else 2
+
+    kind, data = part(size)
+    scales, offsets, points = floats(data, kind), None, False
+    if flags & 2:
+        kind, data = part(lambda kind: 1 if kind == 3 else size(kind))
+        points = kind == 3
+        offsets = np.frombuffer(data, np.uint8).astype(np.float32) if points else floats(data, kind)
+    unit = 1 if bits <= 8 else 2
+    codes = np.frombuffer(decode_part(cursor.rest(), rows * columns // v * unit), f"<u{unit}").astype(np.int64)
+    need((codes < (len(book) if book is not None else 1 << bits)).all(), "grouped code out of range")
+    number = (book[codes].reshape(rows, columns) if book is not None else codes.reshape(rows, columns)).astype(np.float32)
+    place = np.arange(rows)[:, None] * of_row + np.arange(columns)[None] // group
+    with np.errstate(over="ignore"):
+        if offsets is not None:
+            values = (number - offsets[place]) * scales[place] if points else number * scales[place] + offsets[place]
+        else:
+            values = number * scales[place] if book is not None else (number - np.float32(1 << (bits - 1))) * scales[place]
+    values = values.astype(np.float32).reshape(-1)
     return values.astype("<f4").tobytes() if element == 2 else rounded(values, element)

@@ -2,7 +2,7 @@
 import numpy as np
 
 from independent_blocks import decode_blocks
-from independent_codes import decode_codes
+from independent_codes import decode_codes, decode_grouped
 from independent_difference import decode_difference
 from independent_grids import decode_grid
 from independent_labelled import decode_labelled
@@ -68,6 +68,8 @@ def decode_chunk(payload, length, coding, dependency_bytes, base=None):
         return decode_grid(payload, length, coding, dependency_bytes)
     if coding == 24:
         return decode_codes(payload, length, dependency_bytes)
+    if coding == 25:
+        return decode_grouped(payload, length, dependency_bytes, lambda part, n: decode_chunk(part, n, 1, dependency_bytes))
     if coding == 2 and payload[:1] == b"\1":
         return decode_labelled(payload, length, dependency_bytes)
     cursor = Cursor(payload)

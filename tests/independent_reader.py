@@ -30,8 +30,8 @@ PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob", 3: "image", 4: "latents"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
-               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 24: "column-steps", 25: "column-classes"}
-CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes"}
+               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 24: "column-steps", 25: "column-classes", 26: "codebook"}
+CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes", 25: "grouped"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json"}
@@ -342,7 +342,7 @@ class Contents:
             need(descriptor["representation"][0] in REPRESENTATIONS, f"unknown representation {descriptor['representation'][0]}", Unsupported)
             need(len(descriptor["representation"]) == (2 if descriptor["representation"][0] == 2 else 1), "parameters of a representation")
             need((descriptor["coding"] == 4) == (descriptor["representation"][0] == DELTA), "coding of a delta")
-            need((descriptor["coding"] == 24) == (descriptor["representation"][0] == QUANT), "coding of a quantised tensor")
+            need((descriptor["coding"] in (24, 25)) == (descriptor["representation"][0] == QUANT), "coding of a quantised tensor")
             need(descriptor["representation"][0] != QUANT or descriptor["dtype"] in (2, 3, 4), "dtype of a quantised tensor")
             need((descriptor["coding"] in (16, 17, 18)) == (descriptor["representation"][0] == PREDICTED), "coding of a predicted tensor")
         need(entry["kind"] != LAYER or descriptor["coding"] == GAUSSIANS, "coding of a layer")
@@ -400,7 +400,7 @@ class Contents:
     def decode_chunk(self, entry, coding, c, base):
         length, dependency_bytes = self.of_chunk(entry, c)
         payload = self.payload(entry, c)
-        if coding == 24 and payload[:1] == b"\1":
+        if coding in (24, 25) and payload[:1] == b"\1":
             need({2: 2, 3: 1, 4: 0}[self.describe(entry)["dtype"]] == (payload[1:2] or b"\xff")[0], "codes of another type of float")
         return decode_chunk(payload, length, coding, dependency_bytes, base)
 

@@ -5,7 +5,7 @@ use crate::plan::chunk_spans;
 use crate::shared::{SharedCache, SharedObject, SharedOf};
 use crate::source::slice;
 use crate::{DecodeError, Result};
-use mcodec_coding::{CodingError, blocks, codes, difference, fields, labelled, latents};
+use mcodec_coding::{CodingError, blocks, codes, difference, fields, grouped, labelled, latents};
 use mcodec_format::{ChunkSpan, registry};
 use rayon::prelude::*;
 use std::ops::Range;
@@ -88,6 +88,7 @@ pub fn decode_chunk(
         None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
         None if coding == registry::coding::TOKENS => latents::decode_tokens(payload, out)?,
         None if coding == registry::coding::CODES => codes::decode(payload, &SharedOf(shared), out)?,
+        None if coding == registry::coding::GROUPED => grouped::decode(payload, &SharedOf(shared), out)?,
         None if coding == registry::coding::GRID_FAST => {
             latents::decode(payload, latents::Coder::Fast, &SharedOf(shared), out)?;
         }
@@ -104,7 +105,7 @@ pub fn decode_chunk(
 /// # Errors
 /// If it is not.
 pub fn check_element(coding: u64, payload: &[u8], dtype_name: &str) -> Result<(), CodingError> {
-    if coding != registry::coding::CODES {
+    if !registry::coding::is_of_quantised(coding) {
         return Ok(());
     }
     match codes::element_of(payload)? {

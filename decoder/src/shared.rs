@@ -5,7 +5,7 @@ use crate::Result;
 use crate::decode::{Fetched, payload};
 use crate::entry::{Entry, row_of};
 use mcodec_coding::labelled::{Classes, ColumnLabels};
-use mcodec_coding::{CodingError, DecodeTable, Table, codes, difference, fields, labelled, latents};
+use mcodec_coding::{CodingError, DecodeTable, Table, codes, difference, fields, grouped, labelled, latents};
 use mcodec_format::{ChunkPlace, registry};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex};
@@ -30,6 +30,8 @@ pub enum SharedObject {
     ColumnSteps(codes::ColumnSteps),
     /// Classes of the columns of codes.
     ColumnClasses(codes::ColumnClasses),
+    /// What grouped codes stand for.
+    Codebook(grouped::Codebook),
 }
 
 impl SharedObject {
@@ -57,6 +59,7 @@ impl SharedObject {
             registry::entry::STATISTICS => Self::Statistics(latents::Statistics::parse(bytes)?),
             registry::entry::COLUMN_STEPS => Self::ColumnSteps(codes::ColumnSteps::parse(bytes)?),
             registry::entry::COLUMN_CLASSES => Self::ColumnClasses(codes::ColumnClasses::parse(bytes)?),
+            registry::entry::CODEBOOK => Self::Codebook(grouped::Codebook::parse(bytes)?),
             _ => return Ok(None),
         }))
     }
@@ -68,6 +71,7 @@ impl SharedObject {
             Self::DifferenceColumns(columns) => columns.memory(),
             Self::ColumnSteps(columns) => columns.memory(),
             Self::ColumnClasses(columns) => columns.memory(),
+            Self::Codebook(book) => book.memory(),
             _ => 0,
         }
     }
@@ -112,6 +116,15 @@ impl latents::SharedObjects for SharedOf<'_> {
     fn statistics(&self, dependency: u32) -> Option<&latents::Statistics> {
         match self.get(dependency)? {
             SharedObject::Statistics(statistics) => Some(statistics),
+            _ => None,
+        }
+    }
+}
+
+impl grouped::SharedObjects for SharedOf<'_> {
+    fn codebook(&self, dependency: u32) -> Option<&grouped::Codebook> {
+        match self.get(dependency)? {
+            SharedObject::Codebook(book) => Some(book),
             _ => None,
         }
     }

@@ -1,6 +1,7 @@
 //! Encoding a whole input into a new file.
 
 use crate::against::{Against, tell_against};
+use crate::copy::entries_of;
 #[cfg(feature = "images")]
 use crate::images::import::looks_like_picture as is_picture;
 use crate::import::gguf::{GgufSource, looks_like_gguf};
@@ -11,6 +12,7 @@ use crate::inputs::{
 };
 use crate::items::{Content, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
+use crate::pack::rows_of;
 use crate::writer::{ContainerWriter, new_asset};
 use crate::{EncodeError, Result};
 use mcodec_decode::{ModelHasher, ReadOptions, Reader};
@@ -348,11 +350,8 @@ fn recode(input: &Path, output: Output, options: &EncodeOptions) -> Result<Encod
             return Err(EncodeError::Request(why));
         }
         if has_codes(&reader, &asset)? {
-            let name = &asset.name;
-            let why = format!(
-                "asset {name:?} holds quantised tensors, which are not coded anew: encode what they were made from; pack rewrites the file as it is"
-            );
-            return Err(EncodeError::Request(why));
+            copy_codes(&mut writer, &reader, &asset, input, &mut all)?;
+            continue;
         }
         let twice = !writer.is_streaming();
         let against = match &base {
@@ -385,6 +384,32 @@ fn has_codes(reader: &Reader<File>, asset: &Asset) -> Result<bool> {
         }
     }
     Ok(false)
+}
+
+/// Copies an asset with quantised tensors as it is: what it was made from is gone, and floats that stand for codes take more than these.
+fn copy_codes(
+    writer: &mut ContainerWriter,
+    reader: &Reader<File>,
+    asset: &Asset,
+    input: &Path,
+    all: &mut EncodeReport,
+) -> Result<()> {
+    let name = &asset.name;
+    if writer.is_streaming() {
+        let why =
+            format!("asset {name:?} holds quantised tensors, which are copied, and so into a file only");
+        return Err(EncodeError::Request(why));
+    }
+    let at = writer.draft().add_asset(asset.clone());
+    let rows = rows_of(reader, asset)?;
+    for entry in entries_of(&rows) {
+        all.input_bytes += entry.copy(reader.source(), input, asset.ordinal, writer, at)?;
+    }
+    all.tensors +=
+        rows.iter().filter(|r| r.kind == registry::entry::TENSOR && r.first_chunk == 0).count() as u64;
+    all.notes.push(format!("asset {name:?} holds quantised tensors: it is copied as it is"));
+    (all.asset, all.content_hash) = (name.clone(), asset.hash);
+    Ok(())
 }
 
 /// What was read of an asset must be what its hash says.

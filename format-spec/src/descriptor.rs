@@ -251,8 +251,8 @@ impl TensorDescriptor {
                 "differences are the coding of deltas, and of nothing else",
             ));
         }
-        if (chunking.coding == coding::CODES) != (representation == Representation::Quant) {
-            let why = "codes are the coding of quantised tensors, and of nothing else";
+        if coding::is_of_quantised(chunking.coding) != (representation == Representation::Quant) {
+            let why = "codes, grouped or not, are the codings of quantised tensors, and of nothing else";
             return Err(FormatError::corrupt(WHAT, 0, why));
         }
         if representation == Representation::Quant && !matches!(&*dtype_name, "F32" | "F16" | "BF16") {

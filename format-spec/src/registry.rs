@@ -75,8 +75,10 @@ pub mod entry {
     pub const COLUMN_STEPS: u64 = 24;
     /// Classes of the columns of codes.
     pub const COLUMN_CLASSES: u64 = 25;
+    /// What grouped codes stand for.
+    pub const CODEBOOK: u64 = 26;
     /// All of them.
-    pub const ALL: [Named; 12] = [
+    pub const ALL: [Named; 13] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -89,13 +91,14 @@ pub mod entry {
         named(STATISTICS, "statistics"),
         named(COLUMN_STEPS, "column-steps"),
         named(COLUMN_CLASSES, "column-classes"),
+        named(CODEBOOK, "codebook"),
     ];
 
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
     #[must_use]
     pub fn is_shared_object(kind: u64) -> bool {
         matches!(kind, TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS | STATISTICS)
-            || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES)
+            || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK)
     }
 }
 
@@ -148,8 +151,10 @@ pub mod coding {
     pub const TOKENS: u64 = 18;
     /// Integers under the classes of their rows and columns, and steps.
     pub const CODES: u64 = 24;
+    /// Integers of one width, and scales of groups.
+    pub const GROUPED: u64 = 25;
     /// All of them.
-    pub const ALL: [Named; 10] = [
+    pub const ALL: [Named; 11] = [
         named(RAW, "raw"),
         named(FIELDS, "fields"),
         named(LABELLED, "labelled"),
@@ -160,7 +165,14 @@ pub mod coding {
         named(GRID_DENSE, "grid-dense"),
         named(TOKENS, "tokens"),
         named(CODES, "codes"),
+        named(GROUPED, "grouped"),
     ];
+
+    /// Whether this coding is one of quantised tensors.
+    #[must_use]
+    pub fn is_of_quantised(coding: u64) -> bool {
+        matches!(coding, CODES | GROUPED)
+    }
 
     /// Whether this coding is one of predicted tensors.
     #[must_use]

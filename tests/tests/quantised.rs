@@ -177,12 +177,22 @@ fn small_limits_hold() {
 }
 
 #[test]
-fn codes_are_not_coded_anew() {
+fn codes_are_copied_where_others_are_coded_anew() {
     let dir = tempfile::tempdir().unwrap();
     let (path, _) = encoded(dir.path(), &model(), &at(Size::BitsPerWeight(3.0)), 2).unwrap();
-    let output = Output::File { path: dir.path().join("again.mcodec"), force: true };
+    let again = dir.path().join("again.mcodec");
+    let output = Output::File { path: again.clone(), force: true };
+    let report = encode_path(&path, None, output, &options(2)).unwrap();
+    assert!(report.notes.iter().any(|note| note.contains("copied as it is")), "{:?}", report.notes);
+    let (old, new) = (reader(&path), reader(&again));
+    assert_eq!(verify(&new, true).unwrap().damage, []);
+    assert_eq!(old.asset(None).unwrap().hash, new.asset(None).unwrap().hash);
+    let tensor =
+        |of: &Reader<Vec<u8>>| of.read_all(&of.tensor("model", "embed_tokens.weight").unwrap()).unwrap();
+    assert!(tensor(&old) == tensor(&new));
+    let output = Output::Stream(Box::new(std::io::sink()));
     let error = encode_path(&path, None, output, &options(2)).unwrap_err();
-    assert!(error.to_string().contains("not coded anew"), "{error}");
+    assert!(error.to_string().contains("into a file only"), "{error}");
 }
 
 /// Statistics in which the first of 96 inputs matter most, for the layers that read them.

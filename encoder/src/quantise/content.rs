@@ -17,8 +17,10 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 /// Weights of a chunk at most, for a chunk length of 256 KiB.
 const CHUNK_WEIGHTS: u64 = 128 << 10;
-/// Elements from which a chunk has all lanes.
-const ALL_LANES: usize = 2048;
+/// Elements from which a chunk has all lanes, which vector decoders want; in a smaller one their states weigh too much.
+const ALL_LANES: usize = 1 << 15;
+/// Elements from which a chunk has 16 lanes.
+const SOME_LANES: usize = 2048;
 
 /// Where weights come from.
 pub(super) struct Source<'a> {
@@ -37,25 +39,7 @@ impl Source<'_> {
         let size = self.element.bytes();
         let mut bytes = vec![0u8; rows.len() * self.columns * size];
         (self.read)((rows.start * self.columns * size) as u64, &mut bytes)?;
-        let half = |bits: u16| match self.element {
-            Element::F16 => half_value(bits),
-            _ => f32::from_bits(u32::from(bits) << 16),
-        };
-        Ok(match self.element {
-            Element::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            _ => bytes.as_chunks().0.iter().map(|b| half(u16::from_le_bytes(*b))).collect(),
-        })
-    }
-}
-
-/// What an IEEE half is worth.
-fn half_value(bits: u16) -> f32 {
-    let sign = u32::from(bits >> 15) << 31;
-    let (exponent, mantissa) = (u32::from(bits >> 10 & 31), u32::from(bits & 1023));
-    match exponent {
-        0 => f32::from_bits((mantissa as f32 / 16_777_216.0).to_bits() | sign),
-        31 => f32::from_bits(sign | 0x7F80_0000 | mantissa << 13),
-        _ => f32::from_bits(sign | (exponent + 112) << 23 | mantissa << 13),
+        Ok(self.element.values(&bytes))
     }
 }
 
@@ -210,7 +194,11 @@ impl<'a> QuantContent<'a> {
                 column_classes,
                 row_steps: &made.row_steps[rows.clone()],
                 row_classes: &made.row_classes[rows],
-                lanes_log2: if codes.len() >= ALL_LANES { 6 } else { 2 },
+                lanes_log2: match codes.len() {
+                    ALL_LANES.. => 6,
+                    SOME_LANES.. => 4,
+                    _ => 2,
+                },
             };
             encode(codes, &spec)
         };

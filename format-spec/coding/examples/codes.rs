@@ -5,8 +5,8 @@ use std::collections::HashMap;
 use std::time::{Duration, Instant};
 
 use mcodec_coding::codes::{
-    Classes, CodesSpec, ColumnClasses, ColumnClassesAt, ColumnSteps, Element, SharedObjects, classes, decode_at,
-    encode, symbol_of,
+    Classes, CodesSpec, ColumnClasses, ColumnClassesAt, ColumnSteps, Element, SharedObjects, classes,
+    decode_at, encode, symbol_of,
 };
 use mcodec_coding::labelled::Level;
 use mcodec_coding::{CodingError, Table};
@@ -58,8 +58,11 @@ fn shared(codes: &[i32]) -> Result<Shared, CodingError> {
         counts[group][usize::from(symbol_of(code.unsigned_abs(), SPREAD.start as usize + group))] += 1;
     }
     let tables = counts.iter().map(|counts| {
-        let (values, counts): (Vec<u16>, Vec<u64>) =
-            (0u16..64).zip(*counts).map(|(v, n)| (v, if v == 63 { n + 1 } else { n })).filter(|(_, n)| *n > 0).unzip();
+        let (values, counts): (Vec<u16>, Vec<u64>) = (0u16..64)
+            .zip(*counts)
+            .map(|(v, n)| (v, if v == 63 { n + 1 } else { n }))
+            .filter(|(_, n)| *n > 0)
+            .unzip();
         Table::from_counts(&values, &counts, 12)
     });
     let table_of: Vec<u8> = (0..40).map(|k: i16| (k - SPREAD.start).clamp(0, 7) as u8).collect();

@@ -16,6 +16,7 @@ pub mod difference;
 mod error;
 pub mod fields;
 pub mod gaussians;
+pub mod grouped;
 pub mod labelled;
 pub mod latents;
 mod levels;

@@ -180,3 +180,99 @@ fn symbols_leave_low_bits_out() {
     assert_eq!((symbol_of(61, 16), symbol_of(62, 16), symbol_of(62, 17)), (61, 63, 31));
     assert_eq!((symbol_of(123, 18), symbol_of(123, 19), symbol_of(u32::MAX, 63)), (61, 30, 63));
 }
+
+mod grouped {
+    use mcodec_coding::fields::{FieldCode, FieldSpec, SharedTables, encode as encode_fields};
+    use mcodec_coding::grouped::{Codebook, Grouped, Offsets, SharedObjects, decode, encode};
+    use mcodec_coding::{DecodeTable, codes::Element};
+    use proptest::prelude::*;
+
+    struct Shared(Codebook);
+
+    impl SharedObjects for Shared {
+        fn codebook(&self, dependency: u32) -> Option<&Codebook> {
+            (dependency == 0).then_some(&self.0)
+        }
+    }
+
+    impl SharedTables for Shared {
+        fn table(&self, _: u32) -> Option<&DecodeTable> {
+            None
+        }
+    }
+
+    fn code(bytes: &[u8], unit: u8) -> mcodec_coding::Result<Vec<u8>> {
+        encode_fields(bytes, unit, &[FieldSpec { width: unit, code: FieldCode::Packed }])
+    }
+
+    proptest! {
+        #[test]
+        fn grouped_codes_round_trip(
+            rows in 1usize..6, columns in 1usize..9, group in 1usize..9, bits in 1u8..=12, kind in 0u8..4,
+            seed in any::<u32>(), place in any::<prop::sample::Index>(), flip in 1u8..=255,
+        ) {
+            let columns = 4 * columns;
+            let group = group.min(columns);
+            let shared = Shared(Codebook::new(2, (0..64).map(|i| i as f32 / 8.0 - 4.0).collect()).unwrap());
+            let book = kind == 3 && bits >= 5;
+            let length = if book { 2 } else { 1 };
+            let most = if book { 32 } else { 1u32 << bits };
+            let mix = |i: usize| (i as u32).wrapping_mul(0x9E37_79B9) ^ seed;
+            let codes: Vec<u16> = (0..rows * columns / length).map(|i| (mix(i) % most) as u16).collect();
+            let groups = rows * columns.div_ceil(group);
+            let scales: Vec<f32> = (0..groups).map(|i| (mix(i) % 64) as f32 / 64.0).collect();
+            let floats: Vec<f32> = (0..groups).map(|i| (mix(i) % 32) as f32 / 4.0).collect();
+            let points: Vec<u8> = (0..groups).map(|i| (mix(i) % 7) as u8).collect();
+            let of = Grouped {
+                element: Element::F32,
+                columns,
+                group,
+                bits,
+                codebook: book.then_some((0, &shared.0)),
+                codes: &codes,
+                scale_element: Element::F16,
+                scales: &scales,
+                offsets: match kind {
+                    1 => Offsets::ZeroPoints(&points),
+                    2 => Offsets::Floats(Element::Bf16, &floats),
+                    _ => Offsets::None,
+                },
+            };
+            let mut payload = encode(&of, &code).unwrap();
+            let mut out = vec![0; 4 * rows * columns];
+            decode(&payload, &shared, &mut out).unwrap();
+            for (i, value) in out.chunks(4).map(|b| f32::from_le_bytes(b.try_into().unwrap())).enumerate() {
+                let at = i / columns * columns.div_ceil(group) + i % columns / group;
+                let q = f32::from(codes[i / length]);
+                let wanted = match kind {
+                    1 => (q - f32::from(points[at])) * scales[at],
+                    2 => q * scales[at] + floats[at],
+                    3 if book => ((q * 2.0 + (i % 2) as f32) / 8.0 - 4.0) * scales[at],
+                    _ => (q - (1u32 << (bits - 1)) as f32) * scales[at],
+                };
+                prop_assert_eq!(value, wanted);
+            }
+            let cut = place.index(payload.len());
+            prop_assert!(decode(&payload[..cut], &shared, &mut out).is_err());
+            payload[cut] ^= flip;
+            let _ = decode(&payload, &shared, &mut out);
+            let row = out.len() / rows;
+            let _ = decode(&payload, &shared, &mut out[..row / 2]);
+        }
+    }
+
+    #[test]
+    fn codebooks_are_checked() {
+        let book = Codebook::new(3, vec![0.5; 12]).unwrap();
+        assert_eq!(Codebook::parse(&book.to_bytes()).unwrap(), book);
+        assert_eq!((book.length(), book.entries()), (3, 4));
+        for (length, values) in
+            [(0, vec![1.0]), (2, vec![1.0; 3]), (1, vec![]), (1, vec![f32::NAN]), (65, vec![1.0; 65])]
+        {
+            assert!(Codebook::new(length, values).is_err());
+        }
+        assert!(Codebook::parse(&[1, 0, 0, 0]).is_err());
+        assert!(Codebook::parse(&[1]).is_err());
+        assert!(Codebook::parse(&[]).is_err());
+    }
+}

@@ -29,6 +29,7 @@ fn main() -> Result<()> {
         "image_pages",
         "image_alpha",
         "quant",
+        "grouped",
     ] {
         files.push((name, fs::read(vectors.join(name).with_extension("mcodec"))?));
     }
@@ -53,22 +54,27 @@ fn main() -> Result<()> {
     Ok(())
 }
 
-/// The chunks of the vector of quantised tensors.
+/// The chunks of the vectors of quantised tensors.
 fn codes(root: &Path) -> Result<()> {
     use mcodec_decode::{ReadOptions, Reader};
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
-    let file = fs::read(vectors.join("quant.mcodec"))?;
-    let reader = Reader::open(file.clone(), ReadOptions::default())?;
-    let classes = reader.read_all(&reader.entry("quantised", entry::CLASSES, "classes")?)?;
-    for row in reader.rows("quantised")?.into_iter().filter(|row| row.get().kind == entry::TENSOR) {
-        let chunking = *reader.resolve(row.clone())?.chunking();
-        for span in row.get().spans(row.asset().ordinal) {
-            let range = chunking.chunk_range(span.place.chunk);
-            let len = ((range.end - range.start) as u16).to_le_bytes();
-            let payload = &file[span.payload.start as usize..span.payload.end as usize];
-            let called = format!("quant-{}-{}", span.place.entry, span.place.chunk);
-            let head = [&len[..], &(classes.len() as u16).to_le_bytes()].concat();
-            save(root, "codes", &called, &[&head[..], &classes, payload].concat())?;
+    let mut classes = Vec::new();
+    for (file, asset) in [("quant", "quantised"), ("grouped", "grouped")] {
+        let bytes = fs::read(vectors.join(file).with_extension("mcodec"))?;
+        let reader = Reader::open(bytes.clone(), ReadOptions::default())?;
+        if file == "quant" {
+            classes = reader.read_all(&reader.entry(asset, entry::CLASSES, "classes")?)?;
+        }
+        for row in reader.rows(asset)?.into_iter().filter(|row| row.get().kind == entry::TENSOR) {
+            let chunking = *reader.resolve(row.clone())?.chunking();
+            for span in row.get().spans(row.asset().ordinal) {
+                let range = chunking.chunk_range(span.place.chunk);
+                let len = ((range.end - range.start) as u16).to_le_bytes();
+                let payload = &bytes[span.payload.start as usize..span.payload.end as usize];
+                let called = format!("{file}-{}-{}", span.place.entry, span.place.chunk);
+                let head = [&len[..], &(classes.len() as u16).to_le_bytes()].concat();
+                save(root, "codes", &called, &[&head[..], &classes, payload].concat())?;
+            }
         }
     }
     Ok(())

@@ -8,12 +8,14 @@ use mcodec_coding::codes::{
     Classes, CodesSpec, ColumnClasses, ColumnClassesAt, ColumnSteps, Element, SharedObjects, classes, decode,
     encode,
 };
+use mcodec_coding::fields::{FieldCode, FieldSpec, encode as encode_fields};
+use mcodec_coding::grouped::{self, Codebook, Grouped, Offsets};
 use mcodec_format::registry::{Dtype, coding, entry};
 use mcodec_format::{Dependency, Representation, TensorDescriptor};
 use mcodec_tests::inputs::Noise;
 
 pub fn all() -> Vec<Vector> {
-    vec![tensors(), of_another_type()]
+    vec![tensors(), of_another_type(), grouped()]
 }
 
 /// What all tensors of a file are decoded with.
@@ -168,4 +170,107 @@ fn of_another_type() -> Vector {
         ..Expect::default()
     };
     Vector::opens("quant_type", "codes of F16 in a tensor of BF16", draft.finished(&Shell::default()), expect)
+}
+
+/// One codebook as dependency 0.
+struct Book(Codebook);
+
+impl grouped::SharedObjects for Book {
+    fn codebook(&self, dependency: u32) -> Option<&Codebook> {
+        (dependency == 0).then_some(&self.0)
+    }
+}
+
+impl mcodec_coding::fields::SharedTables for Book {
+    fn table(&self, _: u32) -> Option<&mcodec_coding::DecodeTable> {
+        None
+    }
+}
+
+/// Bytes packed, or as they are.
+fn packed(bytes: &[u8], unit: u8) -> mcodec_coding::Result<Vec<u8>> {
+    match unit {
+        8 => encode_fields(bytes, 8, &[FieldSpec { width: 8, code: FieldCode::Packed }]),
+        _ => Ok([&[0], bytes].concat()),
+    }
+}
+
+/// Grouped codes with every kind of offset, with codebooks of numbers and of vectors, and a stored chunk.
+fn grouped() -> Vector {
+    let mut draft = Draft::of(vec![model(0, "grouped")]);
+    let mut hashed = Vec::new();
+    let (rows, columns) = (6usize, 20usize);
+    let scalar =
+        Book(Codebook::new(1, (0..16).map(|i| (i as f32 - 7.5) / 8.0).collect()).expect("a codebook"));
+    let vector =
+        Book(Codebook::new(4, (0..160).map(|i| (i % 37) as f32 / 16.0 - 1.0).collect()).expect("a codebook"));
+    let mut noise = Noise(77);
+    for kind in 0u32..6 {
+        let (element, name) =
+            [(Element::F32, "F32"), (Element::Bf16, "BF16"), (Element::F16, "F16")][kind as usize % 3];
+        let (bits, group, book) = match kind {
+            0 => (4, 8, None),
+            1 => (3, 7, None),
+            2 => (8, 20, None),
+            3 => (11, 1, None),
+            4 => (4, 10, Some(&scalar)),
+            _ => (9, 20, Some(&vector)),
+        };
+        let length = book.map_or(1, |b| b.0.length());
+        let groups = rows * columns.div_ceil(group);
+        let scales: Vec<f32> = (0..groups).map(|_| (noise.word() % 100) as f32 / 512.0 - 0.05).collect();
+        let floats: Vec<f32> = (0..groups).map(|_| (noise.word() % 64) as f32 / 128.0 - 0.2).collect();
+        let points: Vec<u8> = (0..groups).map(|_| (noise.word() % 9) as u8).collect();
+        let most = book.map_or(1 << bits, |b| b.0.entries()) as u64;
+        let codes: Vec<u16> = (0..rows * columns / length).map(|_| (noise.word() % most) as u16).collect();
+        let of = |rows: std::ops::Range<usize>| Grouped {
+            element,
+            columns,
+            group,
+            bits,
+            codebook: book.map(|b| (0, &b.0)),
+            codes: &codes[rows.start * columns / length..rows.end * columns / length],
+            scale_element: [Element::Bf16, Element::F16, Element::F32][kind as usize % 3],
+            scales: &scales[rows.start * groups / 6..rows.end * groups / 6],
+            offsets: match kind {
+                1 => Offsets::ZeroPoints(&points[rows.start * groups / 6..rows.end * groups / 6]),
+                2 | 3 => {
+                    Offsets::Floats(Element::F16, &floats[rows.start * groups / 6..rows.end * groups / 6])
+                }
+                _ => Offsets::None,
+            },
+        };
+        let row_bytes = columns * element.bytes();
+        let mut bytes = vec![0; rows * row_bytes];
+        let mut payloads = Vec::new();
+        for (part, out) in [0..4, 4..6].into_iter().zip(bytes.chunks_mut(4 * row_bytes)) {
+            let payload = grouped::encode(&of(part), &packed).expect("codes are coded");
+            grouped::decode(&payload, book.unwrap_or(&scalar), out).expect("and decoded");
+            payloads.push(payload);
+        }
+        if kind == 0 {
+            payloads[1] = [&[0], &bytes[4 * row_bytes..]].concat();
+        }
+        let descriptor = TensorDescriptor {
+            dtype: Dtype::by_name(name),
+            dtype_name: name.into(),
+            shape: vec![rows as u64, columns as u64],
+            representation: Representation::Quant,
+            ..bytes_tensor(chunking(coding::GROUPED, 4 * row_bytes, bytes.len()))
+        };
+        let name = format!("tensor {kind}");
+        draft.add((row(kind, entry::TENSOR, &name, descriptor.to_fields()), payloads));
+        draft.depend(Dependency::Entry(if kind == 5 { 11 } else { 10 }));
+        hashed.push((name, descriptor, bytes));
+    }
+    draft.add(shared_object(10, entry::CODEBOOK, "numbers", scalar.0.to_bytes()));
+    draft.add(shared_object(11, entry::CODEBOOK, "vectors", vector.0.to_bytes()));
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (&n[..], &d.dtype_name[..], &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound(
+        "grouped",
+        "codes of one width, scales and offsets of groups, codebooks",
+        draft.finished(&Shell::default()),
+    )
 }

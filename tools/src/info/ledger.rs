@@ -132,7 +132,7 @@ pub(super) fn ledger<S: ReadAt>(
             registry::entry::COLUMN_LABELS | registry::entry::DIFFERENCE_COLUMNS => {
                 ledger.coding.shared_labels += item.coded;
             }
-            registry::entry::COLUMN_STEPS | registry::entry::COLUMN_CLASSES => {
+            registry::entry::COLUMN_STEPS | registry::entry::COLUMN_CLASSES | registry::entry::CODEBOOK => {
                 ledger.coding.shared_labels += item.coded;
             }
             registry::entry::TENSOR if item.is_owned() => ledger.domain.records += item.coded,
@@ -177,7 +177,7 @@ fn sum_up(inventory: &Inventory, within: Option<Quantised>, index: u64) -> Optio
             continue;
         }
         match item.kind() {
-            registry::entry::CLASSES => all.tables += item.coded,
+            registry::entry::CLASSES | registry::entry::CODEBOOK => all.tables += item.coded,
             registry::entry::COLUMN_STEPS => all.steps += item.coded,
             registry::entry::COLUMN_CLASSES => all.classes += item.coded,
             _ => {}

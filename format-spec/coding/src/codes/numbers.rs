@@ -19,7 +19,7 @@ pub enum Element {
 }
 
 impl Element {
-    pub(super) fn from_id(id: u8) -> Result<Self> {
+    pub(crate) fn from_id(id: u8) -> Result<Self> {
         match id {
             0 => Ok(Self::Bf16),
             1 => Ok(Self::F16),
@@ -28,7 +28,7 @@ impl Element {
         }
     }
 
-    pub(super) fn id(self) -> u8 {
+    pub(crate) fn id(self) -> u8 {
         self as u8
     }
 
@@ -56,6 +56,17 @@ impl Element {
         }
     }
 
+    /// What these elements are worth.
+    #[must_use]
+    pub fn values(self, bytes: &[u8]) -> Vec<f32> {
+        let halves = bytes.as_chunks::<2>().0.iter().map(|b| u16::from_le_bytes(*b));
+        match self {
+            Self::Bf16 => halves.map(|h| f32::from_bits(u32::from(h) << 16)).collect(),
+            Self::F16 => halves.map(half_value).collect(),
+            Self::F32 => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
+        }
+    }
+
     /// Bytes of an element.
     #[must_use]
     pub fn bytes(self) -> usize {
@@ -79,6 +90,18 @@ pub(super) fn quarter(exponent: i16) -> f32 {
 /// 2^octaves, which is a normal number.
 pub(super) fn octave(octaves: i16) -> f32 {
     quarter(octaves.saturating_mul(4))
+}
+
+/// What a half is worth.
+fn half_value(bits: u16) -> f32 {
+    let sign = u32::from(bits >> 15) << 31;
+    let (exponent, mantissa) = (u32::from(bits >> 10 & 31), u32::from(bits & 1023));
+    match exponent {
+        // Halves below the normal ones are normal here: mantissa times 2^-24, exactly.
+        0 => f32::from_bits((mantissa as f32 / 16_777_216.0).to_bits() | sign),
+        31 => f32::from_bits(sign | 0x7F80_0000 | mantissa << 13),
+        _ => f32::from_bits(sign | (exponent + 112) << 23 | mantissa << 13),
+    }
 }
 
 /// The nearest bfloat16, of two the even one.
@@ -128,6 +151,7 @@ mod tests {
         for half in 0..0x7C00u16 {
             let exact = value(half) as f32;
             assert_eq!(to_f16(exact), half);
+            assert_eq!(half_value(half), exact);
             assert_eq!(to_f16(-exact), half | 0x8000);
             if half < 0x7BFF {
                 let between = ((value(half) + value(half + 1)) / 2.0) as f32;
