@@ -1,4 +1,4 @@
-"""Codes and their steps, grouped codes (codings 24 and 25), written from format-spec/SPEC.md sections 7.12 and 7.13 alone; for independent_coding.py."""
+"""Codes and their steps, grouped codes (codings 24 and 25), written from format-spec/SPEC.md sections 7.13 and 7.14 alone; for independent_coding.py."""
 import numpy as np
 
 from independent_labelled import CLASSES, ESCAPE, ZERO, fill_is_zero, read_list, shared_classes
@@ -10,7 +10,7 @@ QUARTERS = np.array([0x3F800000, 0x3F9837F0, 0x3FB504F3, 0x3FD744FD], np.uint32)
 
 
 def columns_of(data, most):
-    """[7.12.2]"""
+    """[7.13.2]"""
     cursor = Cursor(data)
     count = cursor.varint()
     need(1 <= count <= 1 << 20, "column count")
@@ -57,7 +57,7 @@ def stream(cursor, classes, element_class, lanes, absorbed, count, plane_length)
 
 
 def codes_of(numbers, element_class, plane):
-    """[7.12.3] Signs and low bits join the numbers."""
+    """[7.13.3] Signs and low bits join the numbers."""
     bits, at, codes = np.unpackbits(np.frombuffer(plane, np.uint8), bitorder="little"), 0, []
     for h, k in zip(numbers.tolist(), element_class.tolist()):
         low = 24 if h == 2047 else max(0, (k - 15) // 2) if k >= 17 else 0
@@ -78,7 +78,7 @@ def codes_of(numbers, element_class, plane):
 
 
 def rounded(values, form):
-    """[7.12.1] binary32 as BF16 or F16 (forms 0 and 1)."""
+    """[7.13.1] binary32 as BF16 or F16 (forms 0 and 1)."""
     if form == 1:
         with np.errstate(over="ignore"):
             return values.astype(np.float16).tobytes()
@@ -141,7 +141,7 @@ def floats(data, form):
 
 
 def decode_grouped(payload, length, dependency_bytes, decode_part):
-    """[7.13]"""
+    """[7.14]"""
     cursor = Cursor(payload)
     form = cursor.uint(1)
     if form == 0:

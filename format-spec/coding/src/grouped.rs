@@ -1,5 +1,5 @@
 //! Coding 25, *grouped*: floats that are codes of a fixed width times the scale of their group, with an offset, or by a codebook
-//! (`SPEC.md` section 7.13). What fixed-width quantisers make is such: round-to-nearest groups, GPTQ, AWQ, NF4, k-means.
+//! (`SPEC.md` section 7.14). What fixed-width quantisers make is such: round-to-nearest groups, GPTQ, AWQ, NF4, k-means.
 
 use crate::codes::Element;
 use crate::error::{CodingError, Result, corrupt, invalid};
@@ -42,7 +42,7 @@ impl Codebook {
     /// Reads a codebook that fills `bytes`.
     ///
     /// # Errors
-    /// Any breach of section 7.13.2.
+    /// Any breach of section 7.14.2.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         let mut rest = bytes;
         let length = take(&mut rest)?;
@@ -54,7 +54,7 @@ impl Codebook {
         Self::new(length as usize, values).map_err(|_| corrupt("entries of a codebook"))
     }
 
-    /// The codebook as section 7.13.2 writes it.
+    /// The codebook as section 7.14.2 writes it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         let mut out = Vec::new();
@@ -231,7 +231,7 @@ impl<'a> Head<'a> {
 /// caller's. Scratch memory is about `out.len()` for codes, four bytes for each scale and offset, and what coding 1 takes for each.
 ///
 /// # Errors
-/// Any breach of section 7.13; [`CodingError::MissingTable`] if `shared` lacks the codebook.
+/// Any breach of section 7.14; [`CodingError::MissingTable`] if `shared` lacks the codebook.
 pub fn decode<S: SharedObjects + SharedTables + ?Sized>(
     payload: &[u8],
     shared: &S,

@@ -42,12 +42,12 @@ impl ColumnSteps {
     /// Reads the object that fills `bytes`.
     ///
     /// # Errors
-    /// Any breach of section 7.12.2.
+    /// Any breach of section 7.13.2.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         parse(bytes, MAX_STEP).map(|exponents| Self { exponents, steps: OnceLock::new() })
     }
 
-    /// The object as section 7.12.2 writes it.
+    /// The object as section 7.13.2 writes it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         to_bytes(&self.exponents)
@@ -90,12 +90,12 @@ impl ColumnClasses {
     /// Reads the object that fills `bytes`.
     ///
     /// # Errors
-    /// Any breach of section 7.12.2.
+    /// Any breach of section 7.13.2.
     pub fn parse(bytes: &[u8]) -> Result<Self> {
         parse(bytes, MAX_CLASS).map(|classes| Self { classes })
     }
 
-    /// The object as section 7.12.2 writes it.
+    /// The object as section 7.13.2 writes it.
     #[must_use]
     pub fn to_bytes(&self) -> Vec<u8> {
         to_bytes(&self.classes)

@@ -18,7 +18,7 @@ const RUN: usize = 512;
 /// Scratch memory is two bytes an element, what the rows' lists take, and the plane. After an error the content of `out` is unspecified.
 ///
 /// # Errors
-/// Any breach of section 7.12; [`crate::CodingError::MissingTable`] if `shared` lacks what the chunk names.
+/// Any breach of section 7.13; [`crate::CodingError::MissingTable`] if `shared` lacks what the chunk names.
 pub fn decode(payload: &[u8], shared: &(impl SharedObjects + ?Sized), out: &mut [u8]) -> Result<()> {
     decode_at(Level::detect(), payload, shared, out)
 }

@@ -1,4 +1,4 @@
-//! Coding 24, *codes*: floats that are an integer times a step of its row and column (`SPEC.md` section 7.12).
+//! Coding 24, *codes*: floats that are an integer times a step of its row and column (`SPEC.md` section 7.13).
 //!
 //! A chunk is a run of a matrix's elements in row-major order. Each row and each column has a *step exponent*, in quarters of an
 //! octave, and a *class*, the spread of its codes in halves of one; the sum of both classes is the element's class, known before its

@@ -1,4 +1,4 @@
-//! Steps, and what codes are worth as floats, to the bit (`SPEC.md` section 7.12.1).
+//! Steps, and what codes are worth as floats, to the bit (`SPEC.md` section 7.13.1).
 
 use crate::error::{CodingError, Result};
 

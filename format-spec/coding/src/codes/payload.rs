@@ -1,4 +1,4 @@
-//! The head of a chunk of codes, and where its parts lie (`SPEC.md` section 7.12.3).
+//! The head of a chunk of codes, and where its parts lie (`SPEC.md` section 7.13.3).
 
 use super::columns::{ColumnClasses, ColumnSteps, take_list};
 use super::numbers::Element;
