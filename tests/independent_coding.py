@@ -64,7 +64,7 @@ def decode_chunk(payload, length, coding, dependency_bytes, base=None):
     if coding == 4:
         return decode_difference(payload, length, dependency_bytes, base, decode_chunk)
     if coding in (16, 17, 18):
-        return decode_grid(payload, length, coding, dependency_bytes)
+        return decode_grid(payload, length, coding, dependency_bytes, base)
     if coding == 2 and payload[:1] == b"\1":
         return decode_labelled(payload, length, dependency_bytes)
     cursor = Cursor(payload)

@@ -23,10 +23,24 @@ pub(crate) type ReadContent<'a> = Box<dyn Fn(u64, &mut [u8]) -> Result<()> + Sen
 /// What the content of an entry is.
 #[derive(Debug, Clone)]
 pub(crate) enum Content {
-    Tensor { dtype_name: String, shape: Vec<u64>, owner: Option<u32> },
-    File { layout: u64 },
+    Tensor {
+        dtype_name: String,
+        shape: Vec<u64>,
+        owner: Option<u32>,
+    },
+    File {
+        layout: u64,
+    },
     Track(std::sync::Arc<TrackContent>),
-    Record { schema: String, bound: [u8; 32], required: bool },
+    /// What other entries' chunks are decoded with.
+    Object {
+        kind: u64,
+    },
+    Record {
+        schema: String,
+        bound: [u8; 32],
+        required: bool,
+    },
 }
 
 /// An entry to be encoded.
@@ -54,6 +68,7 @@ impl Item<'_> {
         match self.content {
             Content::Tensor { .. } | Content::Track(_) => registry::entry::TENSOR,
             Content::File { .. } => registry::entry::FILE,
+            Content::Object { kind } => kind,
             Content::Record { .. } => registry::entry::RECORD,
         }
     }
@@ -129,8 +144,10 @@ impl Item<'_> {
 
     /// Chunks hold whole rows where a row fits.
     pub(crate) fn chunk_len(&self, target: u64) -> u64 {
-        if let Content::Track(track) = &self.content {
-            return track.chunk_len();
+        match &self.content {
+            Content::Track(track) => return track.chunk_len(),
+            Content::Object { .. } => return self.byte_len.max(1),
+            _ => {}
         }
         let row = match &self.content {
             Content::Tensor { shape, .. } => {
@@ -183,7 +200,11 @@ impl Item<'_> {
                     TensorDescriptor { dtype, dtype_name, shape, representation, chunking, owner, groups };
                 (t.to_fields(), true)
             }
-            Content::Track(track) => (track.fields(), true),
+            Content::Track(track) => {
+                dependencies.clone_from(&track.dependencies);
+                (track.fields(), true)
+            }
+            Content::Object { .. } => (mcodec_format::Fields::default(), true),
             Content::File { layout } => (FileDescriptor { layout: *layout, chunking }.to_fields(), true),
             Content::Record { schema, bound, required } => {
                 let r = RecordDescriptor { schema: schema.clone(), bound: *bound, chunking };
