@@ -65,7 +65,7 @@ def decode_chunk(payload, length, coding, dependency_bytes, base=None):
     if coding == 4:
         return decode_difference(payload, length, dependency_bytes, base, decode_chunk)
     if coding in (16, 17, 18):
-        return decode_grid(payload, length, coding, dependency_bytes)
+        return decode_grid(payload, length, coding, dependency_bytes, base)
     if coding == 24:
         return decode_codes(payload, length, dependency_bytes)
     if coding == 25:

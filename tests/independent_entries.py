@@ -4,13 +4,13 @@ from blake3 import blake3
 from independent_values import Cursor, need
 
 MAX_PATH = 4096
-SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 24, 25, 26)  # entry kinds [5.5]
-REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted", 24: "quant"}
-DELTA, SAME, PREDICTED, QUANT = 3, 4, 16, 24
+SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 17, 24, 25, 26)  # entry kinds [5.5]
+REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted", 17: "refined", 24: "quant"}
+DELTA, SAME, PREDICTED, REFINED, QUANT = 3, 4, 16, 17, 24
 LAYER = 9  # entry kind
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
                               "schema", "bound hash", "dependency groups", "page", "reach"), 1))
-FIELD_NAMES.update(enumerate(("axes", "role", "factors", "normalisation", "first frames"), 32))
+FIELD_NAMES.update(enumerate(("axes", "role", "factors", "normalisation", "first frames", "line", "start", "track model", "key"), 32))
 DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
     "F64:64 F32:32 F16:16 BF16:16 F8_E4M3:8 F8_E5M2:8 F8_E4M3FNUZ:8 F8_E5M2FNUZ:8 F8_E8M0:8 F6_E2M3:6 F6_E3M2:6 F4:4 I64:64 I32:32 "
     "I16:16 I8:8 I4:4 U64:64 U32:32 U16:16 U8:8 U4:4 BOOL:8 C64:64 C128:128").split()), 1)}
@@ -37,7 +37,7 @@ def parse_descriptor(fields, kind=None):
 def read_field(name, value):
     """The value of a known field; an unknown representation keeps its parameters as bytes."""
     cursor = Cursor(value)
-    if name in ("dtype name", "schema", "axes", "role"):
+    if name in ("dtype name", "schema", "axes", "role", "line", "track model", "key"):
         return cursor.text(len(value))
     if name == "normalisation":
         return value.hex()
@@ -54,7 +54,7 @@ def read_field(name, value):
         return [[a & 15, a >> 4, b & 15, b >> 4] for a, b in zip(value[::2], value[1::2])]
     if name == "dependency groups":
         numbers = cursor.varints()
-        need(len(numbers) == 2 and min(numbers) >= 1, "dependency groups")
+        need(len(numbers) == 2 and numbers[0] >= 1, "dependency groups")
         return numbers
     number = cursor.varint()
     cursor.done(f"field {name}")
@@ -72,7 +72,7 @@ def dependencies_of(entry, descriptor, chunk):
 
 def has_base(entry, descriptor):
     """[6] Whether dependency 0 is what the tensor is told against."""
-    return entry["kind"] == 1 and descriptor["representation"][0] in (DELTA, SAME)
+    return entry["kind"] == 1 and descriptor["representation"][0] in (DELTA, SAME, REFINED)
 
 
 def content_length(entry, descriptor):

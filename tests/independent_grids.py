@@ -1,4 +1,4 @@
-"""Grids and tokens (codings 16 to 18), written from format-spec/SPEC.md sections 7.8 to 7.11 alone; for independent_coding.py."""
+"""Grids and tokens (codings 16 to 18), written from format-spec/SPEC.md sections 7.8 to 7.12 alone; for independent_coding.py."""
 import struct
 from fractions import Fraction
 from functools import lru_cache
@@ -6,7 +6,7 @@ from functools import lru_cache
 from independent_labelled import Classes
 from independent_values import BitReader, Cursor, Unsupported, need
 
-STATISTICS = 16  # entry kind
+STATISTICS, DIGITS = 16, 17  # entry kinds
 # id: exponent bits, mantissa bits, bias, bytes; an F32 by its upper half
 FLOATS = {2: (8, 7, 127, 4), 3: (5, 10, 15, 2), 4: (8, 7, 127, 2), 5: (4, 3, 7, 1), 6: (5, 2, 15, 1), 7: (4, 3, 8, 1), 8: (5, 2, 16, 1)}
 INTEGERS = {15: 2, 16: 1, 20: 2, 21: 1}
@@ -77,12 +77,12 @@ class Frames:
 class Grid(Frames):
     """[7.8]"""
 
-    def __init__(self, payload, length, dependency_bytes):
+    def __init__(self, payload, length, dependency_bytes, tokens=b""):
         cursor = self.cursor = Cursor(payload)
         need(cursor.uint(1) == 1, "form of a grid", Unsupported)
         self.element, flags = cursor.uint(1), cursor.uint(1)
         need(self.element in FLOATS or self.element in INTEGERS, f"element {self.element} of a grid", Unsupported)
-        need(flags in (0, 1, 3), "flags of a grid")
+        need(flags in (0, 1, 3, 4, 5, 7), "flags of a grid")
         self.is_float = self.element in FLOATS
         self.size = FLOATS[self.element][3] if self.is_float else INTEGERS[self.element]
         self.middle = 0x80 if self.size == 1 else 0x8000
@@ -90,8 +90,10 @@ class Grid(Frames):
         frame = self.channels * self.height * self.width * self.size
         need(0 < frame <= length and length % frame == 0 and self.channels <= 4096, "shape of a grid")
         self.frames, self.count = length // frame, length // self.size
-        self.quantised, self.low_halves = bool(flags), b""
-        if flags:
+        self.quantised, self.low_halves, self.digits = bool(flags & 1), b"", None
+        if flags & 4:
+            self.digits = Digits(dependency_bytes(cursor.varint(), DIGITS), self, tokens)
+        if flags & 1:
             need(self.is_float, "quantised integers")
             (self.step,) = struct.unpack("<f", cursor.take(4))
             need(0 < self.step < float("inf"), "step of a grid")
@@ -122,13 +124,14 @@ class Grid(Frames):
         return bits.to_bytes(self.size, "little")
 
 
-def decode_grid(payload, length, coding, dependency_bytes):
+def decode_grid(payload, length, coding, dependency_bytes, tokens=b""):
     if payload[:1] == b"\0":
         need(len(payload) - 1 == length, "length of a stored chunk")
         return payload[1:]
     if coding == 18:
         return decode_tokens(payload, length)
-    grid = Grid(payload, length, dependency_bytes)
+    grid = Grid(payload, length, dependency_bytes, tokens)
+    need(coding == 17 or not grid.digits, "a fast grid that is refined")
     return grid.put(decode_fast(grid) if coding == 16 else Dense(grid).decode())
 
 
@@ -452,6 +455,9 @@ class Dense:
         else:
             self.line = EvenLine.read(cursor)
         self.counts = grid.counts if self.counted else [self.line.count] * grid.channels
+        self.digits = None if self.counted else grid.digits
+        if self.digits:
+            self.digits.limit(self.line.low, self.line.count)
         self.unit = cursor.uint(1)
         need(self.unit <= 16 or self.unit == 255, "unit of features")
         self.light = self.unit == 255
@@ -501,7 +507,9 @@ class Dense:
 
     def position(self, t, x, y):
         channels, beside, around = self.grid.channels, self.grid.neighbours(x, y), self.grid.around(x, y)
-        copied = self.is_copied(t, x, y, beside)
+        self.ends = [self.digits.ends(t, x, y, c) if self.digits else (0, self.counts[c]) for c in range(channels)]
+        old = [self.numbers.get((t - 1, x, y, c), min(self.line.zero, self.counts[c] - 1)) for c in range(channels)]
+        copied = all(lo <= n < hi for n, (lo, hi) in zip(old, self.ends)) and self.is_copied(t, x, y, beside)
         known = [self.before(t, x, y, c, beside, around) for c in range(channels)]
         if not self.light:
             self.local.begin(x, y)
@@ -519,7 +527,8 @@ class Dense:
                 else:
                     if self.counters is not None:
                         self.surround(t, x, y, c, beside, around, changes)
-                    self.numbers[t, x, y, c] = Number(self, c, guess, activity, heard).decode()
+                    ahead = self.digits.ends(t + 1, x, y, c) if self.digits and t + 1 < self.grid.frames else None
+                    self.numbers[t, x, y, c] = Number(self, c, guess, activity, heard, ahead).decode()
                 value = self.line.value(self.numbers[t, x, y, c])
                 for k in self.tracked:
                     error = self.errors[t, x, y, c, k] = abs(value - guess[k])
@@ -592,8 +601,13 @@ class Dense:
 class Number:
     """[7.10.4], [7.10.5]"""
 
-    def __init__(self, dense, c, guess, activity, heard):
+    def __init__(self, dense, c, guess, activity, heard, ahead=None):
         self.dense, self.line, self.c, self.guess = dense, dense.line, c, guess
+        self.guesses = [guess[k] for k in dense.source]
+        if ahead and not dense.light:
+            low = self.line.bound(ahead[0]) if ahead[0] > 0 else -V
+            high = self.line.bound(ahead[1]) if ahead[1] < dense.counts[c] else V
+            self.guesses[7] = max(low, min(max(high, low), self.guesses[7]))
 
         def degree(x, shift):
             return min(31, max(0, log2(x + 1) - 1024) >> shift)
@@ -614,8 +628,13 @@ class Number:
             self.scale = self.scale or s
             self.keys.append((i, key))
             self.inverse.append((1 << 39) // s)
-        self.low, self.high = 0, dense.counts[c]
+        self.low, self.high = dense.ends[c]
         self.at_low, self.at_high = [0] * len(dense.source), [1 << 31] * len(dense.source)
+        experts = range(len(dense.source))
+        if self.low > 0:
+            self.at_low = [self.given(i, self.line.bound(self.low)) for i in experts]
+        if self.high < dense.counts[c]:
+            self.at_high = [self.given(i, self.line.bound(self.high)) for i in experts]
 
     def decode(self):
         low, width, node = 0, 16, 1
@@ -637,7 +656,7 @@ class Number:
         return self.line.near(clip(z * self.scale >> 14, 1 << 27) + self.guess[4])
 
     def given(self, i, bound):
-        f = logistic((bound - self.guess[self.dense.source[i]]) * self.inverse[i] >> 20)
+        f = logistic((bound - self.guesses[i]) * self.inverse[i] >> 20)
         return max(self.at_low[i], min(self.at_high[i], f))
 
     def follow(self, bit, m, at):
@@ -688,8 +707,8 @@ class Number:
         return self.follow(bit, m, at)
 
     def learn(self, value):
-        for (i, key), k in zip(self.keys, self.dense.source):
-            error = 16 * min(abs(value - self.guess[k]), 1 << 26)
+        for (i, key), guess in zip(self.keys, self.guesses):
+            error = 16 * min(abs(value - guess), 1 << 26)
             mean, seen = self.dense.scales.get((i, key), (0, 0))
             mean = error if seen == 0 else mean + ((error - mean) * (131072 // (2 * seen + 3)) >> 16)
             self.dense.scales[i, key] = mean, min(seen + 1, 100)
@@ -719,6 +738,78 @@ class Tokens(Frames):
             need(most < 1 << 64 and most <= 1 << 8 * self.size, "levels of tokens")
             self.counts += self.levels[-1]
         self.channels = len(self.counts)
+
+
+class Digits:
+    """[7.12] What digits of tokens tell of the numbers of a grid."""
+
+    def __init__(self, data, grid, tokens):
+        cursor = Cursor(data)
+        need(cursor.uint(1) == 1, "form of digits")
+        self.counts = [cursor.varint() for _ in range(self.some(cursor, 4096))]
+        need(min(self.counts) >= 1 and sum(self.counts) <= 4096, "digits of tokens")
+        tables = [self.table(cursor) for _ in range(self.some(cursor, sum(self.counts)))]
+        places = [cursor.varint() for _ in range(sum(self.counts))]
+        cursor.done("digits of tokens")
+        need(max(places) < len(tables) and len(places) == grid.channels, "digits of other channels")
+        self.tables, self.grid = [tables[p] for p in places], grid
+        rest = iter(self.tables)
+        for count in self.counts:
+            product = 1
+            for _ in range(count):
+                product *= len(next(rest)[0]) + 1
+            need(product < 1 << 64, "levels of tokens")
+        self.take_apart(tokens)
+
+    @staticmethod
+    def some(cursor, most):
+        count = cursor.varint()
+        need(1 <= count <= most, "digits of tokens")
+        return count
+
+    @staticmethod
+    def table(cursor):
+        levels, join = cursor.varint(), cursor.uint(1)
+        need(2 <= levels <= 256, "levels of a digit")
+        lists = []
+        for count in (levels - 1, levels):
+            last, numbers = 0, []
+            for _ in range(count):
+                last += cursor.svarint()
+                need(-1 << 17 <= last < 1 << 17, "number of a digit")
+                numbers.append(last)
+            lists.append(numbers)
+        need(lists[0] == sorted(lists[0]), "numbers that descend")
+        return lists[0], join
+
+    def take_apart(self, tokens):
+        grid, self.digits = self.grid, {}
+        plane, k = grid.height * grid.width, len(self.counts)
+        size = len(tokens) // (grid.frames * plane * k)
+        need(size in (1, 2, 4, 8) and size * grid.frames * plane * k == len(tokens), "tokens of another shape")
+        for t in range(grid.frames):
+            for p in range(plane):
+                y, x = divmod(p, grid.width)
+                c = 0
+                for i, count in enumerate(self.counts):
+                    at = ((t * k + i) * plane + p) * size
+                    token = int.from_bytes(tokens[at:at + size], "little")
+                    for _ in range(count):
+                        token, self.digits[t, x, y, c] = divmod(token, len(self.tables[c][0]) + 1)
+                        c += 1
+                    need(token == 0, "a token beyond its levels")
+
+    def limit(self, low, count):
+        self.low, self.count = low, count
+        for place in self.digits:
+            lo, hi = self.ends(*place)
+            need(lo < hi, "a digit that stands for no number")
+
+    def ends(self, t, x, y, c):
+        (firsts, join), d = self.tables[c], self.digits[t, x, y, c]
+        lo = firsts[d - 1] - self.low if d else 0
+        hi = firsts[d] + join - self.low if d < len(firsts) else self.count
+        return max(0, min(self.count, lo)), max(0, min(self.count, hi))
 
 
 def decode_tokens(payload, length):

@@ -17,7 +17,7 @@ from blake3 import blake3
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 from independent_coding import decode_chunk, field_modes
 from independent_difference import difference_twin
-from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
+from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REFINED, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
                                  is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header)
 from independent_gaussians import GAUSSIANS, hash_of_sets, image_hash, image_of, layers_of
 from independent_labelled import labelled_twin
@@ -30,7 +30,7 @@ PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob", 3: "image", 4: "latents"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
-               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 24: "column-steps", 25: "column-classes", 26: "codebook"}
+               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 17: "digits", 24: "column-steps", 25: "column-classes", 26: "codebook"}
 CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes", 25: "grouped"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
@@ -344,7 +344,8 @@ class Contents:
             need((descriptor["coding"] == 4) == (descriptor["representation"][0] == DELTA), "coding of a delta")
             need((descriptor["coding"] in (24, 25)) == (descriptor["representation"][0] == QUANT), "coding of a quantised tensor")
             need(descriptor["representation"][0] != QUANT or descriptor["dtype"] in (2, 3, 4), "dtype of a quantised tensor")
-            need((descriptor["coding"] in (16, 17, 18)) == (descriptor["representation"][0] == PREDICTED), "coding of a predicted tensor")
+            need((descriptor["coding"] in (16, 17, 18)) == (descriptor["representation"][0] in (PREDICTED, REFINED)), "coding of a predicted tensor")
+            need(descriptor["representation"][0] != REFINED or descriptor["coding"] == 17, "coding of a refined tensor")
         need(entry["kind"] != LAYER or descriptor["coding"] == GAUSSIANS, "coding of a layer")
         return descriptor
 
@@ -394,8 +395,12 @@ class Contents:
         need(step != 0, "chunk length of zero")
         step = step or max(total, 1)
         need(len(chunks) == -(-total // step), "number of chunks")
-
-        return b"".join(self.decode_chunk(entry, coding, c, base[c["ordinal"] * step:][:step]) for c in chunks)
+        stride = step
+        if entry["kind"] == 1 and descriptor["representation"][0] == REFINED:
+            frame = total // descriptor["shape"][0]
+            need(step % frame == 0, "chunks of a refined tensor that are no whole frames")
+            stride = step // frame * (len(base) // descriptor["shape"][0])
+        return b"".join(self.decode_chunk(entry, coding, c, base[c["ordinal"] * stride:][:stride]) for c in chunks)
 
     def decode_chunk(self, entry, coding, c, base):
         length, dependency_bytes = self.of_chunk(entry, c)
@@ -415,7 +420,14 @@ class Contents:
                 if found:
                     return self.alike(other, found, descriptor)
             raise Unsupported(f"needs content hash {dependency['content_hash']}")
-        return self.alike(self, self.target(entry, dependency), descriptor)
+        target = self.target(entry, dependency)
+        if descriptor["representation"][0] != REFINED:
+            return self.alike(self, target, descriptor)
+        need(target["kind"] == 1, "tokens that are no tensor")
+        tokens, shape = self.describe(target), descriptor["shape"]
+        need(tokens["coding"] == 18 and len(shape) == 4 and 0 not in shape, "a refined tensor of no tokens")
+        need(len(tokens["shape"]) == 4 and [tokens["shape"][i] for i in (0, 2, 3)] == [shape[i] for i in (0, 2, 3)], "tokens of other frames")
+        return self.content(target)
 
     def alike(self, contents, target, descriptor):
         need(target["kind"] == 1, "base that is no tensor")
@@ -611,7 +623,7 @@ class Twin:
         base = next((v for i, _, v in asset["fields"] if i == 2 and len(v) >= 32), None)
         if base is not None:
             twin["base"] = {"content_hash": base[:32].hex(), "name": base[32:].decode("utf-8", "replace")}
-        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2, 3, 16, 17, 24))
+        twin["unknown_fields"] = unknown_fields(asset["fields"], (1, 2, 3, 16, 17, 18, 24))
         self.unknown.extend(f"asset field {f['id']} of {asset['ordinal']}" for f in twin["unknown_fields"] if not f["critical"])
         if asset["kind"] not in ASSET_KINDS and not asset["critical"]:
             self.unknown.append(f"asset kind {asset['kind']} of {asset['ordinal']}")

@@ -6,7 +6,7 @@ use crate::shared::{SharedCache, SharedObject, SharedOf};
 use crate::source::slice;
 use crate::{DecodeError, Result};
 use mcodec_coding::{CodingError, blocks, codes, difference, fields, grouped, labelled, latents};
-use mcodec_format::{ChunkSpan, registry};
+use mcodec_format::{ChunkPlace, ChunkSpan, registry};
 use rayon::prelude::*;
 use std::ops::Range;
 use std::sync::Arc;
@@ -15,6 +15,8 @@ use std::sync::Arc;
 #[derive(Debug, Default)]
 pub struct Fetched<'a> {
     parts: Vec<(u64, std::borrow::Cow<'a, [u8]>)>,
+    /// Shared objects that were read before.
+    pub(crate) objects: std::collections::HashMap<ChunkPlace, Arc<SharedObject>>,
 }
 
 impl<'a> Fetched<'a> {
@@ -55,7 +57,7 @@ pub(crate) type Group = (Range<usize>, Vec<Option<Arc<SharedObject>>>);
 /// Decodes one chunk's payload into `out`, which has the chunk's decoded length.
 ///
 /// `shared[i]` is what dependency `i` of the chunk's group of the entry's dependencies stands for, if it is a shared object. `base` are the
-/// bytes at the same place of what the entry is told against (coding `difference`).
+/// bytes at the same place of what the entry is told against (coding `difference`), or the tokens of the same frames that it refines.
 ///
 /// # Errors
 /// What the coding finds wrong.
@@ -93,7 +95,7 @@ pub fn decode_chunk(
             latents::decode(payload, latents::Coder::Fast, &SharedOf(shared), out)?;
         }
         None if coding == registry::coding::GRID_DENSE => {
-            latents::decode(payload, latents::Coder::Dense, &SharedOf(shared), out)?;
+            latents::decode_refined(payload, latents::Coder::Dense, &SharedOf(shared), base, out)?;
         }
         None => fields::decode(payload, &SharedOf(shared), out)?,
     }
@@ -236,7 +238,8 @@ pub fn decode_range(
         let dtype_name = entry.tensor().map_or("", |t| &t.dtype_name);
         check_element(entry.chunking().coding, bytes, dtype_name).map_err(coding)?;
         let shared = shared_of(&shared, &entry.dependencies_of(span.place.chunk));
-        let at = chunk.start.saturating_sub(of_base.start)..chunk.end.saturating_sub(of_base.start);
+        let own = entry.base_range(&chunk);
+        let at = own.start.saturating_sub(of_base.start)..own.end.saturating_sub(of_base.start);
         let base = slice(base, &at).unwrap_or_default();
         if chunk == wanted {
             return decode_chunk(entry.chunking().coding, bytes, shared, base, out).map_err(coding);

@@ -177,7 +177,23 @@ impl Entry {
         }
         let chunk_len = self.chunking.chunk_len.max(1);
         let end = range.end.div_ceil(chunk_len).saturating_mul(chunk_len);
-        range.start / chunk_len * chunk_len..end.min(self.byte_len())
+        let chunks = range.start / chunk_len * chunk_len..end.min(self.byte_len());
+        match &self.base {
+            Some(BaseTensor::Entry(base)) if self.is_refined() => {
+                // Of the same frames.
+                let frames = base.tensor().and_then(|t| t.shape.first()).copied().unwrap_or(1).max(1);
+                let (own, of_base) = (self.byte_len() / frames, base.byte_len() / frames);
+                let frame = |at: u64| at.checked_div(own).unwrap_or(0).saturating_mul(of_base);
+                frame(chunks.start)..frame(chunks.end)
+            }
+            _ => chunks,
+        }
+    }
+
+    /// Whether it is told by tokens that it refines.
+    #[must_use]
+    pub fn is_refined(&self) -> bool {
+        self.stored.representation() == Some(&Representation::Refined)
     }
 
     /// The row whose chunks hold its content, and the asset of that row.
@@ -244,6 +260,25 @@ fn are_alike(a: &EntryDescriptor, b: &EntryDescriptor) -> bool {
     }
 }
 
+/// Whether the tokens that a track refines are of its grid, and its chunks are whole frames.
+fn are_tokens_of(tokens: &EntryDescriptor, refined: &EntryDescriptor) -> bool {
+    match (tokens, refined) {
+        (EntryDescriptor::Tensor(tokens), EntryDescriptor::Tensor(track)) => {
+            let grid = |shape: &[u64]| match *shape {
+                [t, _, h, w] if !shape.contains(&0) => Some([t, h, w]),
+                _ => None,
+            };
+            let frames = track.shape.first().copied().unwrap_or(0);
+            let frame = track.chunking.byte_len.checked_div(frames).filter(|n| *n > 0);
+            tokens.chunking.coding == registry::coding::TOKENS
+                && grid(&tokens.shape).is_some()
+                && grid(&tokens.shape) == grid(&track.shape)
+                && frame.is_some_and(|frame| track.chunking.chunk_len.is_multiple_of(frame))
+        }
+        _ => false,
+    }
+}
+
 /// What the tensor of a row, whose descriptor says that it has one, is told against.
 fn base_of(at: &RowRef, descriptor: &EntryDescriptor, limits: &Limits) -> Result<BaseTensor> {
     let row = at.get();
@@ -251,12 +286,25 @@ fn base_of(at: &RowRef, descriptor: &EntryDescriptor, limits: &Limits) -> Result
     let Some(dependency) = row.dependencies.first() else {
         return Err(corrupt("its base is not its first dependency"));
     };
+    let refined = descriptor.representation() == Some(&Representation::Refined);
+    if refined && matches!(dependency, Dependency::External { .. }) {
+        return Err(corrupt("the tokens that it refines are of another file"));
+    }
     if let Dependency::External { hash, name } = dependency {
         let name = if name.is_empty() { row.name.clone() } else { name.clone() };
         return Ok(BaseTensor::External { hash: *hash, name });
     }
     let target = row_of(at, dependency).ok_or_else(|| corrupt("its base is not in the leaf"))?;
     let base = Entry::resolve(target, limits)?;
+    if refined {
+        return if are_tokens_of(&base.descriptor, descriptor) {
+            Ok(BaseTensor::Entry(Arc::new(base)))
+        } else {
+            Err(corrupt(
+                "what it refines are no tokens of its frames, rows and columns, or its chunks are no whole frames",
+            ))
+        };
+    }
     if are_alike(&base.descriptor, descriptor) {
         Ok(BaseTensor::Entry(Arc::new(base)))
     } else {

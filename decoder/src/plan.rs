@@ -106,6 +106,18 @@ impl Planner {
         Ok(())
     }
 
+    /// Leaves out the shared objects that `known` has.
+    pub(crate) fn without<T>(&mut self, known: impl Fn(&ChunkPlace) -> Option<T>) -> Vec<(ChunkPlace, T)> {
+        let mut found = Vec::new();
+        for place in &self.shared {
+            if let Some(object) = known(place) {
+                self.plan.chunks.remove(place);
+                found.push((*place, object));
+            }
+        }
+        found
+    }
+
     /// The plan: ranges merged, each byte once.
     #[must_use]
     pub fn finish(mut self) -> Plan {

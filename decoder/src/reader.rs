@@ -527,11 +527,12 @@ impl<S: ReadAt> Reader<S> {
     pub(crate) fn fetch_for(&self, entry: &Entry, range: Range<u64>) -> Result<Fetched<'_>> {
         let mut planner = Planner::new(self.options.merge_gap);
         planner.add_without_base(entry, range)?;
+        let mut fetched = Fetched::default();
+        fetched.objects.extend(planner.without(|place| self.shared.get(place)));
         let plan = planner.finish();
         if let Some((hash, _)) = plan.external.first() {
             return Err(self.missing(entry, hash));
         }
-        let mut fetched = Fetched::default();
         let total = plan.reads.iter().fold(0u64, |sum, r| sum.saturating_add(r.end - r.start));
         Limits::check("coded bytes of one read", total, self.limits().memory)?;
         for read in &plan.reads {

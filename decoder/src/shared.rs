@@ -26,6 +26,8 @@ pub enum SharedObject {
     DifferenceColumns(Box<difference::Columns>),
     /// Means and deviations of channels.
     Statistics(latents::Statistics),
+    /// What digits of tokens stand for.
+    Digits(Box<latents::Digits>),
     /// Step exponents of the columns of codes.
     ColumnSteps(codes::ColumnSteps),
     /// Classes of the columns of codes.
@@ -57,6 +59,7 @@ impl SharedObject {
                 Self::DifferenceColumns(Box::new(difference::Columns::parse(bytes)?))
             }
             registry::entry::STATISTICS => Self::Statistics(latents::Statistics::parse(bytes)?),
+            registry::entry::DIGITS => Self::Digits(Box::new(latents::Digits::parse(bytes)?)),
             registry::entry::COLUMN_STEPS => Self::ColumnSteps(codes::ColumnSteps::parse(bytes)?),
             registry::entry::COLUMN_CLASSES => Self::ColumnClasses(codes::ColumnClasses::parse(bytes)?),
             registry::entry::CODEBOOK => Self::Codebook(grouped::Codebook::parse(bytes)?),
@@ -119,6 +122,13 @@ impl latents::SharedObjects for SharedOf<'_> {
             _ => None,
         }
     }
+
+    fn digits(&self, dependency: u32) -> Option<&latents::Digits> {
+        match self.get(dependency)? {
+            SharedObject::Digits(digits) => Some(digits),
+            _ => None,
+        }
+    }
 }
 
 impl grouped::SharedObjects for SharedOf<'_> {
@@ -176,6 +186,11 @@ const KEPT: usize = 256;
 const LARGE: usize = 64 << 20;
 
 impl SharedCache {
+    /// The object of this place, if it is kept.
+    pub(crate) fn get(&self, place: &ChunkPlace) -> Option<Arc<SharedObject>> {
+        lock(&self.0).get(place).map(Arc::clone)
+    }
+
     /// What dependencies `group` of `entry` stand for, in order. What is not cached is read from `fetched`.
     pub(crate) fn of(
         &self,
@@ -194,7 +209,7 @@ impl SharedCache {
                     return Ok(None);
                 }
                 let Some(span) = target.get().spans(target.asset().ordinal).next() else { return Ok(None) };
-                if let Some(known) = lock(&self.0).get(&span.place) {
+                if let Some(known) = fetched.objects.get(&span.place).or(lock(&self.0).get(&span.place)) {
                     return Ok(Some(Arc::clone(known)));
                 }
                 let name = &target.get().name;

@@ -53,33 +53,47 @@ pub fn append(
 ) -> Result<EncodeReport> {
     let (input, mut notes) = input_of(input, kind, options)?;
     let edit = Edit::open(target, options)?;
-    let names: Vec<&String> = match &input {
-        Input::Asset(asset) => vec![&asset.name],
+    let names: Vec<String> = match &input {
+        Input::Asset(asset) => vec![asset.name.clone()],
         #[cfg(feature = "images")]
-        Input::Pictures(pictures) => pictures.iter().map(|(_, name)| name).collect(),
+        Input::Pictures(pictures) => pictures.iter().map(|(_, name)| name.clone()).collect(),
     };
-    if let Some(name) = names.into_iter().find(|name| edit.draft.assets.iter().any(|a| a.name == **name)) {
+    let mut report = add_to(edit, target, &names, |edit, ordinal| match input {
+        Input::Asset(asset) => append_asset(edit, target, ordinal, *asset, options),
+        #[cfg(feature = "images")]
+        Input::Pictures(pictures) => append_pictures(edit.writer(target)?, ordinal, &pictures, options),
+    })?;
+    notes.append(&mut report.notes);
+    report.notes = notes;
+    Ok(report)
+}
+
+/// Adds assets of these names through a writer, which `add` is given with the ordinal of the first.
+pub(crate) fn append_by(
+    target: &Path,
+    names: &[String],
+    options: &EncodeOptions,
+    add: impl FnOnce(ContainerWriter, u32) -> Result<EncodeReport>,
+) -> Result<EncodeReport> {
+    add_to(Edit::open(target, options)?, target, names, |edit, ordinal| add(edit.writer(target)?, ordinal))
+}
+
+fn add_to(
+    edit: Edit,
+    target: &Path,
+    names: &[String],
+    add: impl FnOnce(Edit, u32) -> Result<EncodeReport>,
+) -> Result<EncodeReport> {
+    if let Some(name) = names.iter().find(|name| edit.draft.assets.iter().any(|a| a.name == **name)) {
         return Err(EncodeError::Request(format!("{} has an asset {name:?} already", target.display())));
     }
     let ordinal = edit.draft.assets.iter().map(|a| a.ordinal).max().map_or(Some(0), |o| o.checked_add(1));
     let ordinal = ordinal.ok_or_else(|| EncodeError::Request("no asset ordinal is left".into()))?;
     let committed = edit.base.slot.committed;
-    let add = || match input {
-        Input::Asset(asset) => append_asset(edit, target, ordinal, *asset, options),
-        #[cfg(feature = "images")]
-        Input::Pictures(pictures) => append_pictures(edit.writer(target)?, ordinal, &pictures, options),
-    };
-    let mut report = match add() {
-        Ok(report) => report,
-        Err(e) => {
-            // What was written belongs to no generation; if it cannot be cut, readers pass over it.
-            _ = File::options().write(true).open(target).and_then(|file| file.set_len(committed));
-            return Err(e);
-        }
-    };
-    notes.append(&mut report.notes);
-    report.notes = notes;
-    Ok(report)
+    add(edit, ordinal).inspect_err(|_| {
+        // What was written belongs to no generation; if it cannot be cut, readers pass over it.
+        _ = File::options().write(true).open(target).and_then(|file| file.set_len(committed));
+    })
 }
 
 /// Adds an asset of items, told against what the options say.

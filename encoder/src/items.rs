@@ -24,11 +24,25 @@ pub(crate) type ReadContent<'a> = Box<dyn Fn(u64, &mut [u8]) -> Result<()> + Sen
 /// What the content of an entry is.
 #[derive(Debug, Clone)]
 pub(crate) enum Content<'a> {
-    Tensor { dtype_name: String, shape: Vec<u64>, owner: Option<u32> },
-    File { layout: u64 },
+    Tensor {
+        dtype_name: String,
+        shape: Vec<u64>,
+        owner: Option<u32>,
+    },
+    File {
+        layout: u64,
+    },
     Track(std::sync::Arc<TrackContent>),
     Quantised(std::sync::Arc<QuantContent<'a>>),
-    Record { schema: String, bound: [u8; 32], required: bool },
+    /// What other entries' chunks are decoded with.
+    Object {
+        kind: u64,
+    },
+    Record {
+        schema: String,
+        bound: [u8; 32],
+        required: bool,
+    },
 }
 
 /// An entry to be encoded.
@@ -56,6 +70,7 @@ impl Item<'_> {
         match self.content {
             Content::Tensor { .. } | Content::Track(_) | Content::Quantised(_) => registry::entry::TENSOR,
             Content::File { .. } => registry::entry::FILE,
+            Content::Object { kind } => kind,
             Content::Record { .. } => registry::entry::RECORD,
         }
     }
@@ -131,8 +146,10 @@ impl Item<'_> {
 
     /// Chunks hold whole rows where a row fits.
     pub(crate) fn chunk_len(&self, target: u64) -> u64 {
-        if let Content::Track(track) = &self.content {
-            return track.chunk_len();
+        match &self.content {
+            Content::Track(track) => return track.chunk_len(),
+            Content::Object { .. } => return self.byte_len.max(1),
+            _ => {}
         }
         if let Content::Quantised(content) = &self.content {
             return content.chunk_len(target);
@@ -188,7 +205,11 @@ impl Item<'_> {
                     TensorDescriptor { dtype, dtype_name, shape, representation, chunking, owner, groups };
                 (t.to_fields(), true)
             }
-            Content::Track(track) => (track.fields(), true),
+            Content::Track(track) => {
+                dependencies.clone_from(&track.dependencies);
+                (track.fields(), true)
+            }
+            Content::Object { .. } => (mcodec_format::Fields::default(), true),
             Content::Quantised(content) => (content.fields(chunking.chunk_len, self.byte_len), true),
             Content::File { layout } => (FileDescriptor { layout: *layout, chunking }.to_fields(), true),
             Content::Record { schema, bound, required } => {

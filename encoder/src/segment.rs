@@ -317,7 +317,7 @@ fn pairs_of<'p>(items: &'p [Item<'_>], pieces: &'p [Piece]) -> Vec<Option<Pair<'
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    let otherwise = matches!(item.content, Content::Track(_) | Content::Quantised(_))
+    let otherwise = matches!(item.content, Content::Track(_) | Content::Quantised(_) | Content::Object { .. })
         || item.float_format(options).is_some()
         || item.block_type().is_some()
         || item.base.is_some();
@@ -350,6 +350,9 @@ fn encode_piece(
     if let Content::Track(track) = &item.content {
         let payloads = crate::latents::encode_track(track, piece.start, &piece.bytes)?;
         return Ok(Coded { payloads, needs: Vec::new(), alone: None });
+    }
+    if let Content::Object { .. } = &item.content {
+        return Ok(Coded { payloads: vec![piece.bytes.clone()], needs: Vec::new(), alone: None });
     }
     let chunk_len = item.chunk_len(options.chunk_len) as usize;
     let (bytes, effort, element) = (&piece.bytes, options.effort, item.element());

@@ -64,6 +64,8 @@ pub enum Representation {
     Same,
     /// Its chunks are groups of frames, each under its neighbours.
     Predicted,
+    /// Likewise, by what the tokens tell that are its first dependency.
+    Refined,
     /// Its chunks are integers and steps of their rows and columns.
     Quant,
 }
@@ -72,7 +74,7 @@ impl Representation {
     /// Whether the first dependency is the base that it is told against.
     #[must_use]
     pub fn has_base(&self) -> bool {
-        matches!(self, Self::Delta | Self::Same)
+        matches!(self, Self::Delta | Self::Same | Self::Refined)
     }
 
     /// Whether it has no chunks of its own.
@@ -240,7 +242,12 @@ impl TensorDescriptor {
             Some(id) => Some(entry_id(id)?),
         };
         let chunking = chunking(fields, byte_len, representation.is_borrowed(), limits)?;
-        if coding::is_of_grids(chunking.coding) != (representation == Representation::Predicted) {
+        let of_grids = match representation {
+            Representation::Refined => chunking.coding == coding::GRID_DENSE,
+            Representation::Predicted => coding::is_of_grids(chunking.coding),
+            _ => !coding::is_of_grids(chunking.coding),
+        };
+        if !of_grids {
             let why = "the codings of grids are those of predicted tensors, and of nothing else";
             return Err(FormatError::corrupt(WHAT, 0, why));
         }
@@ -287,6 +294,7 @@ impl TensorDescriptor {
             Representation::Delta => f.set_varint(field::REPRESENTATION, true, representation::DELTA),
             Representation::Same => f.set_varint(field::REPRESENTATION, true, representation::SAME),
             Representation::Predicted => f.set_varint(field::REPRESENTATION, true, representation::PREDICTED),
+            Representation::Refined => f.set_varint(field::REPRESENTATION, true, representation::REFINED),
             Representation::Quant => f.set_varint(field::REPRESENTATION, true, representation::QUANT),
         }
         if !self.representation.is_borrowed() {
@@ -363,13 +371,14 @@ fn representation(value: Option<&[u8]>) -> Result<Representation> {
         representation::DELTA if rest.is_empty() => Ok(Representation::Delta),
         representation::SAME if rest.is_empty() => Ok(Representation::Same),
         representation::PREDICTED if rest.is_empty() => Ok(Representation::Predicted),
+        representation::REFINED if rest.is_empty() => Ok(Representation::Refined),
         representation::QUANT if rest.is_empty() => Ok(Representation::Quant),
-        representation::PLAIN | representation::DELTA | representation::SAME => {
-            Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation"))
-        }
-        representation::PREDICTED | representation::QUANT => {
-            Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation"))
-        }
+        representation::PLAIN
+        | representation::DELTA
+        | representation::SAME
+        | representation::PREDICTED
+        | representation::REFINED
+        | representation::QUANT => Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation")),
         other => Err(unsupported(format!("representation {other}"))),
     }
 }
@@ -377,8 +386,8 @@ fn representation(value: Option<&[u8]>) -> Result<Representation> {
 fn groups(value: &[u8]) -> Result<DependencyGroups> {
     let (rest, chunks) = wire::finish(WHAT, value, wire::varint(value))?;
     match wire::finish(WHAT, rest, wire::varint(rest))? {
-        ([], dependencies) if chunks > 0 && dependencies > 0 => Ok(DependencyGroups { chunks, dependencies }),
-        _ => Err(FormatError::corrupt(WHAT, 0, "dependency groups are not two counts above zero")),
+        ([], dependencies) if chunks > 0 => Ok(DependencyGroups { chunks, dependencies }),
+        _ => Err(FormatError::corrupt(WHAT, 0, "dependency groups are not two counts, the first above zero")),
     }
 }
 

@@ -71,6 +71,8 @@ pub mod entry {
     pub const LAYER: u64 = 9;
     /// Means and deviations of channels.
     pub const STATISTICS: u64 = 16;
+    /// What digits of tokens stand for.
+    pub const DIGITS: u64 = 17;
     /// Step exponents of the columns of codes.
     pub const COLUMN_STEPS: u64 = 24;
     /// Classes of the columns of codes.
@@ -78,7 +80,7 @@ pub mod entry {
     /// What grouped codes stand for.
     pub const CODEBOOK: u64 = 26;
     /// All of them.
-    pub const ALL: [Named; 13] = [
+    pub const ALL: [Named; 14] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -89,6 +91,7 @@ pub mod entry {
         named(DIFFERENCE_COLUMNS, "difference-columns"),
         named(LAYER, "layer"),
         named(STATISTICS, "statistics"),
+        named(DIGITS, "digits"),
         named(COLUMN_STEPS, "column-steps"),
         named(COLUMN_CLASSES, "column-classes"),
         named(CODEBOOK, "codebook"),
@@ -97,7 +100,10 @@ pub mod entry {
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
     #[must_use]
     pub fn is_shared_object(kind: u64) -> bool {
-        matches!(kind, TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS | STATISTICS)
+        matches!(
+            kind,
+            TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS | STATISTICS | DIGITS
+        )
             || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK)
     }
 }
@@ -115,15 +121,18 @@ pub mod representation {
     pub const SAME: u64 = 4;
     /// Numbers under their neighbours in space and time.
     pub const PREDICTED: u64 = 16;
+    /// The same, by what tokens tell of them.
+    pub const REFINED: u64 = 17;
     /// Integers times steps of their rows and columns.
     pub const QUANT: u64 = 24;
     /// All of them.
-    pub const ALL: [Named; 6] = [
+    pub const ALL: [Named; 7] = [
         named(PLAIN, "plain"),
         named(ALIAS, "alias"),
         named(DELTA, "delta"),
         named(SAME, "same"),
         named(PREDICTED, "predicted"),
+        named(REFINED, "refined"),
         named(QUANT, "quant"),
     ];
 }
@@ -273,8 +282,16 @@ pub mod field {
     pub const NORMALISATION: u64 = 35;
     /// Frames of the source that the first position in time stands for.
     pub const FIRST_FRAMES: u64 = 36;
+    /// The time line that a track is a part of.
+    pub const LINE: u64 = 37;
+    /// A track's first position in time.
+    pub const START: u64 = 38;
+    /// The model that a track is of.
+    pub const TRACK_MODEL: u64 = 39;
+    /// What the source calls a track.
+    pub const KEY: u64 = 40;
     /// Names and criticality, as in `REGISTRY.md`.
-    pub const ALL: [(u64, &str, bool); 19] = [
+    pub const ALL: [(u64, &str, bool); 23] = [
         (DTYPE, "dtype", true),
         (DTYPE_NAME, "dtype name", true),
         (SHAPE, "shape", true),
@@ -294,9 +311,14 @@ pub mod field {
         (FACTORS, "factors", false),
         (NORMALISATION, "normalisation", false),
         (FIRST_FRAMES, "first frames", false),
+        (LINE, "line", false),
+        (START, "start", false),
+        (TRACK_MODEL, "track model", false),
+        (KEY, "key", false),
     ];
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 19] = [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 32, 33, 34, 35, 36];
+    pub const IDS: [u64; 23] =
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 32, 33, 34, 35, 36, 37, 38, 39, 40];
 }
 
 /// Field ids of assets.
@@ -311,10 +333,12 @@ pub mod asset_field {
     pub const FRAME_RATE: u64 = 16;
     /// The model whose latents they are.
     pub const MODEL: u64 = 17;
+    /// A hash of that model.
+    pub const MODEL_HASH: u64 = 18;
     /// What was asked for when tensors were quantised.
     pub const QUANTISED: u64 = 24;
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 6] = [1, 2, 3, 16, 17, 24];
+    pub const IDS: [u64; 7] = [1, 2, 3, 16, 17, 18, 24];
 }
 
 /// Element types.

@@ -60,8 +60,10 @@ impl AxisOrder {
 pub struct Normalisation {
     /// Whether the numbers of the track are what a model works on.
     pub applied: bool,
-    /// Shift and scale of each channel; none if only `applied` is known.
+    /// Shift and scale of each channel; none if only `applied` is known, or `statistics` has them.
     pub channels: Vec<(f32, f32)>,
+    /// Which dependency of the track has them, an entry `statistics`.
+    pub statistics: Option<u64>,
 }
 
 /// What a track says of itself.
@@ -77,6 +79,14 @@ pub struct Track {
     pub first_frames: Option<u64>,
     /// Its normalisation.
     pub normalisation: Option<Normalisation>,
+    /// The time line that it is a part of: tracks of one line are one track, on grids that change.
+    pub line: Option<String>,
+    /// Its first position in time, on its line or by itself; 0 if it is not said.
+    pub start: Option<u64>,
+    /// The model that it is of, if not that of the asset.
+    pub model: Option<String>,
+    /// What the source calls it, if that is not its name.
+    pub key: Option<String>,
 }
 
 impl Track {
@@ -107,7 +117,15 @@ impl Track {
                 let float = |b: &[u8]| b.first_chunk().map_or(0.0, |b| f32::from_le_bytes(*b));
                 let pair = |b: &[u8]| (float(b), float(b.get(4..).unwrap_or_default()));
                 let channels = rest.chunks_exact(8).map(pair).collect();
-                Some(Normalisation { applied: applied == 1, channels })
+                Some(Normalisation { applied: applied == 1, channels, statistics: None })
+            }
+            Some(Some((&flags @ 2..=3, rest))) => {
+                let (rest, dependency) = wire::finish(WHAT, rest, wire::varint(rest))?;
+                if !rest.is_empty() {
+                    return Err(corrupt("something follows the statistics of a normalisation"));
+                }
+                let statistics = Some(dependency);
+                Some(Normalisation { applied: flags == 3, channels: Vec::new(), statistics })
             }
             Some(_) => return Err(corrupt("a normalisation is a byte, then two floats for each channel")),
         };
@@ -117,6 +135,10 @@ impl Track {
             factors,
             first_frames: fields.varint(WHAT, field::FIRST_FRAMES)?,
             normalisation,
+            line: fields.text(WHAT, field::LINE)?.map(str::to_owned),
+            start: fields.varint(WHAT, field::START)?,
+            model: fields.text(WHAT, field::TRACK_MODEL)?.map(str::to_owned),
+            key: fields.text(WHAT, field::KEY)?.map(str::to_owned),
         })
     }
 
@@ -136,13 +158,29 @@ impl Track {
         if let Some(first) = self.first_frames {
             fields.set_varint(field::FIRST_FRAMES, false, first);
         }
-        if let Some(Normalisation { applied, channels }) = &self.normalisation {
+        if let Some(Normalisation { applied, channels, statistics }) = &self.normalisation {
             let mut value = vec![u8::from(*applied)];
-            for (shift, scale) in channels {
+            if let Some(dependency) = statistics {
+                value = vec![2 | u8::from(*applied)];
+                wire::put_varint(&mut value, *dependency);
+            }
+            for (shift, scale) in channels.iter().filter(|_| statistics.is_none()) {
                 value.extend_from_slice(&shift.to_le_bytes());
                 value.extend_from_slice(&scale.to_le_bytes());
             }
             fields.set(field::NORMALISATION, false, value);
+        }
+        if let Some(line) = &self.line {
+            fields.set(field::LINE, false, line.clone().into_bytes());
+        }
+        if let Some(start) = self.start {
+            fields.set_varint(field::START, false, start);
+        }
+        if let Some(model) = &self.model {
+            fields.set(field::TRACK_MODEL, false, model.clone().into_bytes());
+        }
+        if let Some(key) = &self.key {
+            fields.set(field::KEY, false, key.clone().into_bytes());
         }
     }
 }
@@ -158,9 +196,21 @@ mod tests {
             role: Some("latents".into()),
             factors: Some([4, 8, 8]),
             first_frames: Some(1),
-            normalisation: Some(Normalisation { applied: true, channels: vec![(0.5, 2.0), (-1.0, 1.0)] }),
+            normalisation: Some(Normalisation {
+                applied: true,
+                channels: vec![(0.5, 2.0), (-1.0, 1.0)],
+                statistics: None,
+            }),
+            line: Some("tokens".into()),
+            start: Some(1),
+            model: Some("wan2.1".into()),
+            key: Some("moments".into()),
         };
         let mut fields = Fields::default();
+        track.put(&mut fields);
+        assert_eq!(Track::parse(&fields).unwrap(), track);
+        let shared = Normalisation { applied: false, channels: Vec::new(), statistics: Some(300) };
+        let track = Track { normalisation: Some(shared), ..track };
         track.put(&mut fields);
         assert_eq!(Track::parse(&fields).unwrap(), track);
         assert_eq!(Track::parse(&Fields::default()).unwrap(), Track::default());
@@ -172,6 +222,8 @@ mod tests {
             (field::AXES, &b"TT"[..]),
             (field::FACTORS, &[1, 2]),
             (field::NORMALISATION, &[2]),
+            (field::NORMALISATION, &[3, 1, 1]),
+            (field::NORMALISATION, &[4]),
             (field::NORMALISATION, &[]),
         ] {
             let mut fields = Fields::default();

@@ -27,6 +27,7 @@ mod records;
 mod selection;
 mod small_models;
 mod terminal;
+mod tracks;
 mod workplace;
 
 /// Containers made by hand from the wire types.

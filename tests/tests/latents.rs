@@ -86,7 +86,12 @@ fn any_part_comes_back_from_any_groups() {
             assert_eq!((track.axes.map(|a| a.text()).as_deref(), shape), (Some("TCHW"), [6, 4, 5, 7]));
             let whole = read_track(&reader, &entry, &TrackPart::default()).expect("the track is read");
             assert_eq!((&whole.shape[..], &whole.bytes[..]), (&[6, 4, 5, 7][..], array));
-            let part = TrackPart { frames: Some(2..5), rows: Some(1..4), columns: Some(3..4) };
+            let part = TrackPart {
+                frames: Some(2..5),
+                rows: Some(1..4),
+                columns: Some(3..4),
+                ..TrackPart::default()
+            };
             let some = read_track(&reader, &entry, &part).expect("the part is read");
             assert_eq!((&some.shape[..], some.bytes), (&[3, 4, 3, 1][..], taken(array, 2..5, 1..4, 3..4)));
             #[allow(clippy::reversed_empty_ranges, reason = "it is one of the bad ones")]

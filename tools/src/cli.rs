@@ -71,6 +71,10 @@ pub(crate) enum Command {
     Recover(Recover),
     /// Add an asset to a file without rewriting it
     Append(Append),
+    /// Put the assets of several files into one, chunks copied as they are
+    Merge(Merge),
+    /// List the assets of files as JSON, so that sample k of many files is found without opening them
+    Manifest(Manifest),
     /// Rewrite a file in the finished form, without superseded bytes
     Pack(Pack),
     /// Add a record to an asset
@@ -94,7 +98,7 @@ pub(crate) enum Kind {
     Blob,
     /// A picture, as Gaussians: lossy
     Image,
-    /// Latents of a video or image tokenizer: .npy, .npz, .safetensors, .pt, or a folder of such clips
+    /// Latents of a video or image tokenizer: .npy, .npz, .safetensors, .pt, a folder of such clips or a .tar of samples
     Latents,
     /// Tokens of a video or image tokenizer, from the same files
     Tokens,
@@ -209,7 +213,10 @@ pub(crate) struct Latents {
     /// Of tokens: how many there are
     #[arg(long, value_name = "N", group = "vocabulary")]
     pub(crate) vocab: Option<u64>,
-    /// A JSON file with lists "mean" and "std", one number for each channel [default: measured]; of a model that is quantised: a
+    /// Store tokens too, as fsq:8,8,8,5,5,5, and the latents as what refines them
+    #[arg(long, value_name = "fsq:LEVELS")]
+    pub(crate) quantise: Option<String>,
+    /// A JSON file with lists "mean" and "std", one number for each channel [default: the model's, or measured]; of a model that is quantised: a
     /// safetensors file of what its layers read and how much their outputs matter [default: nothing is known]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) stats: Option<PathBuf>,
@@ -219,12 +226,18 @@ pub(crate) struct Latents {
     /// Frames of the source in a second: 25, or 30000/1001
     #[arg(long, value_name = "RATE")]
     pub(crate) fps: Option<String>,
-    /// The model that the latents are of
+    /// The model that the latents are of; of wan2.1, hunyuanvideo, cogvideox, ltx, flux.2, cosmos, vidtok, magvit-v2, commavq and others axes, factors and (where published) statistics are known
     #[arg(long, value_name = "NAME")]
     pub(crate) model: Option<String>,
+    /// A hash of that model, in hexadecimal digits
+    #[arg(long, value_name = "HEX")]
+    pub(crate) model_hash: Option<String>,
     /// Whether the model's normalisation is applied to them
     #[arg(long, value_name = "YES/NO")]
     pub(crate) normalised: Option<Answer>,
+    /// A track of one array: its name, the array's, its axes, then what differs from what is said of all (role, dtype, step, snr, bits, lossless, quantise=fsq:8x8x5, fsq=8x8x5, vocab, normalised, stats, model, factors=4x8x8, first); may be repeated
+    #[arg(long = "track", value_name = "NAME=KEY:AXES,...")]
+    pub(crate) tracks: Vec<String>,
 }
 
 /// Yes or no.
@@ -304,6 +317,8 @@ pub(crate) enum Format {
     Safetensors,
     /// One tensor as a NumPy array
     Npy,
+    /// Tracks of latents as a file of NumPy arrays
+    Npz,
     /// One tensor's bytes
     Raw,
     /// A record's JSON text
@@ -402,6 +417,9 @@ pub(crate) struct Decode {
     /// Of latents: only this track
     #[arg(long, value_name = "NAME")]
     pub(crate) track: Option<String>,
+    /// Of latents that refine tokens: only what the tokens tell of them
+    #[arg(long)]
+    pub(crate) from_tokens: bool,
     /// Of latents: only these rows and columns: y0..y1,x0..x1
     #[arg(long, value_name = "ROWS,COLUMNS", value_parser = crate::rows::parse_crop)]
     pub(crate) crop: Option<(crate::rows::Rows, crate::rows::Rows)>,
@@ -467,10 +485,26 @@ pub(crate) struct Append {
     #[command(flatten)]
     pub(crate) image: Image,
     #[command(flatten)]
+    pub(crate) latents: Latents,
+    #[command(flatten)]
     pub(crate) bases: Bases,
     /// The asset of the file that the new one is told against, "auto" (the nearest of the first, the last and the base) or "none"
     #[arg(long, value_name = "NAME", default_value = "auto")]
     pub(crate) base_asset: String,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Merge {
+    /// The mcodec files; no two of their assets have one name
+    #[arg(required = true, value_hint = ValueHint::FilePath)]
+    pub(crate) inputs: Vec<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct Manifest {
+    /// mcodec files, in the order in which their samples count; a folder stands for those in it
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) inputs: Vec<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -1,22 +1,35 @@
 //! Tracks of latents: frames and crops of them, in the order of axes that they came in.
 
-use crate::entry::Entry;
+use crate::entry::{BaseTensor, Entry, row_of};
 use crate::reader::Reader;
 use crate::source::ReadAt;
 use crate::{DecodeError, Result};
+use mcodec_coding::latents;
 use mcodec_format::track::{AXES, AxisOrder, Track};
-use mcodec_format::{FormatError, Limits};
+use mcodec_format::{FormatError, Limits, Representation, registry};
 use std::ops::Range;
 
 /// A part of a track; what is absent is whole.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct TrackPart {
-    /// Positions in time.
+    /// Positions in time, on the track's time line.
     pub frames: Option<Range<u64>>,
     /// Rows.
     pub rows: Option<Range<u64>>,
     /// Columns.
     pub columns: Option<Range<u64>>,
+    /// What is read.
+    pub fidelity: Fidelity,
+}
+
+/// What of a track is read.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Fidelity {
+    /// Everything.
+    #[default]
+    Whole,
+    /// Of a track that refines tokens, these: its elements are the points that their digits are taken for.
+    Tokens,
 }
 
 /// Elements of a track.
@@ -48,27 +61,71 @@ pub fn describe_track(entry: &Entry) -> Result<(Track, [u64; 4])> {
     }
 }
 
+/// Where a track lies.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Extent {
+    /// Positions in time, on its time line.
+    pub times: Range<u64>,
+    /// Rows.
+    pub height: u64,
+    /// Columns.
+    pub width: u64,
+}
+
+/// Where a track lies; `None` of an array that is no track, but is beside them.
+///
+/// # Errors
+/// As [`describe_track`].
+pub fn extent_of(entry: &Entry) -> Result<Option<Extent>> {
+    if !is_track(entry) {
+        return Ok(None);
+    }
+    let (track, [frames, _, height, width]) = describe_track(entry)?;
+    let start = track.start.unwrap_or(0);
+    Ok(Some(Extent { times: start..start.saturating_add(frames), height, width }))
+}
+
+/// Whether the tensor has positions in time and space, rather than being an array of its own.
+fn is_track(entry: &Entry) -> bool {
+    let fields = &entry.row().fields;
+    fields.get(registry::field::AXES).is_some()
+        || entry
+            .tensor()
+            .is_some_and(|t| matches!(t.representation, Representation::Predicted | Representation::Refined))
+}
+
 /// Reads a part of a track. Only the groups of frames that it needs are fetched.
 ///
 /// # Errors
 /// If the part is not within the track, or as [`Reader::read`].
 pub fn read_track<S: ReadAt>(reader: &Reader<S>, entry: &Entry, part: &TrackPart) -> Result<TrackArray> {
+    if !is_track(entry) {
+        if *part != TrackPart::default() {
+            let why = format!("{:?} is an array without positions: only all of it can be had", entry.name());
+            return Err(DecodeError::Request(why));
+        }
+        let shape = entry.tensor().map(|t| t.shape.clone()).unwrap_or_default();
+        return Ok(TrackArray { shape, bytes: reader.read_all(entry)? });
+    }
     let (track, shape) = describe_track(entry)?;
     let [frames, channels, height, width] = shape;
-    let within = |what: &str, range: &Option<Range<u64>>, all: u64| -> Result<Range<u64>> {
-        let range = range.clone().unwrap_or(0..all);
-        if range.start < range.end && range.end <= all {
-            return Ok(range);
+    let within = |what: &str, range: &Option<Range<u64>>, from: u64, all: u64| -> Result<Range<u64>> {
+        let end = from.saturating_add(all);
+        let range = range.clone().unwrap_or(from..end);
+        if range.start >= from && range.start < range.end && range.end <= end {
+            return Ok(range.start - from..range.end - from);
         }
-        let (name, Range { start, end }) = (entry.name(), range);
-        let why = format!("{what} {start}..{end} of {name:?} are not some of 0..{all}");
+        let (name, Range { start, end: last }) = (entry.name(), range);
+        let why = format!("{what} {start}..{last} of {name:?} are not some of {from}..{end}");
         Err(DecodeError::Request(why))
     };
-    let t = within("frames", &part.frames, frames)?;
-    let y = within("rows", &part.rows, height)?;
-    let x = within("columns", &part.columns, width)?;
-    let (start, end) = (entry.row_bytes(t.clone())?.start, entry.row_bytes(t.clone())?.end);
-    let source = reader.read(entry, start..end)?;
+    let t = within("frames", &part.frames, track.start.unwrap_or(0), frames)?;
+    let y = within("rows", &part.rows, 0, height)?;
+    let x = within("columns", &part.columns, 0, width)?;
+    let source = match part.fidelity {
+        Fidelity::Whole => reader.read(entry, entry.row_bytes(t.clone())?)?,
+        Fidelity::Tokens => of_tokens(reader, entry, &t)?,
+    };
     let size = entry.tensor().and_then(|t| t.dtype).map_or(1, |d| u64::from(d.bits / 8));
     let order = track.axes.or_else(|| AxisOrder::parse("TCHW")).map(|o| o.places()).unwrap_or_default();
     // An axis that the source does not name must not have grown.
@@ -89,6 +146,41 @@ pub fn read_track<S: ReadAt>(reader: &Reader<S>, entry: &Entry, part: &TrackPart
     let mut out = Vec::with_capacity(bytes as usize);
     gather(&source, size as usize, offset, &out_shape, &out_strides, &mut out);
     Ok(TrackArray { shape: out_shape, bytes: out })
+}
+
+/// The elements that the tokens of frames `t` are taken for, which the track refines.
+fn of_tokens<S: ReadAt>(reader: &Reader<S>, entry: &Entry, t: &Range<u64>) -> Result<Vec<u8>> {
+    let fail = |why: String| Err(DecodeError::Request(format!("{:?} {why}", entry.name())));
+    let Some(BaseTensor::Entry(tokens)) = entry.base().filter(|_| entry.is_refined()) else {
+        return fail("refines no tokens: only all of it can be had".into());
+    };
+    let mut digits = None;
+    for dependency in &entry.content().get().dependencies {
+        let row = row_of(entry.content(), dependency);
+        if let Some(row) = row.filter(|row| row.get().kind == registry::entry::DIGITS) {
+            let object = reader.resolve(row)?;
+            let bytes = reader.read_all(&object)?;
+            let place = object.content().get().spans(object.asset().ordinal).next().map(|s| s.place);
+            let parsed = latents::Digits::parse(&bytes);
+            digits = Some(parsed.map_err(|source| match place {
+                Some(place) => DecodeError::Coding { name: object.name().to_owned(), place, source },
+                None => DecodeError::Request(format!("{:?}: {source}", object.name())),
+            })?);
+        }
+    }
+    let Some(digits) = digits else { return fail("does not say what digits stand for".into()) };
+    let source = reader.read(tokens, tokens.row_bytes(t.clone())?)?;
+    let (_, [_, channels, height, width]) = describe_track(entry)?;
+    let element = entry.tensor().and_then(|t| t.dtype).and_then(|d| latents::Element::by_id(d.id));
+    let sizes = [t.end - t.start, channels, height, width].map(usize::try_from);
+    let (Some(element), [Ok(frames), Ok(channels), Ok(height), Ok(width)]) = (element, sizes) else {
+        return fail("is no grid".into());
+    };
+    let len = (frames as u64).saturating_mul(entry.byte_len() / describe_track(entry)?.1[0]);
+    Limits::check("decoded length", len, reader.limits().output_bytes)?;
+    let shape = latents::Shape { frames, channels, height, width };
+    let elements = digits.elements(shape, &source, element);
+    elements.or_else(|source| fail(format!("cannot be had from its tokens: {source}")))
 }
 
 /// Appends the elements at `offset` and on, by sizes and strides in elements.

@@ -13,6 +13,11 @@ const MAX_HEADER: u64 = 1 << 20;
 /// Most dimensions. NumPy has 64 at most.
 const MAX_RANK: usize = 64;
 
+/// What a note says of an array that is not in the usual order.
+pub(crate) const BY_COLUMN: &str = "is in Fortran order";
+/// What a note says of members of a `.npz` file that cannot be read by themselves.
+pub(crate) const COMPRESSED: &str = "are compressed or encrypted";
+
 /// The header of an array.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Header {
@@ -313,7 +318,7 @@ fn tensor(
     let by_column = header.fortran_order && header.shape.iter().filter(|d| **d != 1).count() > 1;
     let shape = if by_column { vec![count] } else { header.shape };
     let told = if by_column {
-        Some(format!("{:?} is in Fortran order: kept as a row of its {count} elements", shown(name)))
+        Some(format!("{:?} {BY_COLUMN}: kept as a row of its {count} elements", shown(name)))
     } else if Dtype::by_name(&dtype).is_none() {
         Some(format!("{:?} is of type {dtype:?}: its dtype is kept by name only", shown(name)))
     } else {
@@ -382,9 +387,9 @@ pub fn npz_parts(
         return Ok(None);
     }
     if compressed > 0 {
-        parts.notes.push(format!(
-            "{compressed} members are compressed or encrypted: kept as they are, without their arrays"
-        ));
+        parts
+            .notes
+            .push(format!("{compressed} members {COMPRESSED}: kept as they are, without their arrays"));
     }
     limit_notes(&mut parts.notes);
     parts.fill_gaps(source.byte_len());

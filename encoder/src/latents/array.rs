@@ -1,10 +1,21 @@
 //! Arrays of an input, in memory.
 
+use super::clips::Clip;
+use crate::import::numpy::{BY_COLUMN, COMPRESSED};
 use crate::import::{ImportOptions, ModelSource};
 use crate::{EncodeError, Result};
 use mcodec_format::registry::Dtype;
 use mcodec_format::track::{AXES, AxisOrder};
-use std::path::Path;
+
+/// An array as its file has it.
+#[derive(Debug, Clone)]
+pub(super) struct Stored {
+    pub(super) name: String,
+    /// The name of its element type.
+    pub(super) dtype: String,
+    pub(super) shape: Vec<u64>,
+    pub(super) bytes: Vec<u8>,
+}
 
 /// An array with named axes.
 #[derive(Debug, Clone)]
@@ -18,53 +29,51 @@ pub(super) struct Array {
     pub(super) bytes: Vec<u8>,
 }
 
-/// What a caller says of the arrays of a file.
-#[derive(Debug, Clone, Default)]
-pub(super) struct ArrayOptions<'a> {
-    pub(super) axes: Option<&'a str>,
-    pub(super) dtype: Option<&'a str>,
-    pub(super) tokens: bool,
-    /// Of the array that is meant, if only one is.
-    pub(super) name: Option<&'a str>,
-}
-
 /// Most bytes of one array.
 const MOST: u64 = 4 << 30;
 
-/// Reads the arrays of a file (`.npy`, `.npz`, `.safetensors`, `.pt`), in natural order of their names.
-pub(super) fn read_arrays(
-    path: &Path,
-    options: &ArrayOptions<'_>,
-    import: &ImportOptions,
-) -> Result<Vec<Array>> {
-    let source = ModelSource::open(path, import)?;
-    let mut arrays = Vec::new();
-    for at in source.natural_tensors() {
-        let Some((shard, tensor)) = source.tensor(at) else { continue };
-        if options.name.is_some_and(|name| name != tensor.name) {
-            continue;
+/// Reads the arrays of a clip, in natural order of their names.
+pub(super) fn read_arrays(clip: &Clip, import: &ImportOptions) -> Result<Vec<Stored>> {
+    let mut arrays: Vec<Stored> = Vec::new();
+    for part in &clip.parts {
+        let file = part.on_disk()?;
+        let source = ModelSource::open(file.path(), import)?;
+        let lost = |note: &&String| note.contains(BY_COLUMN) || note.contains(COMPRESSED);
+        if let Some(note) = source.notes.iter().find(lost) {
+            return Err(EncodeError::Request(format!(
+                "{}: {note}; for latents, save it as np.savez does, of np.ascontiguousarray",
+                part.shown()
+            )));
         }
-        let fail =
-            |why: String| EncodeError::Request(format!("{}: array {:?}: {why}", path.display(), tensor.name));
-        if tensor.byte_len() > MOST {
-            return Err(fail(format!("its {} bytes are above the limit of {MOST}", tensor.byte_len())));
+        let order = source.natural_tensors();
+        let only = order.len() == 1;
+        for at in order {
+            let Some((shard, tensor)) = source.tensor(at) else { continue };
+            let name = part.array_name(&tensor.name, only, &clip.name);
+            let fail = |why: String| EncodeError::Request(format!("{}: array {name:?}: {why}", part.shown()));
+            if tensor.byte_len() > MOST {
+                return Err(fail(format!("its {} bytes are above the limit of {MOST}", tensor.byte_len())));
+            }
+            if arrays.iter().any(|a| a.name == name) {
+                return Err(fail("the clip has two arrays of this name".into()));
+            }
+            let mut bytes = vec![0; tensor.byte_len() as usize];
+            shard.open()?.read_at(shard.data_offset + tensor.begin, &mut bytes)?;
+            arrays.push(Stored { name, dtype: tensor.dtype.clone(), shape: tensor.shape.clone(), bytes });
         }
-        let mut bytes = vec![0; tensor.byte_len() as usize];
-        shard.open()?.read_at(shard.data_offset + tensor.begin, &mut bytes)?;
-        let dtype = dtype_of(&tensor.dtype, options.dtype).map_err(fail)?;
-        let axes = axes_of(options, tensor.shape.len()).map_err(fail)?;
-        let array = Array::new(tensor.name.clone(), dtype, axes, &tensor.shape, &bytes);
-        arrays.push(array.map_err(fail)?);
     }
     if arrays.is_empty() {
-        let which =
-            options.name.map_or_else(|| "no array".into(), |name| format!("no array called {name:?}"));
-        return Err(EncodeError::Request(format!("{}: there is {which} in it", path.display())));
+        return Err(EncodeError::Request(format!("{}: there is no array in it", clip.shown())));
     }
+    arrays.sort_by(|a, b| {
+        mcodec_format::natural_order::natural_cmp(a.name.as_bytes(), b.name.as_bytes())
+            .then_with(|| a.name.cmp(&b.name))
+    });
     Ok(arrays)
 }
 
-fn dtype_of(stored: &str, wanted: Option<&str>) -> Result<Dtype, String> {
+/// The type of elements stored as `stored` that are said to be `wanted`.
+pub(super) fn dtype_of(stored: &str, wanted: Option<&str>) -> Result<Dtype, String> {
     let found = Dtype::by_name(stored).ok_or_else(|| format!("its type {stored:?} is not one of numbers"))?;
     let Some(wanted) = wanted else { return Ok(found) };
     let name = match wanted.to_ascii_uppercase().as_str() {
@@ -81,8 +90,9 @@ fn dtype_of(stored: &str, wanted: Option<&str>) -> Result<Dtype, String> {
     Ok(dtype)
 }
 
-fn axes_of(options: &ArrayOptions<'_>, rank: usize) -> Result<AxisOrder, String> {
-    let text = match (options.axes, options.tokens, rank) {
+/// The axes of an array of `rank` axes, as `text` names them or by what is usual.
+pub(super) fn axes_of(text: Option<&str>, tokens: bool, rank: usize) -> Result<AxisOrder, String> {
+    let text = match (text, tokens, rank) {
         (Some(text), ..) => text,
         (None, true, 4) => "THWC",
         (None, true, 3) => "THW",
@@ -91,6 +101,7 @@ fn axes_of(options: &ArrayOptions<'_>, rank: usize) -> Result<AxisOrder, String>
         (None, false, 3) => "CHW",
         (None, false, 2) => "HW",
         (None, _, 1) => "C",
+        (None, _, 0) => "",
         _ => return Err(format!("which of its {rank} axes is which? say it with --axes")),
     };
     let axes =
@@ -102,12 +113,14 @@ fn axes_of(options: &ArrayOptions<'_>, rank: usize) -> Result<AxisOrder, String>
 }
 
 impl Array {
-    fn new(name: String, dtype: Dtype, axes: AxisOrder, sizes: &[u64], bytes: &[u8]) -> Result<Self, String> {
+    /// Puts the elements in the order time, channels, rows, columns.
+    pub(super) fn new(stored: Stored, dtype: Dtype, axes: AxisOrder) -> Result<Self, String> {
+        let Stored { name, shape: sizes, bytes, .. } = stored;
         let places = axes.places();
         let mut shape = [1usize; AXES.len()];
         let mut strides = [0usize; AXES.len()];
         let mut stride = 1usize;
-        for (&place, &size) in places.iter().zip(sizes).rev() {
+        for (&place, &size) in places.iter().zip(&sizes).rev() {
             shape[place] = usize::try_from(size).map_err(|_| "a dimension is too large".to_owned())?;
             strides[place] = stride;
             stride = stride.checked_mul(shape[place]).ok_or("its dimensions are too large")?;
@@ -118,6 +131,9 @@ impl Array {
         }
         if bytes.len() != stride * size {
             return Err("its bytes are not those of its dimensions".into());
+        }
+        if places.windows(2).all(|pair| pair[0] < pair[1]) {
+            return Ok(Self { name, dtype, axes, shape, bytes });
         }
         let mut ordered = Vec::with_capacity(bytes.len());
         for t in 0..shape[0] {
@@ -136,24 +152,33 @@ impl Array {
         }
         Ok(Self { name, dtype, axes, shape, bytes: ordered })
     }
+
+    /// Elements of one position.
+    pub(super) fn channels(&self) -> usize {
+        self.shape[1]
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
+    fn array(axes: &str, sizes: &[u64], bytes: &[u8]) -> Result<Array, String> {
+        let stored =
+            Stored { name: "a".into(), dtype: "U8".into(), shape: sizes.to_vec(), bytes: bytes.to_vec() };
+        Array::new(stored, Dtype::by_name("U8").unwrap(), AxisOrder::parse(axes).unwrap())
+    }
+
     #[test]
     fn axes_are_put_in_order() {
-        let u8s = Dtype::by_name("U8").unwrap();
         let bytes: Vec<u8> = (0..24).collect();
-        let axes = AxisOrder::parse("HWC").unwrap();
-        let array = Array::new("a".into(), u8s, axes, &[2, 3, 4], &bytes).unwrap();
-        assert_eq!(array.shape, [1, 4, 2, 3]);
-        assert_eq!(array.bytes[..7], [0, 4, 8, 12, 16, 20, 1]);
-        let axes = AxisOrder::parse("CTHW").unwrap();
-        let array = Array::new("a".into(), u8s, axes, &[2, 3, 2, 2], &bytes).unwrap();
-        assert_eq!((array.shape, &array.bytes[..8]), ([3, 2, 2, 2], &[0, 1, 2, 3, 12, 13, 14, 15][..]));
-        assert!(Array::new("a".into(), u8s, axes, &[2, 3, 2, 0], &[]).is_err());
-        assert!(Array::new("a".into(), u8s, axes, &[2, 3, 2, 3], &bytes).is_err());
+        let hwc = array("HWC", &[2, 3, 4], &bytes).unwrap();
+        assert_eq!(hwc.shape, [1, 4, 2, 3]);
+        assert_eq!(hwc.bytes[..7], [0, 4, 8, 12, 16, 20, 1]);
+        let cthw = array("CTHW", &[2, 3, 2, 2], &bytes).unwrap();
+        assert_eq!((cthw.shape, &cthw.bytes[..8]), ([3, 2, 2, 2], &[0, 1, 2, 3, 12, 13, 14, 15][..]));
+        assert_eq!(array("CHW", &[2, 3, 4], &bytes).unwrap().bytes, bytes);
+        assert!(array("CTHW", &[2, 3, 2, 0], &[]).is_err());
+        assert!(array("CTHW", &[2, 3, 2, 3], &bytes).is_err());
     }
 }

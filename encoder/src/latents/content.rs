@@ -1,14 +1,17 @@
 //! A track to be encoded.
 
 use super::array::Array;
+use super::shared::Need;
 use mcodec_coding::CodingError;
 use mcodec_coding::latents::{
-    Coder, Element, Grid, GridContent, Quantiser, Shape, Statistics, Tokens, encode, encode_tokens,
+    Base, Coder, Digits, Element, Grid, GridContent, Quantiser, Shape, Statistics, Tokens, encode_refined,
+    encode_tokens,
 };
 use mcodec_format::registry::{self, Dtype};
 use mcodec_format::track::Track;
-use mcodec_format::{Chunking, Fields, Representation, TensorDescriptor};
+use mcodec_format::{Chunking, Dependency, DependencyGroups, Fields, Representation, TensorDescriptor};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A track's numbers and what is said of it.
 #[derive(Debug, Clone)]
@@ -17,15 +20,30 @@ pub(crate) struct TrackContent {
     shape: [usize; 4],
     /// Frames of a chunk.
     group: usize,
-    track: Track,
+    pub(super) track: Track,
     how: How,
+    /// What its chunks are decoded with, in order.
+    pub(super) used: Vec<Need>,
+    /// What its fields name besides.
+    told: Vec<Need>,
+    /// All of these, once entry ids are known.
+    pub(crate) dependencies: Vec<Dependency>,
 }
 
 /// How a track is coded.
 #[derive(Debug, Clone)]
 enum How {
-    Grid { element: Element, coder: Coder, quantised: Option<Quantised> },
+    Grid { element: Element, coder: Coder, quantised: Option<Quantised>, base: Option<Refined> },
     Tokens { levels: Vec<Vec<u16>>, whole: bool },
+}
+
+/// Tokens that tell of a track's numbers.
+#[derive(Debug, Clone)]
+pub(super) struct Refined {
+    /// The entry of the tokens.
+    pub(super) track: Need,
+    pub(super) tokens: Arc<Vec<u8>>,
+    pub(super) digits: Digits,
 }
 
 /// What elements were rounded to.
@@ -34,6 +52,15 @@ pub(crate) struct Quantised {
     numbers: Vec<i16>,
     step: f32,
     statistics: Statistics,
+    /// Whether the statistics are the first of what the chunks are decoded with; else they are in each.
+    shared: bool,
+}
+
+impl Quantised {
+    pub(super) fn quantiser(&self) -> Quantiser<'_> {
+        let dependency = self.shared.then_some(0);
+        Quantiser { step: self.step, statistics: &self.statistics, dependency }
+    }
 }
 
 impl TrackContent {
@@ -45,8 +72,55 @@ impl TrackContent {
         track: Track,
         coder: Coder,
     ) -> Self {
+        Self::new(array, group, track, How::Grid { element, coder, quantised: None, base: None })
+    }
+
+    fn new(array: &Array, group: usize, track: Track, how: How) -> Self {
         let Array { dtype, shape, .. } = *array;
-        Self { dtype, shape, group, track, how: How::Grid { element, coder, quantised: None } }
+        let (used, told, dependencies) = (Vec::new(), Vec::new(), Vec::new());
+        Self { dtype, shape, group, track, how, used, told, dependencies }
+    }
+
+    /// Makes it a refinement of tokens.
+    pub(super) fn refine(&mut self, refined: Refined, digits: Need) {
+        if let How::Grid { base, coder, .. } = &mut self.how {
+            *base = Some(refined);
+            // The fast coder knows nothing of what numbers can be.
+            if *coder == Coder::Fast {
+                *coder = Coder::Light;
+            }
+            self.used.push(digits);
+        }
+    }
+
+    /// What its elements were rounded to.
+    pub(super) fn rounded(&self) -> Option<&Quantised> {
+        match &self.how {
+            How::Grid { quantised, .. } => quantised.as_ref(),
+            How::Tokens { .. } => None,
+        }
+    }
+
+    fn base(&self) -> Option<&Refined> {
+        match &self.how {
+            How::Grid { base, .. } => base.as_ref(),
+            How::Tokens { .. } => None,
+        }
+    }
+
+    /// Adds something that a field names; returns the index that names it.
+    pub(super) fn told(&mut self, need: Need) -> u64 {
+        if let Some(at) = self.used.iter().chain(&self.told).position(|n| *n == need) {
+            return at as u64;
+        }
+        self.told.push(need);
+        (self.used.len() + self.told.len() - 1) as u64
+    }
+
+    /// Makes dependencies of what is needed.
+    pub(super) fn settle(&mut self, dependency: impl Fn(&Need) -> Dependency) {
+        let base = self.base().map(|base| &base.track);
+        self.dependencies = base.into_iter().chain(&self.used).chain(&self.told).map(dependency).collect();
     }
 
     /// Rounds an array's elements to steps of `step` deviations; puts what they then stand for in their place.
@@ -56,8 +130,7 @@ impl TrackContent {
         group: usize,
         track: Track,
         coder: Coder,
-        step: f32,
-        statistics: Statistics,
+        (step, statistics, shared): (f32, Statistics, bool),
     ) -> Result<Self, String> {
         let numbers = numbers_of(array, element, step, &statistics)?;
         let quantiser = Quantiser { step, statistics: &statistics, dependency: None };
@@ -66,8 +139,8 @@ impl TrackContent {
         for (i, (number, out)) in numbers.iter().zip(array.bytes.chunks_exact_mut(size)).enumerate() {
             quantiser.put(i / (height * width) % channels, i32::from(*number), element, out);
         }
-        let quantised = Some(Quantised { numbers, step, statistics });
-        let how = How::Grid { element, coder, quantised };
+        let quantised = Some(Quantised { numbers, step, statistics, shared });
+        let how = How::Grid { element, coder, quantised, base: None };
         Ok(Self { how, ..Self::lossless(array, element, group, track, coder) })
     }
 
@@ -79,8 +152,7 @@ impl TrackContent {
         track: Track,
         effort: u8,
     ) -> Self {
-        let Array { dtype, shape, .. } = *array;
-        Self { dtype, shape, group, track, how: How::Tokens { levels, whole: effort > 7 } }
+        Self::new(array, group, track, How::Tokens { levels, whole: effort > 7 })
     }
 
     pub(crate) fn dtype(&self) -> Dtype {
@@ -113,14 +185,20 @@ impl TrackContent {
             dtype: Some(self.dtype),
             dtype_name: self.dtype.name.into(),
             shape: self.dimensions().to_vec(),
-            representation: Representation::Predicted,
+            representation: match self.base() {
+                Some(_) => Representation::Refined,
+                None => Representation::Predicted,
+            },
             chunking: Chunking {
                 coding: self.coding(),
                 chunk_len: self.chunk_len(),
                 byte_len: self.frame_bytes() * self.shape[0] as u64,
             },
             owner: None,
-            groups: None,
+            groups: (!self.told.is_empty()).then(|| DependencyGroups {
+                chunks: (self.shape[0].div_ceil(self.group.max(1)) as u64).max(1),
+                dependencies: self.used.len() as u64,
+            }),
         };
         let mut fields = tensor.to_fields();
         self.track.put(&mut fields);
@@ -167,21 +245,27 @@ pub(crate) fn encode_track(
     let code = |(at, bytes): (usize, &[u8])| {
         let frames = bytes.len() / track.frame_bytes() as usize;
         let shape = Shape { frames, channels, height, width };
-        let (element, coder, quantised) = match &track.how {
+        let (element, coder, quantised, base) = match &track.how {
             How::Tokens { levels, whole } => {
                 return encode_tokens(&Tokens { shape, size, bytes, levels }, *whole);
             }
-            How::Grid { element, coder, quantised } => (*element, *coder, quantised),
+            How::Grid { element, coder, quantised, base } => (*element, *coder, quantised, base),
         };
+        let base = base.as_ref().map(|base| {
+            let per_frame = base.tokens.len() / track.shape[0];
+            let frame = (start as usize + at * chunk_len) / track.frame_bytes() as usize;
+            let tokens = &base.tokens[frame * per_frame..][..frames * per_frame];
+            Base { tokens, digits: &base.digits, dependency: track.used.len() as u32 - 1 }
+        });
         let content = match quantised {
             None => GridContent::Bytes(bytes),
-            Some(Quantised { numbers, step, statistics }) => {
+            Some(quantised) => {
                 let from = start as usize / size + at * (chunk_len / size);
-                let quantiser = Quantiser { step: *step, statistics, dependency: None };
-                GridContent::Quantised(&numbers[from..][..shape.count()], quantiser)
+                let numbers = &quantised.numbers[from..][..shape.count()];
+                GridContent::Quantised(numbers, quantised.quantiser())
             }
         };
-        encode(&Grid { shape, element, content }, coder)
+        encode_refined(&Grid { shape, element, content }, coder, base.as_ref())
     };
     bytes.par_chunks(chunk_len).enumerate().map(code).collect()
 }

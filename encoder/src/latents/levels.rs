@@ -1,7 +1,7 @@
 //! What tokens are made of.
 
 use super::array::Array;
-use crate::{EncodeError, Result};
+use crate::EncodeError;
 use std::path::{Path, PathBuf};
 
 /// What the tokens of a position are.
@@ -16,8 +16,44 @@ pub enum Levels {
 }
 
 impl Levels {
+    /// Reads levels with `between` between them, or takes the path of a `.json` file.
+    ///
+    /// # Errors
+    /// If it is neither.
+    pub fn parse(text: &str, between: char) -> Result<Self, String> {
+        if text.ends_with(".json") {
+            return Ok(Self::FsqFile(text.into()));
+        }
+        let levels: Result<Vec<u16>, _> = text.split(between).map(str::parse).collect();
+        let levels = levels.map_err(|_| {
+            format!("{text:?}: levels are numbers with {between:?} between them, or a .json file")
+        })?;
+        check(std::slice::from_ref(&levels)).map_err(|e| e.to_string())?;
+        Ok(Self::Fsq(levels))
+    }
+
+    /// Reads `fsq:` and levels.
+    ///
+    /// # Errors
+    /// If that is not what it is.
+    pub fn quantiser(text: &str, between: char) -> Result<Vec<u16>, String> {
+        match text.strip_prefix("fsq:").map(|levels| Self::parse(levels, between)) {
+            Some(Ok(Self::Fsq(levels))) => Ok(levels),
+            Some(Err(why)) => Err(why),
+            _ => Err(format!("{text:?}: quantisation is fsq: and levels, as fsq:8{between}8{between}5")),
+        }
+    }
+
+    /// Of tokens below `count`.
+    ///
+    /// # Errors
+    /// If that is less than 2.
+    pub fn vocabulary(count: u64) -> Result<Self, String> {
+        if count < 2 { Err("a vocabulary has at least 2 tokens".into()) } else { Ok(Self::Vocabulary(count)) }
+    }
+
     /// The levels of each of the array's tokens of a position.
-    pub(super) fn of(&self, array: &Array) -> Result<Vec<Vec<u16>>> {
+    pub(super) fn of(&self, array: &Array) -> Result<Vec<Vec<u16>>, EncodeError> {
         let tokens = array.shape[1];
         let levels = match self {
             Self::Fsq(levels) => vec![levels.clone(); tokens],
@@ -51,7 +87,7 @@ impl Levels {
     }
 }
 
-fn check(levels: &[Vec<u16>]) -> Result<()> {
+fn check(levels: &[Vec<u16>]) -> Result<(), EncodeError> {
     let product = |levels: &Vec<u16>| levels.iter().try_fold(1u64, |n, &l| n.checked_mul(l.into()));
     let fits =
         |l: &Vec<u16>| !l.is_empty() && product(l).is_some() && l.iter().all(|n| (2..=256).contains(n));
@@ -63,7 +99,7 @@ fn check(levels: &[Vec<u16>]) -> Result<()> {
     ))
 }
 
-fn read(path: &Path) -> Result<Vec<Vec<u16>>> {
+fn read(path: &Path) -> Result<Vec<Vec<u16>>, EncodeError> {
     let text = std::fs::read_to_string(path).map_err(EncodeError::io("read", path))?;
     serde_json::from_str(&text).map_err(|e| {
         EncodeError::Request(format!(

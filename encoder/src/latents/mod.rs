@@ -1,36 +1,31 @@
 //! Latents and tokens of video and image tokenizers: from arrays to assets.
 
 mod array;
+mod asset;
+mod clips;
 mod content;
+mod fsq;
 mod levels;
 mod precision;
+mod presets;
+mod resolve;
+mod shared;
 mod statistics;
+mod tracks;
 
 pub(crate) use content::{TrackContent, encode_track};
 
-use content::coder_of;
-
+use crate::edit::append_by;
 use crate::encode::add_asset;
-use crate::inputs::AssetInput;
-use crate::items::{Content, Item};
 use crate::options::{EncodeOptions, EncodeReport, Output};
 use crate::writer::ContainerWriter;
 use crate::{EncodeError, Result};
-use array::{Array, ArrayOptions, read_arrays};
+use asset::Maker;
+use clips::{Clip, clips_of};
 pub use levels::Levels;
-use mcodec_coding::latents::{Element, MAX_CHANNELS, Statistics};
-use mcodec_format::natural_order::natural_cmp;
-use mcodec_format::track::{Normalisation, Track};
-use mcodec_format::{Fields, registry, wire};
 pub use precision::Precision;
-use statistics::{Moments, read_statistics};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-
-/// Frames up to which a clip is one group, unless the caller says otherwise.
-const WHOLE: usize = 64;
-/// Frames of a group of longer clips.
-const GROUP: usize = 16;
+pub use tracks::TrackOptions;
 
 /// How latents are taken.
 #[derive(Debug, Clone, Default)]
@@ -45,17 +40,25 @@ pub struct LatentsOptions {
     pub group: Option<usize>,
     /// Frames of the source in a second: numerator and denominator.
     pub frame_rate: Option<(u64, u64)>,
-    /// The model that the latents are of.
+    /// The model that the latents are of. Of a known one, axes, factors, the rule of frames and statistics are known too.
     pub model: Option<String>,
+    /// A hash of that model, so that what does not fit it is noticed.
+    pub model_hash: Option<Vec<u8>>,
     /// Whether the model's normalisation is applied to them.
     pub normalised: Option<bool>,
     /// They are tokens, of such levels.
     pub tokens: Option<Levels>,
-    /// A JSON file with lists `mean` and `std`, which steps are counted in; `None`: measured.
+    /// They are tokens, of the levels of the model if `tokens` does not say them.
+    pub are_tokens: bool,
+    /// Tokens of finite scalar quantisation with these levels are stored too, and the latents as what refines them.
+    pub quantise: Option<Vec<u16>>,
+    /// A JSON file with lists `mean` and `std`: the normalisation, and what steps are counted in. `None`: the model's, or measured.
     pub statistics: Option<PathBuf>,
+    /// What is said of single tracks. Arrays that none is of are taken by their names.
+    pub tracks: Vec<TrackOptions>,
 }
 
-/// Encodes a file of arrays, or a folder of such files (an asset each), as latents.
+/// Encodes a file of arrays, a folder of such files or a tar of samples (an asset for each clip) as latents.
 ///
 /// # Errors
 /// If an input is malformed, does not fit the options, or cannot be read; or the output cannot be written.
@@ -66,206 +69,51 @@ pub fn encode_latents(
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
     let clips = clips_of(input)?;
-    let statistics = statistics_for(&clips, latents, options)?;
+    let mut maker = Maker::new(&clips, latents, options)?;
     let mut writer = ContainerWriter::create(output)?;
+    let mut report = add_clips(&mut writer, 0, &clips, &mut maker, options)?;
+    report.output_bytes = writer.finish(options)?;
+    Ok(report)
+}
+
+/// Adds the clips of an input to a file, as a new generation. Nothing that is there is rewritten.
+///
+/// # Errors
+/// As [`encode_latents`], or if the file has an asset of a clip's name, or is being changed by another process.
+pub fn append_latents(
+    target: &Path,
+    input: &Path,
+    latents: &LatentsOptions,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let clips = clips_of(input)?;
+    let mut maker = Maker::new(&clips, latents, options)?;
+    let names: Vec<String> = clips.iter().map(|clip| clip.name.clone()).collect();
+    append_by(target, &names, options, |mut writer, first| {
+        let mut report = add_clips(&mut writer, first, &clips, &mut maker, options)?;
+        report.output_bytes = writer.finish(options)?;
+        Ok(report)
+    })
+}
+
+fn add_clips(
+    writer: &mut ContainerWriter,
+    first: u32,
+    clips: &[Clip],
+    maker: &mut Maker<'_>,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
     let mut all = EncodeReport::default();
-    for (ordinal, clip) in (0u32..).zip(&clips) {
-        let asset = asset_of(clip, latents, statistics.as_ref(), options)?;
-        let made = add_asset(&mut writer, ordinal, asset, false, None, options)?;
+    for (number, clip) in (0u32..).zip(clips) {
+        let ordinal = first.checked_add(number);
+        let ordinal = ordinal.ok_or_else(|| EncodeError::Request("no asset ordinal is left".into()))?;
+        let asset = maker.asset_of(clip, ordinal)?;
+        let made = add_asset(writer, ordinal, asset, false, None, options)?;
         all.input_bytes += made.input_bytes;
         all.tensors += made.tensors;
         all.notes.extend(made.notes);
         (all.asset, all.content_hash) = (made.asset, made.content_hash);
     }
-    all.output_bytes = writer.finish(options)?;
+    all.notes.dedup();
     Ok(all)
-}
-
-/// A clip's file, and the name of its asset.
-struct Clip {
-    path: PathBuf,
-    name: String,
-}
-
-/// Extensions of files that are clips.
-const EXTENSIONS: [&str; 5] = ["npy", "npz", "safetensors", "pt", "pth"];
-
-fn clips_of(input: &Path) -> Result<Vec<Clip>> {
-    let name = |path: &Path| path.file_stem().unwrap_or_default().to_string_lossy().into_owned();
-    if !input.is_dir() {
-        return Ok(vec![Clip { name: name(input), path: input.to_owned() }]);
-    }
-    let fail = |e| EncodeError::io("read", input)(e);
-    let mut clips = Vec::new();
-    for file in std::fs::read_dir(input).map_err(fail)? {
-        let path = file.map_err(fail)?.path();
-        let is_clip = path.extension().is_some_and(|e| EXTENSIONS.iter().any(|x| e.eq_ignore_ascii_case(x)));
-        if is_clip && path.is_file() {
-            clips.push(Clip { name: name(&path), path });
-        }
-    }
-    clips.sort_by(|a, b| natural_cmp(a.name.as_bytes(), b.name.as_bytes()).then(a.path.cmp(&b.path)));
-    if clips.is_empty() {
-        return Err(EncodeError::Request(format!(
-            "{} holds no clips: no .npy, .npz, .safetensors, .pt",
-            input.display()
-        )));
-    }
-    if let Some(twice) = clips.windows(2).find(|w| w[0].name == w[1].name) {
-        return Err(EncodeError::Request(format!(
-            "two clips of {} are called {:?}",
-            input.display(),
-            twice[0].name
-        )));
-    }
-    Ok(clips)
-}
-
-fn array_options(latents: &LatentsOptions) -> ArrayOptions<'_> {
-    ArrayOptions {
-        axes: latents.axes.as_deref(),
-        dtype: latents.dtype.as_deref(),
-        tokens: latents.tokens.is_some(),
-        name: None,
-    }
-}
-
-/// What steps are counted in: as given, or measured over all clips.
-fn statistics_for(
-    clips: &[Clip],
-    latents: &LatentsOptions,
-    options: &EncodeOptions,
-) -> Result<Option<Statistics>> {
-    if latents.precision == Precision::Lossless {
-        return Ok(None);
-    }
-    if let Some(path) = &latents.statistics {
-        return read_statistics(path).map(Some);
-    }
-    let mut moments = Moments::default();
-    for clip in clips {
-        for array in read_arrays(&clip.path, &array_options(latents), &options.import)? {
-            let element = element_of(&array, clip)?;
-            if !moments.add(&array, element) {
-                let why =
-                    "its number of channels is not that of the others: encode it by itself, or give --stats";
-                return Err(about(&array, clip, why));
-            }
-        }
-    }
-    moments.statistics().map(Some)
-}
-
-fn about(array: &Array, clip: &Clip, why: &str) -> EncodeError {
-    EncodeError::Request(format!("{}: array {:?}: {why}", clip.path.display(), array.name))
-}
-
-fn element_of(array: &Array, clip: &Clip) -> Result<Element> {
-    let element = Element::by_id(array.dtype.id);
-    let why = || about(array, clip, &format!("elements of type {} are not latents", array.dtype.name));
-    let element = element.ok_or_else(why)?;
-    if array.shape[1] > MAX_CHANNELS {
-        let why = format!(
-            "{} channels are more than {MAX_CHANNELS}: is its order of axes as --axes says?",
-            array.shape[1]
-        );
-        return Err(about(array, clip, &why));
-    }
-    Ok(element)
-}
-
-fn asset_of(
-    clip: &Clip,
-    latents: &LatentsOptions,
-    statistics: Option<&Statistics>,
-    options: &EncodeOptions,
-) -> Result<AssetInput<'static>> {
-    let mut fields = Fields::default();
-    if let Some((numerator, denominator)) = latents.frame_rate {
-        let mut value = Vec::new();
-        wire::put_varint(&mut value, numerator);
-        wire::put_varint(&mut value, denominator);
-        fields.set(registry::asset_field::FRAME_RATE, false, value);
-    }
-    if let Some(model) = &latents.model {
-        fields.set(registry::asset_field::MODEL, false, model.clone().into_bytes());
-    }
-    let coder = coder_of(options.effort);
-    let mut items = Vec::new();
-    let mut input_bytes = 0;
-    let mut notes = Vec::new();
-    for mut array in read_arrays(&clip.path, &array_options(latents), &options.import)? {
-        input_bytes += array.bytes.len() as u64;
-        let track = Track {
-            axes: Some(array.axes),
-            normalisation: latents.normalised.map(|applied| Normalisation { applied, channels: Vec::new() }),
-            ..Track::default()
-        };
-        let frames = array.shape[0];
-        let group = match latents.group {
-            Some(0) => frames,
-            Some(group) => group,
-            None if frames <= WHOLE => frames,
-            None => GROUP,
-        };
-        if let Some(tokens) = &latents.tokens {
-            if array.dtype.width() % 8 != 0 || !array.dtype.name.starts_with(['U', 'I']) {
-                return Err(about(
-                    &array,
-                    clip,
-                    &format!("elements of type {} are not tokens", array.dtype.name),
-                ));
-            }
-            let levels = tokens.of(&array).map_err(|e| about(&array, clip, &e.to_string()))?;
-            let content = TrackContent::tokens(&array, levels, group, track, options.effort);
-            items.push(item_of(array, content));
-            continue;
-        }
-        let element = element_of(&array, clip)?;
-        let content = match statistics {
-            Some(statistics) if element.float().is_some() => {
-                if statistics.channels().len() != array.shape[1] {
-                    return Err(about(&array, clip, "the statistics are of another number of channels"));
-                }
-                let step = latents
-                    .precision
-                    .step(&array, element, statistics, coder)
-                    .map_err(|why| about(&array, clip, &why))?;
-                let statistics = statistics.clone();
-                TrackContent::quantised(&mut array, element, group, track, coder, step, statistics)
-                    .map_err(|why| about(&array, clip, &why))?
-            }
-            _ => TrackContent::lossless(&array, element, group, track, coder),
-        };
-        if statistics.is_some() && element.float().is_none() {
-            notes.push(format!(
-                "{:?}: elements of type {} are kept as they are",
-                array.name, array.dtype.name
-            ));
-        }
-        items.push(item_of(array, content));
-    }
-    Ok(AssetInput {
-        kind: registry::asset::LATENTS,
-        name: clip.name.clone(),
-        fields,
-        items,
-        input_bytes,
-        notes,
-    })
-}
-
-fn item_of(array: Array, content: TrackContent) -> Item<'static> {
-    let Array { name, bytes, .. } = array;
-    Item {
-        name,
-        content: Content::Track(Arc::new(content)),
-        byte_len: bytes.len() as u64,
-        alias_of: None,
-        base: None,
-        read: Box::new(move |offset, buf| {
-            buf.copy_from_slice(&bytes[offset as usize..][..buf.len()]);
-            Ok(())
-        }),
-    }
 }

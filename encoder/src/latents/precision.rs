@@ -24,6 +24,23 @@ const LEAST: f64 = 1.0 / 4096.0;
 const MOST: f64 = 64.0;
 
 impl Precision {
+    /// Itself, if its number makes sense.
+    ///
+    /// # Errors
+    /// If not.
+    pub fn checked(self) -> Result<Self, String> {
+        let fine = match self {
+            Self::Lossless => true,
+            Self::Step(number) | Self::Bits(number) => number > 0.0 && number.is_finite(),
+            Self::SignalToNoise(number) => number.is_finite(),
+        };
+        if fine {
+            Ok(self)
+        } else {
+            Err("steps and bits are numbers above 0, a ratio of signal to noise is a number".into())
+        }
+    }
+
     /// The step to take.
     pub(super) fn step(
         &self,

@@ -48,6 +48,27 @@ impl Moments {
     }
 }
 
+/// Statistics of numbers that are normalised.
+pub(super) fn identity(channels: usize) -> Statistics {
+    Statistics::new(vec![(0.0, 1.0); channels]).unwrap_or_else(|_| unreachable!("tracks have channels"))
+}
+
+/// Whether the numbers look like those that `known` was applied to, rather than like those that it is of.
+pub(super) fn is_applied(array: &Array, element: Element, known: &Statistics) -> bool {
+    let mut moments = Moments::default();
+    moments.add(array, element);
+    let Ok(measured) = moments.statistics() else { return false };
+    let (mut as_is, mut normalised) = (0.0, 0.0);
+    for (&(mean, deviation), &(shift, scale)) in measured.channels().iter().zip(known.channels()) {
+        let (mean, deviation) = (f64::from(mean), f64::from(deviation));
+        let (shift, scale) = (f64::from(shift), f64::from(scale));
+        // How far a Gaussian is from another: its mean in deviations, its scale as a logarithm.
+        as_is += ((mean - shift) / scale).abs() + (deviation / scale).ln().abs();
+        normalised += mean.abs() + deviation.ln().abs();
+    }
+    normalised < as_is
+}
+
 /// Reads a JSON file with lists `mean` and `std`.
 pub(super) fn read_statistics(path: &Path) -> Result<Statistics> {
     let fail = |why: &str| EncodeError::Request(format!("{}: {why}", path.display()));

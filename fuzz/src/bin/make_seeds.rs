@@ -4,7 +4,7 @@ use mcodec_coding::Table;
 use mcodec_encode::{
     AssetKind, Attachment, EncodeOptions, Output, append, attach, encode_path, encode_stream, pack,
 };
-use mcodec_format::registry::{entry, field};
+use mcodec_format::registry::{coding, entry, field};
 use mcodec_fuzz::handmade::{Handmade, fields, finished, with_leaves};
 use std::error::Error;
 use std::fs;
@@ -84,18 +84,32 @@ fn codes(root: &Path) -> Result<()> {
 fn grids(root: &Path) -> Result<()> {
     use mcodec_decode::{ReadOptions, Reader};
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
-    for name in ["grids_fast", "grids_light", "grids_dense"] {
+    for (name, asset) in [
+        ("grids_fast", "clip"),
+        ("grids_light", "clip"),
+        ("grids_dense", "clip"),
+        ("tokens", "tokens"),
+        ("refined", "refined"),
+    ] {
         let file = fs::read(vectors.join(name).with_extension("mcodec"))?;
         let reader = Reader::open(file.clone(), ReadOptions::default())?;
-        for row in reader.rows("clip")?.into_iter().filter(|row| row.get().kind == entry::TENSOR) {
-            let chunking = *reader.resolve(row.clone())?.chunking();
+        for row in reader.rows(asset)? {
+            let found = reader.resolve(row.clone())?;
+            let chunking = *found.chunking();
+            let how = match (row.get().kind, chunking.coding) {
+                (entry::DIGITS, _) => 4u8,
+                (entry::TENSOR, coding::TOKENS) => 3,
+                (entry::TENSOR, coding::GRID_FAST) => 0,
+                (entry::TENSOR, _) => 1 + u8::from(found.is_refined()),
+                _ => continue,
+            };
             for span in row.get().spans(row.asset().ordinal) {
                 let range = chunking.chunk_range(span.place.chunk);
-                let how = (name != "grids_fast") as u8;
                 let len = ((range.end - range.start) as u16).to_le_bytes();
+                let len = if how == 4 { &[][..] } else { &len[..] };
                 let payload = &file[span.payload.start as usize..span.payload.end as usize];
                 let called = format!("{name}-{}-{}", span.place.entry, span.place.chunk);
-                save(root, "grids", &called, &[&[how], &len[..], payload].concat())?;
+                save(root, "grids", &called, &[&[how], len, payload].concat())?;
             }
         }
     }

@@ -543,7 +543,12 @@ fn dependencies() -> Vec<Vector> {
     let table = (entry::TABLE, table_of(b"aab").to_bytes());
     vec![
         vector("x_groups_chunks", "groups of no chunks", grouped(&[0, 1]), &Damage("dependency groups")),
-        vector("x_groups_none", "groups of no dependencies", grouped(&[1, 0]), &Damage("dependency groups")),
+        vector(
+            "x_groups_none",
+            "a chunk that needs one, in groups of no dependencies",
+            grouped(&[1, 0]),
+            &Damage("no table, classes or labels"),
+        ),
         vector(
             "x_groups_three",
             "groups of three numbers",

@@ -4,12 +4,12 @@ use crate::hand::{Draft, Shell, bytes_tensor, chunking, model, row};
 use crate::labelled::shared_object;
 use crate::vector::Vector;
 use mcodec_coding::latents::{
-    Coder, Element, Grid, GridContent, Quantiser, Shape, SharedObjects, Statistics, Tokens, decode, encode,
-    encode_tokens,
+    Base, Coder, DigitCells, Digits, Element, Grid, GridContent, Quantiser, Shape, SharedObjects, Statistics,
+    Tokens, decode, decode_refined, encode, encode_refined, encode_tokens,
 };
 use mcodec_format::registry::{Dtype, asset, asset_field, coding, entry};
 use mcodec_format::track::{AxisOrder, Normalisation, Track};
-use mcodec_format::{Asset, Dependency, Representation, TensorDescriptor};
+use mcodec_format::{Asset, Dependency, DependencyGroups, Representation, TensorDescriptor};
 
 pub fn all() -> Vec<Vector> {
     vec![
@@ -17,15 +17,124 @@ pub fn all() -> Vec<Vector> {
         tracks("grids_light", "dense grids without least squares", Coder::Light),
         tracks("grids_dense", "dense grids", Coder::Dense),
         tokens(),
+        refined(),
     ]
 }
 
-struct Shared<'a>(&'a Statistics);
+struct Shared<'a>(&'a Statistics, Option<&'a Digits>);
 
 impl SharedObjects for Shared<'_> {
     fn statistics(&self, _: u32) -> Option<&Statistics> {
         Some(self.0)
     }
+
+    fn digits(&self, _: u32) -> Option<&Digits> {
+        self.1
+    }
+}
+
+/// Tokens, and grids that refine them: of upper halves that two digits share, of few frames where tokens come in more, with steps.
+fn refined() -> Vector {
+    let mut draft = Draft::of(vec![Asset { kind: asset::LATENTS, ..model(0, "refined") }]);
+    let shape = Shape { frames: 4, channels: 3, height: 3, width: 3 };
+    let levels = vec![vec![4u16, 3], vec![2]];
+    let statistics = Statistics::new(vec![(0.25, 0.75), (0.0, 1.0), (-1.0, 0.5)]).expect("statistics");
+    let mut hashed = Vec::new();
+    let kinds = [
+        (Element::Bf16, Coder::Dense, None),
+        (Element::F32, Coder::Light, None),
+        (Element::F16, Coder::Dense, Some(0.125f32)),
+    ];
+    for (pair, (element, coder, step)) in (0u32..).zip(kinds) {
+        let bytes = waves(shape, element);
+        let quantiser = step.map(|step| Quantiser { step, statistics: &statistics, dependency: Some(0) });
+        let number = |(i, b): (usize, &[u8])| match &quantiser {
+            None => element.number(b),
+            Some(quantiser) => quantiser.number(i / 9 % 3, element.value(b)).unwrap_or(0),
+        };
+        let numbers: Vec<i32> = bytes.chunks(element.bytes()).enumerate().map(number).collect();
+        let of = |c: usize| numbers.iter().enumerate().filter(move |(i, _)| i / 9 % 3 == c).map(|(_, n)| *n);
+        let cells: Vec<DigitCells> = levels
+            .iter()
+            .flatten()
+            .enumerate()
+            .map(|(c, &l)| {
+                let (low, high) = (of(c).min().unwrap_or(0), of(c).max().unwrap_or(0));
+                let l = i32::from(l);
+                let firsts: Vec<i32> = (1..l).map(|d| low + (high - low) * d / l).collect();
+                let points = (0..l).map(|d| low + (high - low) * (2 * d + 1) / (2 * l)).collect();
+                DigitCells { firsts, join: u8::from(pair > 0), points }
+            })
+            .collect();
+        let digits = Digits::new(vec![2, 1], &cells).expect("digits");
+        let digit = |t: usize, c: usize, p: usize| {
+            let number = numbers[(t * 3 + c) * 9 + p];
+            cells[c].firsts.iter().filter(|&&f| f <= number).count() as u8
+        };
+        let mut tokens = Vec::new();
+        for t in 0..4 {
+            tokens.extend((0..9).map(|p| digit(t, 0, p) + 4 * digit(t, 1, p)));
+            tokens.extend((0..9).map(|p| digit(t, 2, p)));
+        }
+        let (first, id) = (10 * pair, 10 * pair + 1);
+        let token_shape = Shape { channels: 2, ..shape };
+        let payloads = tokens
+            .chunks(3 * 18)
+            .map(|bytes| {
+                let shape = Shape { frames: bytes.len() / 18, ..token_shape };
+                encode_tokens(&Tokens { shape, size: 1, bytes, levels: &levels }, true).expect("tokens")
+            })
+            .collect();
+        let dtype = Dtype::by_name("U8").expect("registered");
+        let of_tokens = TensorDescriptor {
+            dtype: Some(dtype),
+            dtype_name: dtype.name.into(),
+            shape: vec![4, 2, 3, 3],
+            representation: Representation::Predicted,
+            ..bytes_tensor(chunking(coding::TOKENS, 3 * 18, tokens.len()))
+        };
+        let name = format!("tokens {pair}");
+        draft.add((row(first, entry::TENSOR, &name, of_tokens.to_fields()), payloads));
+        hashed.push((name, of_tokens, tokens.clone()));
+        let dependency = u32::from(step.is_some());
+        let frame = bytes.len() / 4;
+        let (mut payloads, mut decoded) = (Vec::new(), Vec::new());
+        for (at, bytes) in bytes.chunks(2 * frame).enumerate() {
+            let shape = Shape { frames: 2, ..shape };
+            let tokens = &tokens[at * 36..][..36];
+            let few: Vec<i16> = numbers[at * 54..][..54].iter().map(|&n| n as i16).collect();
+            let content = match quantiser {
+                None => GridContent::Bytes(bytes),
+                Some(quantiser) => GridContent::Quantised(&few, quantiser),
+            };
+            let base = Base { tokens, digits: &digits, dependency };
+            let grid = Grid { shape, element, content };
+            let payload = encode_refined(&grid, coder, Some(&base)).expect("the grid is coded");
+            let mut out = vec![0; bytes.len()];
+            let shared = Shared(&statistics, Some(&digits));
+            decode_refined(&payload, coder, &shared, tokens, &mut out).expect("the grid is decoded");
+            assert!(step.is_some() || out == bytes);
+            payloads.push(payload);
+            decoded.extend(out);
+        }
+        let descriptor = descriptor(element, shape, coder, 2);
+        let descriptor = TensorDescriptor { representation: Representation::Refined, ..descriptor };
+        let name = format!("track {pair}");
+        draft.add((row(id, entry::TENSOR, &name, descriptor.to_fields()), payloads));
+        draft.depend(Dependency::Entry(first));
+        if step.is_some() {
+            draft.depend(Dependency::Entry(100));
+        }
+        draft.depend(Dependency::Entry(first + 2));
+        let name_of_digits = format!("digits {pair}");
+        draft.add(shared_object(first + 2, entry::DIGITS, &name_of_digits, digits.to_bytes()));
+        hashed.push((name, descriptor, decoded));
+    }
+    draft.add(shared_object(100, entry::STATISTICS, "statistics", statistics.to_bytes()));
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (&n[..], &d.dtype_name[..], &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound("refined", "grids that refine tokens", draft.finished(&Shell::default()))
 }
 
 /// Tokens of one and of two at a position, coded with all there is and light.
@@ -117,7 +226,15 @@ fn track(channels: usize) -> Track {
         role: Some("latents".into()),
         factors: Some([4, 8, 8]),
         first_frames: Some(1),
-        normalisation: Some(Normalisation { applied: true, channels: vec![(0.5, 2.0); channels] }),
+        normalisation: Some(Normalisation {
+            applied: true,
+            channels: vec![(0.5, 2.0); channels],
+            statistics: None,
+        }),
+        line: Some("line".into()),
+        start: Some(2),
+        model: Some("another".into()),
+        key: Some("key".into()),
     }
 }
 
@@ -127,6 +244,7 @@ fn tracks(name: &'static str, about: &'static str, coder: Coder) -> Vector {
     let asset = &mut draft.page.assets[0];
     asset.fields.set(asset_field::FRAME_RATE, false, vec![25, 1]);
     asset.fields.set(asset_field::MODEL, false, b"made".to_vec());
+    asset.fields.set(asset_field::MODEL_HASH, false, vec![0xab; 32]);
     let mut hashed = Vec::new();
     let shape = Shape { frames: 3, channels: 3, height: 3, width: 4 };
     let statistics = Statistics::new(vec![(0.25, 0.75), (0.0, 1.0), (-1.0, 0.5)]).expect("statistics");
@@ -156,18 +274,26 @@ fn tracks(name: &'static str, about: &'static str, coder: Coder) -> Vector {
             };
             let payload = encode(&Grid { shape, element, content }, coder).expect("the grid is coded");
             let mut out = vec![0; bytes.len()];
-            decode(&payload, coder, &Shared(&statistics), &mut out).expect("the grid is decoded");
+            decode(&payload, coder, &Shared(&statistics, None), &mut out).expect("the grid is decoded");
             payloads.push(payload);
             decoded.extend(out);
         }
         let descriptor = descriptor(element, shape, coder, 2);
+        // Statistics that a field names, and no chunk.
+        let told = id == 1;
+        let groups = told.then_some(DependencyGroups { chunks: 2, dependencies: 0 });
+        let descriptor = TensorDescriptor { groups, ..descriptor };
         let mut fields = descriptor.to_fields();
         if id == 0 {
             track(shape.channels).put(&mut fields);
         }
+        if told {
+            let normalisation = Normalisation { applied: false, channels: Vec::new(), statistics: Some(0) };
+            Track { normalisation: Some(normalisation), ..Track::default() }.put(&mut fields);
+        }
         let name = format!("track {id}");
         draft.add((row(id, entry::TENSOR, &name, fields), payloads));
-        if step.is_some_and(|(_, dependency)| dependency.is_some()) {
+        if told || step.is_some_and(|(_, dependency)| dependency.is_some()) {
             draft.depend(Dependency::Entry(100));
         }
         hashed.push((name, descriptor, decoded));

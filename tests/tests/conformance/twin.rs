@@ -399,13 +399,17 @@ fn field_value(f: &Field) -> Option<Value> {
         }
         field::CODING => named(&coding::ALL),
         field::FILE_LAYOUT => named(&file_layout::ALL),
-        field::DTYPE_NAME | field::SCHEMA | field::AXES | field::ROLE => {
-            std::str::from_utf8(&f.value).ok().map(Value::from)
-        }
+        field::DTYPE_NAME
+        | field::SCHEMA
+        | field::AXES
+        | field::ROLE
+        | field::LINE
+        | field::TRACK_MODEL
+        | field::KEY => std::str::from_utf8(&f.value).ok().map(Value::from),
         field::DEPENDENCY_GROUPS => {
             let (rest, chunks) = wire::varint(&f.value).ok()?;
             match wire::varint(rest).ok()? {
-                ([], dependencies) if chunks > 0 && dependencies > 0 => Some(json!([chunks, dependencies])),
+                ([], dependencies) if chunks > 0 => Some(json!([chunks, dependencies])),
                 _ => None,
             }
         }

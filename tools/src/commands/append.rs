@@ -15,7 +15,7 @@ pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::
         return Err(usage("append takes a file or a folder, not the standard input"));
     }
     if matches!(args.import.kind, Some(Kind::Latents | Kind::Tokens)) {
-        return Err(usage("append takes models and blobs; encode latents into a file of their own"));
+        return crate::latents::append(args, common, console);
     }
     let (mut options, kind) = import(&args.import, console.encode_options(common));
     options.image = image(&args.image)?;

@@ -45,6 +45,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         && args.record.is_none()
         && args.frames.is_none()
         && args.track.is_none()
+        && !args.from_tokens
         && args.crop.is_none();
     let whole = uncut && args.format.is_none();
     let bases = input::bases(&args.bases, common, console)?;
@@ -75,8 +76,8 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         let report = Report { files: done.files, bytes: Some(done.bytes), notes: done.notes };
         return tell(&report, output, console);
     }
-    if args.frames.is_some() || args.track.is_some() || args.crop.is_some() {
-        return Err(usage("--frames, --track and --crop are for latents"));
+    if args.frames.is_some() || args.track.is_some() || args.crop.is_some() || args.from_tokens {
+        return Err(usage("--frames, --track, --crop and --from-tokens are for latents"));
     }
     let all = whole || uncut && args.format.is_some_and(Format::is_texture);
     let report = if all && args.asset.is_none() && reader.index().root().assets > 1 {
@@ -467,6 +468,9 @@ impl Job<'_> {
 
     /// The form that was asked for, or that the output's extension says.
     fn format(&self) -> anyhow::Result<Format> {
+        if self.args.format == Some(Format::Npz) {
+            return Err(usage("--format npz is for tracks of latents"));
+        }
         if let Some(format) = self.args.format {
             return Ok(format);
         }

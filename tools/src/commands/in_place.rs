@@ -8,14 +8,14 @@ use mcodec_encode::EncodeError;
 use std::path::{Path, PathBuf};
 
 /// A file that is being changed.
-pub(super) struct Target {
+pub(crate) struct Target {
     path: PathBuf,
     copy: Option<(tempfile::TempPath, PathBuf, bool)>,
 }
 
 impl Target {
     /// `path` itself, or a copy that will appear at the output.
-    pub(super) fn of(path: &Path, output: Option<&Path>, force: bool) -> anyhow::Result<Self> {
+    pub(crate) fn of(path: &Path, output: Option<&Path>, force: bool) -> anyhow::Result<Self> {
         if is_std(path) || output.is_some_and(is_std) {
             return Err(usage("this command changes a file in place; it cannot work on a stream"));
         }
@@ -39,12 +39,12 @@ impl Target {
     }
 
     /// The file to change.
-    pub(super) fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
     /// Publishes the copy, if it is one.
-    pub(super) fn commit(self, console: &Console) -> anyhow::Result<()> {
+    pub(crate) fn commit(self, console: &Console) -> anyhow::Result<()> {
         console.cancel().check()?;
         let Some((copy, output, force)) = self.copy else { return Ok(()) };
         let moved = if force { copy.persist(&output) } else { copy.persist_noclobber(&output) };

@@ -7,9 +7,11 @@ mod completion;
 mod decode;
 mod diff;
 mod encode;
-mod in_place;
+pub(crate) mod in_place;
 mod info;
 mod man;
+mod manifest;
+mod merge;
 mod pack;
 mod recover;
 mod verify;
@@ -31,6 +33,8 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<Outcome> {
         Command::Diff(args) => diff::run(args, common, console),
         Command::Recover(args) => recover::run(args, common, console),
         Command::Append(args) => append::run(args, common, console),
+        Command::Merge(args) => merge::run(args, common, console),
+        Command::Manifest(args) => manifest::run(args, common, console),
         Command::Pack(args) => pack::run(args, common, console),
         Command::Attach(args) => attach::attach(args, common, console),
         Command::Detach(args) => attach::detach(args, common, console),

@@ -106,6 +106,12 @@ impl Stream {
             if let Ok(descriptor) = EntryDescriptor::parse(row.kind, &row.fields, &self.limits)
                 && descriptor.representation().is_some_and(Representation::has_base)
             {
+                if descriptor.representation() == Some(&Representation::Refined) {
+                    bail!(
+                        "{:?} refines tokens of the stream: store it in a file first, then decode that",
+                        row.name
+                    );
+                }
                 let base = page.asset_of(row).and_then(base_of_asset);
                 let known = base.map(|(hash, name)| format!(" {name:?}, content hash blake3:{}", hex(&hash)));
                 bail!(

@@ -5,6 +5,7 @@ mod inventory;
 mod ledger;
 mod report;
 mod text;
+mod track;
 
 pub(crate) use report::report;
 pub(crate) use text::text;

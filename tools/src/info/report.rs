@@ -3,6 +3,7 @@
 use super::image::{ImageInfo, image_info};
 use super::inventory::{Inventory, Item, layout_name};
 use super::ledger::{Ledger, ledger};
+use super::track::{LatentsInfo, TrackInfo, latents_info, track_info};
 use crate::console::{Console, printable};
 use crate::gguf::GgufHead;
 use mcodec_decode::quantised::weights_of;
@@ -83,6 +84,8 @@ pub(crate) struct AssetInfo {
     pub(super) gguf: Option<GgufInfo>,
     /// What an image is; null if the asset is none.
     pub(super) image: Option<ImageInfo>,
+    /// What is said of all tracks; null if the asset is not latents.
+    pub(super) latents: Option<LatentsInfo>,
     /// Tensors in natural order, those of records included.
     pub(super) tensors: Vec<TensorInfo>,
     /// Files.
@@ -149,6 +152,8 @@ pub(crate) struct TensorInfo {
     pub(super) coded_bytes: u64,
     /// `bytes / coded_bytes`; null if nothing is coded.
     pub(super) ratio: Option<f64>,
+    /// What it is as a track of latents; null if it is none.
+    pub(super) track: Option<TrackInfo>,
     /// It belongs to a record.
     pub(super) of_record: bool,
     /// Why this version does not decode it; null if it does.
@@ -295,6 +300,7 @@ fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventor
         ratio: ratio(bytes, coded_bytes),
         gguf: of_kind(registry::entry::FILE).find_map(|item| gguf_info(reader, item)),
         image: image_info(reader, asset, deep),
+        latents: latents_info(asset),
         records: of_kind(registry::entry::RECORD).map(|item| record_info(reader, item)).collect(),
         tensors,
         files,
@@ -337,6 +343,7 @@ fn tensor_info(item: &Item) -> TensorInfo {
         bytes: 0,
         coded_bytes: item.coded,
         ratio: None,
+        track: track_info(item),
         of_record: item.is_owned(),
         refused: None,
     };
@@ -362,6 +369,7 @@ fn describe(info: &mut TensorInfo, t: &TensorDescriptor) {
         Representation::Delta => registry::representation::DELTA,
         Representation::Same => registry::representation::SAME,
         Representation::Predicted => registry::representation::PREDICTED,
+        Representation::Refined => registry::representation::REFINED,
         Representation::Quant => registry::representation::QUANT,
         _ => 0,
     };

@@ -59,6 +59,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
     if asset.tensor_count > 0 {
         writeln!(out, "  {} tensors, {} parameters", asset.tensor_count, asset.parameters)?;
     }
+    if let Some(line) = asset.latents.as_ref().and_then(super::track::LatentsInfo::line) {
+        writeln!(out, "  {line}")?;
+    }
     if let Some(image) = &asset.image {
         write_image(out, image)?;
     }
@@ -70,6 +73,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
     let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).min(60);
     for (name, tensor) in names.iter().zip(&asset.tensors) {
         writeln!(out, "  {name:width$}  {}", tensor_line(tensor))?;
+        if let Some(track) = &tensor.track {
+            writeln!(out, "    {}", track.line())?;
+        }
     }
     if shown < asset.tensors.len() {
         writeln!(out, "  ... and {} more (-v lists all)", asset.tensors.len() - shown)?;

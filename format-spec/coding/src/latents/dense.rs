@@ -2,6 +2,7 @@
 
 use super::cells::{Cells, VALUE_LIMIT};
 use super::counters::{COUNTERS, Counters};
+use super::digits::Bounds;
 use super::least_squares::{FEATURE_LIMIT, LANES, LOCAL, LocalSquares, OWN, OWN_KNOWN, OwnSquares};
 use super::mixing::{Correction, Mixer};
 use super::neighbours::Neighbours;
@@ -66,6 +67,8 @@ pub(super) const INPUTS: usize = EXPERTS;
 pub(super) const COUNTED_INPUTS: usize = EXPERTS + COUNTERS;
 /// The most experts.
 const EXPERTS: usize = 8;
+/// The expert that looks at the next frame, where digits of it are known.
+const AHEAD: usize = 7;
 
 /// Which predictors and experts there are.
 pub(super) trait Profile {
@@ -249,7 +252,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     }
 
     /// Codes all numbers, frame by frame, row by row, the channels of a position together. `numbers` are in this order.
-    pub(super) fn code(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
+    pub(super) fn code(&mut self, decisions: &mut impl Decisions, bounds: &impl Bounds, numbers: &mut [u16]) {
         let Shape { frames, channels, height, width } = self.shape;
         let plane = height * width * channels;
         for frame in 0..frames {
@@ -265,7 +268,8 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                 for x in 0..width {
                     let at = (y * width + x) * channels;
                     let old = old.get(at..at + channels).unwrap_or_default();
-                    self.code_position(decisions, frame, (x, y), old, &mut new[at..at + channels]);
+                    let new = &mut new[at..at + channels];
+                    self.code_position(decisions, bounds, frame, (x, y), old, new);
                 }
             }
             core::mem::swap(&mut self.now, &mut self.before);
@@ -273,16 +277,19 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     }
 
     #[inline(always)]
-    fn code_position(
+    fn code_position<B: Bounds>(
         &mut self,
         decisions: &mut impl Decisions,
+        bounds: &B,
         frame: usize,
         (x, y): (usize, usize),
         old: &[u16],
         numbers: &mut [u16],
     ) {
         let at = Neighbours::at(x, y, self.shape.width, self.shape.height, self.lanes);
-        let copied = self.code_copied(decisions, &at, old, numbers);
+        let spot = (frame * self.shape.height + y) * self.shape.width + x;
+        let limits = |c: usize, count: i32| bounds.of(spot, c, count);
+        let copied = self.code_copied::<B>(decisions, &at, old, numbers, limits);
         self.prepare(frame, &at);
         if P::LEAST_SQUARES {
             self.local.begin(x, y, &self.position.local, self.shift + 1);
@@ -302,7 +309,9 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                     self.surround(c, &at, &before);
                 }
                 if !copied {
-                    *number = self.code_number(decisions, c, &guess, &heard, i32::from(*number)) as u16;
+                    let limits = Limits { here: limits(c, self.counts[c]), next: bounds.next(spot, c) };
+                    let known = i32::from(*number);
+                    *number = self.code_number::<B>(decisions, c, limits, &guess, &heard, known) as u16;
                 }
                 let value = self.cells.value(i32::from(*number));
                 let here = at.here + c;
@@ -332,15 +341,26 @@ impl<P: Profile, const N: usize> Dense<P, N> {
 
     /// Codes whether the position is what it was in the frame before.
     #[inline(always)]
-    fn code_copied(
+    fn code_copied<B: Bounds>(
         &mut self,
         decisions: &mut impl Decisions,
         at: &Neighbours,
         old: &[u16],
         numbers: &mut [u16],
+        limits: impl Fn(usize, i32) -> (i32, i32),
     ) -> bool {
         let (zero, counts) = (self.cells.zero(), &self.counts);
         let old = |c: usize| old.get(c).copied().unwrap_or(zero.min(counts[c] - 1) as u16);
+        if B::NARROW {
+            let can_be = |c: usize| {
+                let (first, end) = limits(c, counts[c]);
+                (first..end).contains(&i32::from(old(c)))
+            };
+            if !(0..numbers.len()).all(can_be) {
+                self.now.copied[at.here / self.lanes] = false;
+                return false;
+            }
+        }
         let same = numbers.iter().enumerate().all(|(c, &n)| n == old(c));
         let place = |at: usize| at / self.lanes;
         let context = usize::from(self.now.copied[place(at.left)])
@@ -538,19 +558,27 @@ impl<P: Profile, const N: usize> Dense<P, N> {
 
     #[allow(clippy::too_many_arguments)]
     #[inline(always)]
-    fn code_number(
+    fn code_number<B: Bounds>(
         &mut self,
         decisions: &mut impl Decisions,
         c: usize,
+        limits: Limits,
         guess: &[i32; TRACKED],
         heard: &[i32; TRACKED],
         number: i32,
     ) -> i32 {
-        let (middle, key, inverse, scale0, half) = self.experts(c, guess, heard);
+        let (mut middle, key, inverse, scale0, half) = self.experts(c, guess, heard);
+        let (first, end) = limits.here;
+        if let Some((next, after)) = limits.next.filter(|_| B::NARROW && P::SOURCE.len() > AHEAD) {
+            // What changes little is now about where it will be.
+            let low = if next > 0 { self.cells.bound(next) } else { -VALUE_LIMIT };
+            let high = if after < self.counts[c] { self.cells.bound(after) } else { VALUE_LIMIT };
+            middle[AHEAD] = middle[AHEAD].clamp(low, high.max(low));
+        }
         let blend = guess[BLEND];
         let mut search = Search {
-            low: 0,
-            high: self.counts[c],
+            low: first,
+            high: end,
             at_low: [0; EXPERTS],
             at_high: [1 << 31; EXPERTS],
             middle,
@@ -558,6 +586,19 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             channel: c,
             class: half,
         };
+        if B::NARROW {
+            let below = |bound: i32, i: usize| {
+                self.tables.logistic((i64::from(bound - middle[i]) * inverse[i]) >> 20)
+            };
+            for i in 0..P::SOURCE.len() {
+                if first > 0 {
+                    search.at_low[i] = below(self.cells.bound(first), i);
+                }
+                if end < self.counts[c] {
+                    search.at_high[i] = below(self.cells.bound(end), i).max(search.at_low[i]);
+                }
+            }
+        }
         let place = |z: i64| blend.saturating_add(((z * scale0) >> 14).clamp(-(1 << 27), 1 << 27) as i32);
         // The quantiles, as a balanced tree.
         let (mut low, mut width, mut node) = (0usize, 16usize, 1usize);
@@ -690,6 +731,12 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             scale.seen = (scale.seen + 1).min(100);
         }
     }
+}
+
+/// What digits tell of a number, and of that in its place in the next frame: the lowest that it can be, and the one after the last.
+struct Limits {
+    here: (i32, i32),
+    next: Option<(i32, i32)>,
 }
 
 /// What is known of a number while it is searched for.

@@ -71,6 +71,35 @@ impl Element {
         })
     }
 
+    /// The number of one element: its place in the order of its type, of `F32` that of its upper half.
+    #[must_use]
+    pub fn number(self, bytes: &[u8]) -> i32 {
+        self.index_of(bytes).0.into()
+    }
+
+    /// The lowest and the highest finite number of a float type, as keys.
+    #[must_use]
+    pub fn finite_keys(self) -> (u32, u32) {
+        let largest = if self == Self::F32 { f32::MAX.to_bits() } else { self.largest() };
+        let middle = 1u32 << (8 * self.bytes() - 1);
+        (middle - 1 - largest, middle + largest)
+    }
+
+    /// Puts the element of a key: keys are in the order of elements, whole ones also of `F32`.
+    pub fn put_key(self, key: u32, out: &mut [u8]) {
+        match self {
+            Self::F32 => {
+                self.put((key >> 16) as u16, if key >> 31 == 1 { key as u16 } else { !key as u16 }, out)
+            }
+            _ => self.put(key as u16, 0, out),
+        }
+    }
+
+    /// Puts the float nearest to a value.
+    pub fn put_nearest(self, value: f64, out: &mut [u8]) {
+        self.put_value(value, out);
+    }
+
     /// The cells of a float whose value 1 lies at `2^shift`.
     pub(super) fn float_cells(self, shift: i32) -> Option<Cells> {
         let (exponent_bits, mantissa_bits, bias) = self.float()?;

@@ -2,6 +2,7 @@
 
 use super::cells::{Cells, VALUE_LIMIT};
 use super::dense::{Decisions, Dense, INPUTS, Light, Shape, Whole};
+use super::digits::{Bounds, Digits, Free, Known};
 use super::element::Element;
 use super::fast;
 use super::output::Output;
@@ -16,7 +17,8 @@ pub const MAX_CHANNELS: usize = 4096;
 
 const QUANTISED: u8 = 1;
 const SHARED_STATISTICS: u8 = 2;
-const FLAGS: u8 = QUANTISED | SHARED_STATISTICS;
+const REFINED: u8 = 4;
+const FLAGS: u8 = QUANTISED | SHARED_STATISTICS | REFINED;
 /// Features are looked at in units of this power of two.
 const FEATURE_SHIFT: u32 = 4;
 /// In the place of that: there are no least squares.
@@ -69,6 +71,11 @@ impl Statistics {
 pub trait SharedObjects {
     /// Statistics of channels.
     fn statistics(&self, dependency: u32) -> Option<&Statistics>;
+
+    /// What digits of tokens stand for.
+    fn digits(&self, _dependency: u32) -> Option<&Digits> {
+        None
+    }
 }
 
 /// How numbers became whole ones: `round((x - mean) / (step * deviation))`.
@@ -136,11 +143,35 @@ pub enum Coder {
     Light,
 }
 
+/// Tokens that are known where a grid is decoded: their digits say what its numbers can be.
+#[derive(Debug, Clone, Copy)]
+pub struct Base<'a> {
+    /// The tokens, in the order frame, token of the position, row, column.
+    pub tokens: &'a [u8],
+    /// What their digits stand for.
+    pub digits: &'a Digits,
+    /// Which dependency that is.
+    pub dependency: u32,
+}
+
 /// Codes a grid.
 ///
 /// # Errors
 /// If the grid is empty, or its content does not fit its shape.
 pub fn encode(grid: &Grid<'_>, coder: Coder) -> Result<Vec<u8>> {
+    encode_refined(grid, coder, None)
+}
+
+/// Codes a grid, by what tokens tell of it if there are such; then not with the fast coder.
+///
+/// # Errors
+/// If the grid is empty, or its content does not fit its shape or the tokens.
+pub fn encode_refined(grid: &Grid<'_>, coder: Coder, base: Option<&Base<'_>>) -> Result<Vec<u8>> {
+    if coder == Coder::Fast && base.is_some() {
+        return Err(invalid("fast grids are not refined"));
+    }
+    let refined = if base.is_some() { REFINED } else { 0 };
+    let put_base = |out: &mut Vec<u8>| base.iter().for_each(|b| put_varint(out, b.dependency.into()));
     let Shape { frames, channels, height, width } = grid.shape;
     if grid.shape.count() == 0 || channels > MAX_CHANNELS {
         return Err(invalid("a grid of no elements, or too many channels"));
@@ -168,8 +199,9 @@ pub fn encode(grid: &Grid<'_>, coder: Coder) -> Result<Vec<u8>> {
                     low_halves.extend(low.to_le_bytes());
                 }
             }
-            out.push(0);
+            out.push(refined);
             put_shape(&mut out, &grid.shape);
+            put_base(&mut out);
             out.extend(low_halves);
             if coder == Coder::Fast {
                 let middle = grid.element.middle();
@@ -178,14 +210,16 @@ pub fn encode(grid: &Grid<'_>, coder: Coder) -> Result<Vec<u8>> {
                 return Ok(out);
             }
             let cells = put_cells(&mut out, grid.element, bytes, &mut numbers);
-            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, &mut numbers);
+            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, base, 0, &mut numbers)?;
         }
         GridContent::Quantised(all, quantiser) => {
             if all.len() != grid.shape.count() || quantiser.statistics.0.len() != channels {
                 return Err(invalid("the numbers of a grid"));
             }
-            out.push(QUANTISED | if quantiser.dependency.is_some() { SHARED_STATISTICS } else { 0 });
+            let shared = if quantiser.dependency.is_some() { SHARED_STATISTICS } else { 0 };
+            out.push(QUANTISED | shared | refined);
             put_shape(&mut out, &grid.shape);
+            put_base(&mut out);
             out.extend(quantiser.step.to_le_bytes());
             match quantiser.dependency {
                 Some(dependency) => put_varint(&mut out, dependency.into()),
@@ -201,24 +235,56 @@ pub fn encode(grid: &Grid<'_>, coder: Coder) -> Result<Vec<u8>> {
             let unit = (f64::from(quantiser.step) * 65536.0).round().clamp(1.0, 65536.0) as i32;
             let mut numbers: Vec<u16> = places().map(|at| (i32::from(all[at]) - low) as u16).collect();
             let cells = put_even(&mut out, low, (high - low + 1) as u32, -low, unit);
-            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, &mut numbers);
+            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, base, low, &mut numbers)?;
         }
     }
     Ok(out)
 }
 
-fn put_dense(out: &mut Vec<u8>, cells: Cells, shape: Shape, light: bool, numbers: &mut [u16]) {
+/// Codes numbers, of which 0 stands for `low`.
+fn put_dense(
+    out: &mut Vec<u8>,
+    cells: Cells,
+    shape: Shape,
+    light: bool,
+    base: Option<&Base<'_>>,
+    low: i32,
+    numbers: &mut [u16],
+) -> Result<()> {
     out.push(if light { LIGHT } else { FEATURE_SHIFT as u8 });
     let mut encoder = BinaryEncoder::new();
-    code(cells, shape, if light { None } else { Some(FEATURE_SHIFT) }, &mut encoder, numbers);
+    let shift = if light { None } else { Some(FEATURE_SHIFT) };
+    match base {
+        None => code(cells, shape, shift, &mut encoder, &Free, numbers),
+        Some(base) => {
+            let known = Known::new(base.digits, shape, base.tokens, (low, cells.count()))?;
+            let channels = shape.channels;
+            let can_be = |(at, &number): (usize, &u16)| {
+                let (first, end) = known.of(at / channels, at % channels, cells.count());
+                (first..end).contains(&number.into())
+            };
+            if !numbers.iter().enumerate().all(can_be) {
+                return Err(invalid("tokens are not of the grid"));
+            }
+            code(cells, shape, shift, &mut encoder, &known, numbers);
+        }
+    }
     out.extend(encoder.finish());
+    Ok(())
 }
 
 /// Codes numbers with least squares of features in this unit, or without.
-fn code(cells: Cells, shape: Shape, shift: Option<u32>, decisions: &mut impl Decisions, numbers: &mut [u16]) {
+fn code(
+    cells: Cells,
+    shape: Shape,
+    shift: Option<u32>,
+    decisions: &mut impl Decisions,
+    bounds: &impl Bounds,
+    numbers: &mut [u16],
+) {
     match shift {
-        Some(shift) => Dense::<Whole, INPUTS>::new(cells, shape, shift).code(decisions, numbers),
-        None => Dense::<Light, INPUTS>::new(cells, shape, 0).code(decisions, numbers),
+        Some(shift) => Dense::<Whole, INPUTS>::new(cells, shape, shift).code(decisions, bounds, numbers),
+        None => Dense::<Light, INPUTS>::new(cells, shape, 0).code(decisions, bounds, numbers),
     }
 }
 
@@ -270,6 +336,8 @@ struct Head<'a> {
     quantised: Option<(f32, Statistics)>,
     /// Of `F32`, the lower half of each element, in the order of the numbers.
     low_halves: &'a [u8],
+    /// Which dependency says what tokens tell.
+    digits: Option<u32>,
 }
 
 /// Decodes a chunk into `out`, of the chunk's decoded length.
@@ -277,8 +345,25 @@ struct Head<'a> {
 /// # Errors
 /// What is malformed, or not supported.
 pub fn decode(payload: &[u8], coder: Coder, shared: &impl SharedObjects, out: &mut [u8]) -> Result<()> {
+    decode_refined(payload, coder, shared, &[], out)
+}
+
+/// Decodes a chunk that may be coded by what `tokens` tell, those of the same frames.
+///
+/// # Errors
+/// As [`decode`].
+pub fn decode_refined(
+    payload: &[u8],
+    coder: Coder,
+    shared: &impl SharedObjects,
+    tokens: &[u8],
+    out: &mut [u8],
+) -> Result<()> {
     let mut rest = payload;
     let head = Head::parse(&mut rest, shared, out.len())?;
+    if head.digits.is_some() && coder == Coder::Fast {
+        return Err(corrupt("a fast grid that is refined"));
+    }
     let Shape { channels, height, width, .. } = head.shape;
     if coder == Coder::Fast {
         let middle = if head.quantised.is_some() { 0 } else { head.element.middle() };
@@ -293,7 +378,14 @@ pub fn decode(payload: &[u8], coder: Coder, shared: &impl SharedObjects, out: &m
     };
     let mut numbers = vec![0u16; head.shape.count()];
     let mut decoder = BinaryDecoder::new(rest);
-    code(cells, head.shape, shift, &mut decoder, &mut numbers);
+    match head.digits {
+        None => code(cells, head.shape, shift, &mut decoder, &Free, &mut numbers),
+        Some(dependency) => {
+            let digits = shared.digits(dependency).ok_or(CodingError::MissingTable { dependency })?;
+            let known = Known::new(digits, head.shape, tokens, (low, cells.count()))?;
+            code(cells, head.shape, shift, &mut decoder, &known, &mut numbers);
+        }
+    }
     if !decoder.is_drained() {
         return Err(corrupt("bytes follow the numbers of a grid"));
     }
@@ -313,16 +405,20 @@ impl<'a> Head<'a> {
         let element =
             Element::by_id(id).ok_or(CodingError::Unsupported { what: "element type of a grid", id })?;
         let flags = byte(rest)?;
-        if flags & !FLAGS != 0 || flags == SHARED_STATISTICS {
+        if flags & !FLAGS != 0 || flags & (QUANTISED | SHARED_STATISTICS) == SHARED_STATISTICS {
             return Err(corrupt("flags of a grid"));
         }
         let shape = take_shape(rest, len, element.bytes())?;
+        let digits = match flags & REFINED {
+            0 => None,
+            _ => Some(u32::try_from(take_varint(rest)?).unwrap_or(u32::MAX)),
+        };
         if flags & QUANTISED == 0 {
             let low_halves = match element {
                 Element::F32 => take_bytes(rest, 2 * shape.count() as u64, "low halves")?,
                 _ => &[],
             };
-            return Ok(Self { shape, element, quantised: None, low_halves });
+            return Ok(Self { shape, element, quantised: None, low_halves, digits });
         }
         if element.float().is_none() {
             return Err(corrupt("quantised elements that are no floats"));
@@ -341,7 +437,7 @@ impl<'a> Head<'a> {
         if statistics.0.len() != shape.channels {
             return Err(corrupt("statistics of other channels"));
         }
-        Ok(Self { shape, element, quantised: Some((step, statistics)), low_halves: &[] })
+        Ok(Self { shape, element, quantised: Some((step, statistics)), low_halves: &[], digits })
     }
 
     /// The cells of the dense coder's numbers, and what number 0 is.

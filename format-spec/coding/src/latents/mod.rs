@@ -4,6 +4,7 @@
 mod cells;
 mod counters;
 mod dense;
+mod digits;
 mod element;
 mod fast;
 mod grid;
@@ -15,8 +16,10 @@ mod tables;
 mod tokens;
 
 pub use dense::Shape;
+pub use digits::{DigitCells, Digits};
 pub use element::Element;
 pub use grid::{
-    Coder, FORM, Grid, GridContent, MAX_CHANNELS, Quantiser, SharedObjects, Statistics, decode, encode,
+    Base, Coder, FORM, Grid, GridContent, MAX_CHANNELS, Quantiser, SharedObjects, Statistics, decode,
+    decode_refined, encode, encode_refined,
 };
 pub use tokens::{Tokens, decode_tokens, encode_tokens};

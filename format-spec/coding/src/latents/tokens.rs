@@ -2,6 +2,7 @@
 
 use super::cells::Cells;
 use super::dense::{COUNTED_INPUTS, Counted, Decisions, Dense, INPUTS, Light, Shape};
+use super::digits::Free;
 use super::grid::{FORM, LIGHT, MAX_CHANNELS, byte, take_shape};
 use crate::binary::{BinaryDecoder, BinaryEncoder};
 use crate::error::{CodingError, Result, corrupt, invalid};
@@ -84,9 +85,11 @@ fn code(
         Some(unit) => {
             Dense::<Counted, COUNTED_INPUTS>::new(cells, shape, unit)
                 .with_counts(counts)
-                .code(decisions, numbers);
+                .code(decisions, &Free, numbers);
         }
-        None => Dense::<Light, INPUTS>::new(cells, shape, 0).with_counts(counts).code(decisions, numbers),
+        None => {
+            Dense::<Light, INPUTS>::new(cells, shape, 0).with_counts(counts).code(decisions, &Free, numbers)
+        }
     }
 }
 
