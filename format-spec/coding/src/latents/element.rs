@@ -89,7 +89,7 @@ impl Element {
     pub fn put_key(self, key: u32, out: &mut [u8]) {
         match self {
             Self::F32 => {
-                self.put((key >> 16) as u16, if key >> 31 == 1 { key as u16 } else { !key as u16 }, out)
+                self.put((key >> 16) as u16, if key >> 31 == 1 { key as u16 } else { !key as u16 }, out);
             }
             _ => self.put(key as u16, 0, out),
         }

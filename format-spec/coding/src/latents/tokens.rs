@@ -88,7 +88,7 @@ fn code(
                 .code(decisions, &Free, numbers);
         }
         None => {
-            Dense::<Light, INPUTS>::new(cells, shape, 0).with_counts(counts).code(decisions, &Free, numbers)
+            Dense::<Light, INPUTS>::new(cells, shape, 0).with_counts(counts).code(decisions, &Free, numbers);
         }
     }
 }
