@@ -144,7 +144,7 @@ mod tests {
                 assert!((product - wanted).abs() < 1e-3 * (diagonal[i] * diagonal[j]).sqrt(), "{i} {j}");
             }
         }
-        assert!(Factor::new(&vec![0.0; 4], 2, 0.1).is_none());
+        assert!(Factor::new(&[0.0; 4], 2, 0.1).is_none());
         assert!(Factor::new(&[1.0, f32::NAN, f32::NAN, 1.0], 2, 0.1).is_none());
     }
 }

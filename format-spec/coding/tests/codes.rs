@@ -26,13 +26,13 @@ impl SharedObjects for Shared<'_> {
 fn table(rate: f64, most: u16) -> Table {
     let values: Vec<u16> = (0..most).chain([63]).collect();
     let counts: Vec<u64> = values.iter().map(|&v| 1 + (1e6 * (-f64::from(v) * rate).exp()) as u64).collect();
-    Table::from_counts(&values, &counts, 12).unwrap()
+    Table::from_counts(&values, &counts, 12).expect("counts make a table")
 }
 
 fn some_classes() -> Classes {
     let tables: Vec<Table> =
         (0..16).map(|k| table(2f64.powi(-(k / 2)), [2, 40, 62][k as usize % 3])).collect();
-    classes(&(0..28).map(|k| k.min(15)).collect::<Vec<u8>>(), tables).unwrap()
+    classes(&(0..28).map(|k| k.min(15)).collect::<Vec<u8>>(), tables).expect("classes of codes")
 }
 
 struct Matrix {
@@ -50,8 +50,8 @@ fn matrix(rows: usize, columns: usize, first: usize, spread: i16, seed: u64) -> 
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
         state >> 33
     };
-    let steps = ColumnSteps::new((0..columns).map(|_| (next() % 9) as i16 - 4).collect()).unwrap();
-    let classes = ColumnClasses::new((0..columns).map(|_| (next() % 5) as i16).collect()).unwrap();
+    let steps = ColumnSteps::new((0..columns).map(|_| (next() % 9) as i16 - 4).collect()).expect("steps");
+    let classes = ColumnClasses::new((0..columns).map(|_| (next() % 5) as i16).collect()).expect("classes");
     let len = rows * columns - first;
     let row_steps: Vec<i16> = (0..rows).map(|_| (next() % 21) as i16 - 40).collect();
     let row_classes: Vec<i16> = row_steps.iter().map(|s| spread + (s >> 1) + (next() % 3) as i16).collect();
