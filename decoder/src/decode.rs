@@ -86,7 +86,9 @@ pub fn decode_chunk(
             labelled::decode(payload, &SharedOf(shared), out)?;
         }
         None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
-        None if coding == registry::coding::TOKENS => latents::decode_tokens(payload, out)?,
+        None if coding == registry::coding::TOKENS => {
+            latents::decode_tokens(payload, &SharedOf(shared), out)?
+        }
         None if coding == registry::coding::GRID_FAST => {
             latents::decode(payload, latents::Coder::Fast, &SharedOf(shared), out)?;
         }

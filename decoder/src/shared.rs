@@ -26,6 +26,8 @@ pub enum SharedObject {
     DifferenceColumns(Box<difference::Columns>),
     /// Means and deviations of channels.
     Statistics(latents::Statistics),
+    /// What tokens are coded under.
+    TokenModel(Box<latents::TokenModel>),
 }
 
 impl SharedObject {
@@ -51,6 +53,7 @@ impl SharedObject {
                 Self::DifferenceColumns(Box::new(difference::Columns::parse(bytes)?))
             }
             registry::entry::STATISTICS => Self::Statistics(latents::Statistics::parse(bytes)?),
+            registry::entry::TOKEN_MODEL => Self::TokenModel(Box::new(latents::TokenModel::parse(bytes)?)),
             _ => return Ok(None),
         }))
     }
@@ -60,6 +63,7 @@ impl SharedObject {
         match self {
             Self::DifferenceTables(tables) => tables.memory(),
             Self::DifferenceColumns(columns) => columns.memory(),
+            Self::TokenModel(model) => model.memory(),
             _ => 0,
         }
     }
@@ -104,6 +108,13 @@ impl latents::SharedObjects for SharedOf<'_> {
     fn statistics(&self, dependency: u32) -> Option<&latents::Statistics> {
         match self.get(dependency)? {
             SharedObject::Statistics(statistics) => Some(statistics),
+            _ => None,
+        }
+    }
+
+    fn token_model(&self, dependency: u32) -> Option<&latents::TokenModel> {
+        match self.get(dependency)? {
+            SharedObject::TokenModel(model) => Some(model),
             _ => None,
         }
     }

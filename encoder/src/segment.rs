@@ -4,6 +4,7 @@ use crate::delta::encode_delta;
 use crate::difference::{self, Member as Pair, Plan};
 use crate::items::{Content, GROUP_DEPENDENCIES, Item};
 use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
+use crate::latents::StoredModel;
 use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
 use crate::writer::{ContainerWriter, NewEntry};
 use crate::{EncodeError, EncodeOptions, Result};
@@ -57,6 +58,8 @@ pub(crate) enum Needs {
     Columns(usize),
     /// In their place: there are none.
     NoColumns,
+    /// What tokens are coded under, once in the file.
+    TokenModel(std::sync::Arc<StoredModel>),
 }
 
 /// The coded chunks of a piece, and the shared objects they use (in the order of their dependency indices).
@@ -252,6 +255,9 @@ impl<'w, 'i> Segment<'w, 'i> {
                 shared.columns_ids.insert(stack, id);
                 return Ok(id);
             }
+            Needs::TokenModel(model) => {
+                return self.write_object(registry::entry::TOKEN_MODEL, &model.bytes);
+            }
             Needs::NoColumns => return self.write_object(registry::entry::DIFFERENCE_COLUMNS, &[1, 0]),
         };
         let id = if let Some(id) = *known { id } else { self.write_object(kind, &content)? };
@@ -259,12 +265,30 @@ impl<'w, 'i> Segment<'w, 'i> {
         Ok(id)
     }
 
+    /// The model of the whole file, which is stored with what needs it first.
+    fn token_model(&mut self, model: &std::sync::Arc<StoredModel>) -> Result<Dependency> {
+        let own = self.writer.draft().assets[self.asset].ordinal;
+        if let Some(&(asset, entry)) = model.place.get() {
+            return Ok(if asset == own {
+                Dependency::Entry(entry)
+            } else {
+                Dependency::Other { asset, entry }
+            });
+        }
+        let id = self.write_object(registry::entry::TOKEN_MODEL, &model.bytes)?;
+        let _ = model.place.set((own, id));
+        Ok(Dependency::Entry(id))
+    }
+
     /// Shared objects lie before the first chunk that needs them: one read then often has both.
     fn write_piece(&mut self, piece: &Piece, coded: Coded, shared: &mut Shared<'_>) -> Result<()> {
         let id = self.first_id + piece.item as u32;
         let mut used = Vec::with_capacity(coded.needs.len());
         for needs in coded.needs {
-            used.push(Dependency::Entry(self.write_shared(needs, shared)?));
+            used.push(match needs {
+                Needs::TokenModel(model) => self.token_model(&model)?,
+                needs => Dependency::Entry(self.write_shared(needs, shared)?),
+            });
         }
         if !used.is_empty() {
             let row = self.writer.draft().row_of(self.asset, id);
@@ -317,7 +341,9 @@ fn encode_piece(
 ) -> Result<Coded, CodingError> {
     if let Content::Track(track) = &item.content {
         let payloads = crate::latents::encode_track(track, piece.start, &piece.bytes)?;
-        return Ok(Coded { payloads, needs: Vec::new(), alone: None });
+        let model = track.model().filter(|_| piece.start == 0);
+        let needs = model.map(|model| Needs::TokenModel(std::sync::Arc::clone(model))).into_iter().collect();
+        return Ok(Coded { payloads, needs, alone: None });
     }
     let chunk_len = item.chunk_len(options.chunk_len) as usize;
     let (bytes, effort, element) = (&piece.bytes, options.effort, item.element());

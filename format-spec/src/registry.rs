@@ -71,8 +71,10 @@ pub mod entry {
     pub const LAYER: u64 = 9;
     /// Means and deviations of channels.
     pub const STATISTICS: u64 = 16;
+    /// What tokens are coded under.
+    pub const TOKEN_MODEL: u64 = 17;
     /// All of them.
-    pub const ALL: [Named; 10] = [
+    pub const ALL: [Named; 11] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -83,12 +85,22 @@ pub mod entry {
         named(DIFFERENCE_COLUMNS, "difference-columns"),
         named(LAYER, "layer"),
         named(STATISTICS, "statistics"),
+        named(TOKEN_MODEL, "token-model"),
     ];
 
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
     #[must_use]
     pub fn is_shared_object(kind: u64) -> bool {
-        matches!(kind, TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS | STATISTICS)
+        matches!(
+            kind,
+            TABLE
+                | CLASSES
+                | COLUMN_LABELS
+                | DIFFERENCE_TABLES
+                | DIFFERENCE_COLUMNS
+                | STATISTICS
+                | TOKEN_MODEL
+        )
     }
 }
 

@@ -53,5 +53,6 @@ replays!(
     pickle,
     npy,
     gaussians,
-    grids
+    grids,
+    tokens
 );

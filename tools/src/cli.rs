@@ -77,6 +77,8 @@ pub(crate) enum Command {
     Attach(Attach),
     /// Remove a record from an asset
     Detach(Detach),
+    /// Learn from clips of tokens what others can be coded under
+    TrainPrior(TrainPrior),
     /// Measure mcodec beside other compressors
     Bench(Bench),
     /// Print a completion script for a shell
@@ -195,6 +197,9 @@ pub(crate) struct Latents {
     /// Of tokens: how many there are
     #[arg(long, value_name = "N", group = "vocabulary")]
     pub(crate) vocab: Option<u64>,
+    /// Of tokens: code them under what train-prior learned
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) prior: Option<PathBuf>,
     /// A JSON file with lists "mean" and "std", one number for each channel [default: measured]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) stats: Option<PathBuf>,
@@ -210,6 +215,26 @@ pub(crate) struct Latents {
     /// Whether the model's normalisation is applied to them
     #[arg(long, value_name = "YES/NO")]
     pub(crate) normalised: Option<Answer>,
+}
+
+/// What is learned from.
+#[derive(Debug, Args)]
+pub(crate) struct TrainPrior {
+    /// Files of tokens, or folders of them, all of one grid
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) clips: Vec<PathBuf>,
+    /// Letters of the axes of arrays [default: THW, or THWC with several tokens at a position]
+    #[arg(long, value_name = "AXES")]
+    pub(crate) axes: Option<String>,
+    /// Levels of finite scalar quantisation, as encode takes them
+    #[arg(long, value_name = "LEVELS", group = "learned")]
+    pub(crate) fsq: Option<String>,
+    /// How many tokens there are
+    #[arg(long, value_name = "N", group = "learned")]
+    pub(crate) vocab: Option<u64>,
+    /// Of each clip, learn only from these frames: a..b without b
+    #[arg(long, value_name = "A..B", value_parser = crate::rows::parse)]
+    pub(crate) frames: Option<crate::rows::Rows>,
 }
 
 /// Yes or no.
@@ -481,6 +506,8 @@ pub(crate) enum BenchWhat {
     Deltas(BenchDeltas),
     /// Rate and distortion of pictures, beside JPEG, WebP, JPEG XL and AVIF
     Images(BenchImages),
+    /// Bits and speed of latents and tokens, beside general compressors
+    Latents(BenchLatents),
 }
 
 const BENCH_GPU_HELP: &str = "\
@@ -532,6 +559,22 @@ pub(crate) struct BenchImages {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.15,0.3", value_parser = parse_positive)]
     pub(crate) rates: Vec<f64>,
     /// Draw the curves into this file
+    #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchLatents {
+    /// Arrays (.npy), or folders of them; tokens have three axes, or a NAME.levels.json beside NAME.tok.npy
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Efforts, divided by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,7,9", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(crate) efforts: Vec<u8>,
+    /// Repetitions, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reps: u32,
+    /// Draw bits against speed into this file
     #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
 }

@@ -69,33 +69,36 @@ fn options(args: &Encode) -> anyhow::Result<LatentsOptions> {
         model: given.model.clone(),
         normalised: given.normalised.map(|answer| answer == Answer::Yes),
         statistics: given.stats.clone(),
+        prior: given.prior.clone(),
     })
 }
 
 /// What tokens are made of, if there are tokens.
 fn tokens(args: &Encode) -> anyhow::Result<Option<Levels>> {
     let given = &args.latents;
-    let levels = match (&given.fsq, given.vocab) {
-        (Some(text), _) if text.ends_with(".json") => Levels::FsqFile(text.into()),
+    let levels = levels_of(given.fsq.as_deref(), given.vocab)?;
+    match (args.import.kind, &levels) {
+        (Some(Kind::Tokens), None) => Err(usage("which tokens? say it with --fsq or --vocab")),
+        (Some(Kind::Tokens), _) => Ok(levels),
+        (_, Some(_)) => Err(usage("--fsq and --vocab are for --as tokens")),
+        (_, None) if given.prior.is_some() => Err(usage("--prior is for --as tokens")),
+        (_, None) => Ok(None),
+    }
+}
+
+/// What tokens are made of, as the user says it.
+pub(crate) fn levels_of(fsq: Option<&str>, vocabulary: Option<u64>) -> anyhow::Result<Option<Levels>> {
+    Ok(match (fsq, vocabulary) {
+        (Some(text), _) if text.ends_with(".json") => Some(Levels::FsqFile(text.into())),
         (Some(text), _) => {
             let levels = text.split(',').map(str::parse).collect::<Result<_, _>>();
-            Levels::Fsq(
-                levels.map_err(|_| usage("--fsq takes numbers with commas between them, or a .json file"))?,
-            )
+            let why = "--fsq takes numbers with commas between them, or a .json file";
+            Some(Levels::Fsq(levels.map_err(|_| usage(why))?))
         }
-        (None, Some(vocabulary)) if vocabulary > 1 => Levels::Vocabulary(vocabulary),
+        (None, Some(vocabulary)) if vocabulary > 1 => Some(Levels::Vocabulary(vocabulary)),
         (None, Some(_)) => return Err(usage("--vocab is at least 2")),
-        (None, None) => {
-            if args.import.kind == Some(Kind::Tokens) {
-                return Err(usage("which tokens? say it with --fsq or --vocab"));
-            }
-            return Ok(None);
-        }
-    };
-    if args.import.kind != Some(Kind::Tokens) {
-        return Err(usage("--fsq and --vocab are for --as tokens"));
-    }
-    Ok(Some(levels))
+        (None, None) => None,
+    })
 }
 
 /// A rate as a fraction.

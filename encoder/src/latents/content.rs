@@ -1,14 +1,16 @@
 //! A track to be encoded.
 
 use super::array::Array;
+use super::models::{StoredModel, TokenCoder};
 use mcodec_coding::CodingError;
 use mcodec_coding::latents::{
-    Coder, Element, Grid, GridContent, Quantiser, Shape, Statistics, Tokens, encode, encode_tokens,
+    Coder, Element, Grid, GridContent, Quantiser, Shape, Statistics, Tokens, encode,
 };
 use mcodec_format::registry::{self, Dtype};
 use mcodec_format::track::Track;
 use mcodec_format::{Chunking, Fields, Representation, TensorDescriptor};
 use rayon::prelude::*;
+use std::sync::Arc;
 
 /// A track's numbers and what is said of it.
 #[derive(Debug, Clone)]
@@ -25,7 +27,7 @@ pub(crate) struct TrackContent {
 #[derive(Debug, Clone)]
 enum How {
     Grid { element: Element, coder: Coder, quantised: Option<Quantised> },
-    Tokens { levels: Vec<Vec<u16>>, whole: bool },
+    Tokens { coder: TokenCoder, model: Option<Arc<StoredModel>> },
 }
 
 /// What elements were rounded to.
@@ -71,16 +73,24 @@ impl TrackContent {
         Ok(Self { how, ..Self::lossless(array, element, group, track, coder) })
     }
 
-    /// Of tokens with these levels for each token of a position.
+    /// Of tokens, coded by themselves or under a model.
     pub(super) fn tokens(
         array: &Array,
-        levels: Vec<Vec<u16>>,
+        coder: TokenCoder,
+        model: Option<Arc<StoredModel>>,
         group: usize,
         track: Track,
-        effort: u8,
     ) -> Self {
         let Array { dtype, shape, .. } = *array;
-        Self { dtype, shape, group, track, how: How::Tokens { levels, whole: effort > 7 } }
+        Self { dtype, shape, group, track, how: How::Tokens { coder, model } }
+    }
+
+    /// The model that all chunks are coded under.
+    pub(crate) fn model(&self) -> Option<&Arc<StoredModel>> {
+        match &self.how {
+            How::Tokens { model, .. } => model.as_ref(),
+            How::Grid { .. } => None,
+        }
     }
 
     pub(crate) fn dtype(&self) -> Dtype {
@@ -168,8 +178,13 @@ pub(crate) fn encode_track(
         let frames = bytes.len() / track.frame_bytes() as usize;
         let shape = Shape { frames, channels, height, width };
         let (element, coder, quantised) = match &track.how {
-            How::Tokens { levels, whole } => {
-                return encode_tokens(&Tokens { shape, size, bytes, levels }, *whole);
+            How::Tokens { coder, model } => {
+                let tokens = Tokens { shape, size, bytes };
+                // The model is the only thing that a track depends on.
+                return match model {
+                    Some(stored) => stored.model.encode(0, &tokens),
+                    None => coder.encode(&tokens),
+                };
             }
             How::Grid { element, coder, quantised } => (*element, *coder, quantised),
         };

@@ -1,14 +1,18 @@
 //! Latents and tokens of video and image tokenizers: from arrays to assets.
 
 mod array;
+mod clustering;
 mod content;
 mod levels;
+mod models;
 mod precision;
 mod statistics;
 
 pub(crate) use content::{TrackContent, encode_track};
+pub(crate) use models::StoredModel;
 
 use content::coder_of;
+use models::TokenCoder;
 
 use crate::encode::add_asset;
 use crate::inputs::AssetInput;
@@ -53,6 +57,20 @@ pub struct LatentsOptions {
     pub tokens: Option<Levels>,
     /// A JSON file with lists `mean` and `std`, which steps are counted in; `None`: measured.
     pub statistics: Option<PathBuf>,
+    /// Of tokens: a file that [`train_prior`] made, which they are coded under.
+    pub prior: Option<PathBuf>,
+}
+
+impl LatentsOptions {
+    /// Frames of a group of an array of so many.
+    fn group_of(&self, frames: usize) -> usize {
+        match self.group {
+            Some(0) => frames,
+            Some(group) => group.min(frames),
+            None if frames <= WHOLE => frames,
+            None => GROUP,
+        }
+    }
 }
 
 /// Encodes a file of arrays, or a folder of such files (an asset each), as latents.
@@ -67,10 +85,11 @@ pub fn encode_latents(
 ) -> Result<EncodeReport> {
     let clips = clips_of(input)?;
     let statistics = statistics_for(&clips, latents, options)?;
+    let model = models::model_for(&clips, latents, options)?;
     let mut writer = ContainerWriter::create(output)?;
     let mut all = EncodeReport::default();
     for (ordinal, clip) in (0u32..).zip(&clips) {
-        let asset = asset_of(clip, latents, statistics.as_ref(), options)?;
+        let asset = asset_of(clip, latents, statistics.as_ref(), model.as_ref(), options)?;
         let made = add_asset(&mut writer, ordinal, asset, false, None, options)?;
         all.input_bytes += made.input_bytes;
         all.tensors += made.tensors;
@@ -79,6 +98,45 @@ pub fn encode_latents(
     }
     all.output_bytes = writer.finish(options)?;
     Ok(all)
+}
+
+/// Learns from clips of tokens what others can be coded under ([`LatentsOptions::prior`]), and writes it to a file: all their frames, or
+/// of each those of `frames` (an end of `usize::MAX` is the clip's), are an example, which is a track of that file.
+///
+/// # Errors
+/// As [`encode_latents`]; if the clips are of different grids, or too long together.
+pub fn train_prior(
+    clips: &[PathBuf],
+    latents: &LatentsOptions,
+    frames: Option<std::ops::Range<usize>>,
+    output: Output,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let Some(levels) = &latents.tokens else {
+        return Err(EncodeError::Request("a prior is of tokens: say which".into()));
+    };
+    let mut all = Vec::new();
+    for input in clips {
+        all.extend(clips_of(input)?);
+    }
+    let (example, model) = models::train(&all, latents, levels, frames, options)?;
+    let coder = TokenCoder { made: levels.of(&example)?, effort: options.effort };
+    let track = Track { axes: Some(example.axes), ..Track::default() };
+    let group = example.shape[0];
+    let content = TrackContent::tokens(&example, coder, Some(model), group, track);
+    let input_bytes = example.bytes.len() as u64;
+    let asset = AssetInput {
+        kind: registry::asset::LATENTS,
+        name: "prior".into(),
+        fields: Fields::default(),
+        items: vec![item_of(example, content)],
+        input_bytes,
+        notes: Vec::new(),
+    };
+    let mut writer = ContainerWriter::create(output)?;
+    let mut report = add_asset(&mut writer, 0, asset, false, None, options)?;
+    report.output_bytes = writer.finish(options)?;
+    Ok(report)
 }
 
 /// A clip's file, and the name of its asset.
@@ -178,6 +236,7 @@ fn asset_of(
     clip: &Clip,
     latents: &LatentsOptions,
     statistics: Option<&Statistics>,
+    model: Option<&Arc<StoredModel>>,
     options: &EncodeOptions,
 ) -> Result<AssetInput<'static>> {
     let mut fields = Fields::default();
@@ -201,13 +260,7 @@ fn asset_of(
             normalisation: latents.normalised.map(|applied| Normalisation { applied, channels: Vec::new() }),
             ..Track::default()
         };
-        let frames = array.shape[0];
-        let group = match latents.group {
-            Some(0) => frames,
-            Some(group) => group,
-            None if frames <= WHOLE => frames,
-            None => GROUP,
-        };
+        let group = latents.group_of(array.shape[0]);
         if let Some(tokens) = &latents.tokens {
             if array.dtype.width() % 8 != 0 || !array.dtype.name.starts_with(['U', 'I']) {
                 return Err(about(
@@ -216,8 +269,14 @@ fn asset_of(
                     &format!("elements of type {} are not tokens", array.dtype.name),
                 ));
             }
-            let levels = tokens.of(&array).map_err(|e| about(&array, clip, &e.to_string()))?;
-            let content = TrackContent::tokens(&array, levels, group, track, options.effort);
+            let made = tokens.of(&array).map_err(|e| about(&array, clip, &e.to_string()))?;
+            let fits = |stored: &&Arc<StoredModel>| made.is_of(stored.model.scheme(), array.shape[1]);
+            if latents.prior.is_some() && model.is_none_or(|stored| !fits(&stored)) {
+                return Err(about(&array, clip, "the prior is of other tokens"));
+            }
+            let model = model.filter(fits).cloned();
+            let coder = TokenCoder { made, effort: options.effort };
+            let content = TrackContent::tokens(&array, coder, model, group, track);
             items.push(item_of(array, content));
             continue;
         }

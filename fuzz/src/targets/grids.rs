@@ -1,6 +1,6 @@
 //! Chunks of grids: which coder, decoded length (2 bytes), payload.
 
-use mcodec_coding::latents::{Coder, SharedObjects, Statistics, decode};
+use mcodec_coding::latents::{Coder, SharedObjects, Statistics, TokenModel, decode};
 use std::sync::OnceLock;
 
 /// Statistics as dependency 0.
@@ -11,6 +11,10 @@ impl SharedObjects for Shared {
         static THREE: OnceLock<Option<Statistics>> = OnceLock::new();
         let three = THREE.get_or_init(|| Statistics::new(vec![(0.25, 0.75), (0.0, 1.0), (-1.0, 0.5)]).ok());
         three.as_ref().filter(|_| dependency == 0)
+    }
+
+    fn token_model(&self, _: u32) -> Option<&TokenModel> {
+        None
     }
 }
 

@@ -19,12 +19,13 @@ pub mod pickle;
 pub mod round_trip;
 pub mod safetensors_header;
 pub mod tables;
+pub mod tokens;
 
 /// A target's function.
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 14] = [
+pub const ALL: [(&str, Target); 15] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
@@ -39,4 +40,5 @@ pub const ALL: [(&str, Target); 14] = [
     ("npy", npy::run),
     ("gaussians", gaussians::run),
     ("grids", grids::run),
+    ("tokens", tokens::run),
 ];

@@ -1,5 +1,6 @@
 //! The dense coder: blended predictors and a mixture of experts, one decision after another. Both directions are one piece of code.
 
+use super::avx2::{self, Work};
 use super::cells::{Cells, VALUE_LIMIT};
 use super::counters::{COUNTERS, Counters};
 use super::least_squares::{FEATURE_LIMIT, LANES, LOCAL, LocalSquares, OWN, OWN_KNOWN, OwnSquares};
@@ -78,6 +79,7 @@ pub(super) trait Profile {
 }
 
 /// All of them.
+#[derive(Clone)]
 pub(super) struct Whole;
 
 impl Profile for Whole {
@@ -87,6 +89,7 @@ impl Profile for Whole {
 }
 
 /// All of them, and counters: for digits.
+#[derive(Clone)]
 pub(super) struct Counted;
 
 impl Profile for Counted {
@@ -96,6 +99,7 @@ impl Profile for Counted {
 }
 
 /// Few, and quick.
+#[derive(Clone)]
 pub(super) struct Light;
 
 impl Profile for Light {
@@ -129,6 +133,7 @@ struct Scale {
 }
 
 /// Values of a frame and what is known of them, each a plane of positions by channels, with a position of zeros at the end.
+#[derive(Clone)]
 struct Frame {
     values: Vec<i32>,
     /// Values less those of the frame before.
@@ -150,6 +155,7 @@ impl Frame {
 }
 
 /// What is known of a position before its first channel.
+#[derive(Clone)]
 struct Position {
     base: Vec<i32>,
     fixed: [Vec<i32>; 4],
@@ -161,6 +167,7 @@ struct Position {
     activity: [Vec<i32>; TRACKED],
 }
 
+#[derive(Clone)]
 pub(super) struct Dense<P: Profile, const N: usize> {
     profile: PhantomData<P>,
     tables: &'static Tables,
@@ -171,6 +178,8 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     now: Frame,
     before: Frame,
     own: OwnSquares,
+    /// What a first frame, and the others, begin with.
+    own_starts: [OwnSquares; 2],
     local: LocalSquares,
     position: Position,
     scales: [Vec<Scale>; EXPERTS],
@@ -185,6 +194,8 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     channel_correction: Correction,
     copies: [u16; 16],
     scratch: Vec<i32>,
+    /// Means of the scales that the number at hand is coded with.
+    means: [u32; EXPERTS],
 }
 
 /// Logarithms of `k / (16 - k)`, k from 1 to 15, in units of 2^-10.
@@ -198,6 +209,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         let lanes = shape.channels.next_multiple_of(LANES);
         let positions = shape.height * shape.width;
         let tables = Tables::get();
+        let own_lanes = if P::LEAST_SQUARES { lanes } else { 0 };
         let plane = |n: usize| vec![0i32; n * lanes];
         let keys = CLASSES * CLASSES;
         let contexts: [usize; EXPERTS] = [keys, keys, keys, keys, keys, keys, shape.channels * CLASSES, keys];
@@ -216,7 +228,8 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             shift,
             now: Frame::new(positions, lanes),
             before: Frame::new(positions, lanes),
-            own: OwnSquares::new(lanes, 8),
+            own: OwnSquares::new(own_lanes, 8),
+            own_starts: core::array::from_fn(|_| OwnSquares::new(own_lanes, 8)),
             local: LocalSquares::new(shape.width, lanes),
             position: Position {
                 base: plane(1),
@@ -239,6 +252,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             counts: vec![cells.count(); shape.channels],
             copies: [1 << 12; 16],
             scratch: Vec::new(),
+            means: [0; EXPERTS],
         }
     }
 
@@ -248,14 +262,38 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         self
     }
 
+    /// Begins anew with frames of another size, knowing what was learned.
+    pub(super) fn restart(&mut self, shape: Shape) {
+        let Shape { frames, height, width, .. } = shape;
+        self.shape = Shape { frames, height, width, ..self.shape };
+        (self.now, self.before) =
+            (Frame::new(height * width, self.lanes), Frame::new(height * width, self.lanes));
+        self.local.restart(width);
+    }
+
+    /// Bytes in memory, about.
+    pub(super) fn memory(&self) -> usize {
+        let frames = 2 * (TRACKED + 2) * size_of_val(&self.now.values[..]);
+        let scales: usize = self.scales.iter().map(|scales| size_of_val(&scales[..])).sum();
+        let mixers = self.by_node.memory() + self.by_channel.memory() + self.by_class.memory();
+        let corrections = self.node_correction.memory() + self.channel_correction.memory();
+        frames + scales + mixers + corrections + self.counters.memory() + 3 * self.own.memory()
+    }
+
     /// Codes all numbers, frame by frame, row by row, the channels of a position together. `numbers` are in this order.
     pub(super) fn code(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
+        avx2::run(self, decisions, numbers);
+    }
+
+    /// The same, with the instructions of the caller.
+    #[inline(always)]
+    fn code_all(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
         let Shape { frames, channels, height, width } = self.shape;
         let plane = height * width * channels;
         for frame in 0..frames {
             if P::LEAST_SQUARES {
-                if frame == 1 {
-                    self.own.reset();
+                if frame < 2 {
+                    self.own.begin_as(&self.own_starts[frame]);
                 }
                 self.local.reset();
             }
@@ -269,6 +307,9 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                 }
             }
             core::mem::swap(&mut self.now, &mut self.before);
+            if P::LEAST_SQUARES && (frame == 0 || frame + 1 == frames) {
+                self.own_starts[frame.min(1)].clone_from(&self.own);
+            }
         }
     }
 
@@ -446,6 +487,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     }
 
     /// What counters look at.
+    #[inline(always)]
     fn surround(&mut self, c: usize, at: &Neighbours, changes: &[i32; 3]) {
         let digit = |value: i32| (value >> 15) as u32 & 0xff;
         let now = |place: usize| digit(self.now.values[place + c]);
@@ -495,7 +537,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     /// What each expert expects: its middle, and the inverse of its scale in units of 2^-35; and where its scale is from.
     #[inline(always)]
     fn experts(
-        &self,
+        &mut self,
         c: usize,
         guess: &[i32; TRACKED],
         heard: &[i32; TRACKED],
@@ -527,6 +569,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             middle[i] = guess[k];
             let scale = self.scales[i][key[i]];
             let mean = if scale.seen == 0 { (activity[k] as u32) << 4 } else { scale.mean };
+            self.means[i] = mean;
             let s = ((u64::from(mean) * 739) >> 10).max(64) as i64;
             if i == 0 {
                 scale0 = s;
@@ -680,6 +723,10 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         for i in 0..P::SOURCE.len() {
             let error = (value - middle[i]).unsigned_abs().min(1 << 26) << 4;
             let scale = &mut self.scales[i][key[i]];
+            if P::COUNTERS && scale.seen == 0 {
+                // Of few digits, what is around them says more than the first of them.
+                *scale = Scale { mean: self.means[i], seen: 2 };
+            }
             if scale.seen == 0 {
                 scale.mean = error;
             } else {
@@ -689,6 +736,13 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             }
             scale.seen = (scale.seen + 1).min(100);
         }
+    }
+}
+
+impl<P: Profile, const N: usize> Work for Dense<P, N> {
+    #[inline(always)]
+    fn work(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
+        self.code_all(decisions, numbers);
     }
 }
 

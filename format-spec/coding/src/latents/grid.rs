@@ -5,6 +5,7 @@ use super::dense::{Decisions, Dense, INPUTS, Light, Shape, Whole};
 use super::element::Element;
 use super::fast;
 use super::output::Output;
+use super::tokens::TokenModel;
 use crate::binary::{BinaryDecoder, BinaryEncoder};
 use crate::error::{CodingError, Result, corrupt, invalid, truncated};
 use crate::varint::{put as put_varint, take as take_varint, take_bytes, take_u8};
@@ -69,6 +70,9 @@ impl Statistics {
 pub trait SharedObjects {
     /// Statistics of channels.
     fn statistics(&self, dependency: u32) -> Option<&Statistics>;
+
+    /// What tokens are coded under.
+    fn token_model(&self, dependency: u32) -> Option<&TokenModel>;
 }
 
 /// How numbers became whole ones: `round((x - mean) / (step * deviation))`.
@@ -316,7 +320,7 @@ impl<'a> Head<'a> {
         if flags & !FLAGS != 0 || flags == SHARED_STATISTICS {
             return Err(corrupt("flags of a grid"));
         }
-        let shape = take_shape(rest, len, element.bytes())?;
+        let shape = take_shape(rest, len, element.bytes(), None)?;
         if flags & QUANTISED == 0 {
             let low_halves = match element {
                 Element::F32 => take_bytes(rest, 2 * shape.count() as u64, "low halves")?,
@@ -378,10 +382,15 @@ fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
     Ok(*array)
 }
 
-/// Channels, height and width; frames are as many as the decoded bytes hold.
-pub(super) fn take_shape(rest: &mut &[u8], len: usize, size: usize) -> Result<Shape> {
-    let mut sizes = [0usize; 3];
-    for out in &mut sizes {
+/// Channels (unless they are known), height and width; frames are as many as the decoded bytes hold.
+pub(super) fn take_shape(
+    rest: &mut &[u8],
+    len: usize,
+    size: usize,
+    channels: Option<usize>,
+) -> Result<Shape> {
+    let mut sizes = [channels.unwrap_or(0), 0, 0];
+    for out in sizes.iter_mut().skip(usize::from(channels.is_some())) {
         *out = usize::try_from(take_varint(rest)?).unwrap_or(usize::MAX);
     }
     let [channels, height, width] = sizes;

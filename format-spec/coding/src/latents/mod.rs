@@ -1,7 +1,9 @@
 //! Grids of numbers with frames, rows and channels, coded under their neighbours in space and time: latents of image and video
 //! tokenizers (`SPEC.md` sections 7.8 and 7.9). All that decides about bits is integer arithmetic.
 
+mod avx2;
 mod cells;
+mod codes;
 mod counters;
 mod dense;
 mod element;
@@ -10,7 +12,10 @@ mod grid;
 mod least_squares;
 mod mixing;
 mod neighbours;
+mod order;
 mod output;
+mod scheme;
+mod surroundings;
 mod tables;
 mod tokens;
 
@@ -19,4 +24,6 @@ pub use element::Element;
 pub use grid::{
     Coder, FORM, Grid, GridContent, MAX_CHANNELS, Quantiser, SharedObjects, Statistics, decode, encode,
 };
-pub use tokens::{Tokens, decode_tokens, encode_tokens};
+pub use order::CodeOrder;
+pub use scheme::TokenScheme;
+pub use tokens::{TokenModel, Tokens, decode_tokens, encode_tokens};
