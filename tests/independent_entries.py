@@ -4,7 +4,7 @@ from blake3 import blake3
 from independent_values import Cursor, need
 
 MAX_PATH = 4096
-SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 17, 24, 25, 26)  # entry kinds [5.5]
+SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 17, 18, 24, 25, 26)  # entry kinds [5.5]
 REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted", 17: "refined", 24: "quant"}
 DELTA, SAME, PREDICTED, REFINED, QUANT = 3, 4, 16, 17, 24
 LAYER = 9  # entry kind

@@ -1,4 +1,5 @@
-"""Grids and tokens (codings 16 to 18), written from format-spec/SPEC.md sections 7.8 to 7.12 alone; for independent_coding.py."""
+"""Grids (codings 16 and 17), written from format-spec/SPEC.md sections 7.8 to 7.10 and 7.12 alone; for independent_coding.py. Tokens: independent_tokens.py."""
+import copy
 import struct
 from fractions import Fraction
 from functools import lru_cache
@@ -129,7 +130,9 @@ def decode_grid(payload, length, coding, dependency_bytes, tokens=b""):
         need(len(payload) - 1 == length, "length of a stored chunk")
         return payload[1:]
     if coding == 18:
-        return decode_tokens(payload, length)
+        from independent_tokens import decode_tokens
+
+        return decode_tokens(payload, length, dependency_bytes)
     grid = Grid(payload, length, dependency_bytes, tokens)
     need(coding == 17 or not grid.digits, "a fast grid that is refined")
     return grid.put(decode_fast(grid) if coding == 16 else Dense(grid).decode())
@@ -447,7 +450,7 @@ class Dense:
 
     def __init__(self, grid):
         self.grid, cursor = grid, grid.cursor
-        self.counted = isinstance(grid, Tokens)
+        self.counted = hasattr(grid, "counts")
         if self.counted:
             self.line = EvenLine(3, max(grid.counts), 1 << 15)
         elif grid.is_float and not grid.quantised:
@@ -458,7 +461,7 @@ class Dense:
         self.digits = None if self.counted else grid.digits
         if self.digits:
             self.digits.limit(self.line.low, self.line.count)
-        self.unit = cursor.uint(1)
+        self.unit = grid.unit if self.counted else cursor.uint(1)
         need(self.unit <= 16 or self.unit == 255, "unit of features")
         self.light = self.unit == 255
         self.counters = {} if self.counted and not self.light else None
@@ -466,24 +469,27 @@ class Dense:
         self.source = (4,) if self.light else (4, 4, 5, 6, 0, 2, 4, 4)
         self.tracked = range(5 if self.light else 7)
         self.guesses = [k for k in self.tracked if k != 4]
-        self.decisions = Decisions(cursor.rest())
+        self.decisions = None if self.counted else Decisions(cursor.rest())
         self.own, self.local, self.turn = [OwnSquares() for _ in range(grid.channels)], LocalSquares(), 0
+        self.own_starts = [copy.deepcopy(self.own), copy.deepcopy(self.own)]
         self.copies, self.scales, self.mixers, self.points = [4096] * 16, {}, {}, {}
-        # By (frame, x, y, channel), and for errors the guess.
-        self.values, self.changes, self.errors, self.copied, self.numbers = {}, {}, {}, {}, {}
 
     def decode(self):
         grid, out = self.grid, []
+        # By (frame, x, y, channel), and for errors the guess.
+        self.values, self.changes, self.errors, self.copied, self.numbers = {}, {}, {}, {}, {}
         for t in range(grid.frames):
-            if t == 1:
-                for own in self.own:
-                    own.renew()
+            if t < 2:
+                self.own = copy.deepcopy(self.own_starts[t])
             self.local.places = {}
             for y in range(grid.height):
                 for x in range(grid.width):
                     self.position(t, x, y)
                     out.extend(self.numbers[t, x, y, c] + self.line.low for c in range(grid.channels))
-        self.decisions.done()
+            if t == 0 or t + 1 == grid.frames:
+                self.own_starts[min(t, 1)] = copy.deepcopy(self.own)
+        if not self.counted:
+            self.decisions.done()
         return out
 
     def value(self, t, place, c):
@@ -617,14 +623,15 @@ class Number:
         act = [(activity[k] >> 1) + (recent[k] >> 1) for k in dense.tracked]
         self.half = degree(act[4], 7)
         spread = max(guess.values()) - min(guess.values())
-        self.keys, self.inverse, self.scale = [], [], None
+        self.keys, self.inverse, self.means, self.scale = [], [], [], None
         for i, k in enumerate(dense.source):
             if i == 0 and not dense.light:
                 key = min(63, max(0, log2(act[4] + 1) - 1024) >> 6)
             else:
                 key = {6: 32 * c + self.half, 7: 32 * degree(spread, 7) + self.half}.get(i, pair[k])
             mean, seen = dense.scales.get((i, key), (0, 0))
-            s = max(64, (mean if seen else 16 * act[k]) * 739 >> 10)
+            self.means.append(mean if seen else 16 * act[k])
+            s = max(64, self.means[-1] * 739 >> 10)
             self.scale = self.scale or s
             self.keys.append((i, key))
             self.inverse.append((1 << 39) // s)
@@ -710,34 +717,10 @@ class Number:
         for (i, key), guess in zip(self.keys, self.guesses):
             error = 16 * min(abs(value - guess), 1 << 26)
             mean, seen = self.dense.scales.get((i, key), (0, 0))
+            if self.dense.counters is not None and seen == 0:
+                mean, seen = self.means[i], 2
             mean = error if seen == 0 else mean + ((error - mean) * (131072 // (2 * seen + 3)) >> 16)
             self.dense.scales[i, key] = mean, min(seen + 1, 100)
-
-
-# ------------------------------------------------------------------------------------------------------------------ [7.11] tokens
-
-
-class Tokens(Frames):
-    def __init__(self, payload, length):
-        cursor = self.cursor = Cursor(payload)
-        need(cursor.uint(1) == 1, "form of tokens", Unsupported)
-        self.size = cursor.uint(1)
-        need(self.size in (1, 2, 4, 8), "size of tokens")
-        self.tokens, self.height, self.width = (cursor.varint() for _ in range(3))
-        frame = self.tokens * self.height * self.width * self.size
-        need(0 < frame <= length and length % frame == 0 and self.tokens <= 4096, "shape of tokens")
-        self.frames, self.levels, self.counts = length // frame, [], []
-        for _ in range(self.tokens):
-            count = cursor.varint()
-            need(count >= 1 and len(self.counts) + count <= 4096, "digits of tokens")
-            self.levels.append([cursor.varint() for _ in range(count)])
-            need(all(2 <= n <= 256 for n in self.levels[-1]), "levels of tokens")
-            most = 1
-            for n in self.levels[-1]:
-                most *= n
-            need(most < 1 << 64 and most <= 1 << 8 * self.size, "levels of tokens")
-            self.counts += self.levels[-1]
-        self.channels = len(self.counts)
 
 
 class Digits:
@@ -810,18 +793,3 @@ class Digits:
         lo = firsts[d - 1] - self.low if d else 0
         hi = firsts[d] + join - self.low if d < len(firsts) else self.count
         return max(0, min(self.count, lo)), max(0, min(self.count, hi))
-
-
-def decode_tokens(payload, length):
-    """[7.11]"""
-    tokens = Tokens(payload, length)
-    digits, plane, out = Dense(tokens).decode(), tokens.height * tokens.width, [b""] * (length // tokens.size)
-    for place in range(tokens.frames * plane):
-        t, p = divmod(place, plane)
-        rest = iter(digits[place * tokens.channels:][:tokens.channels])
-        for k, levels in enumerate(tokens.levels):
-            token, base = 0, 1
-            for level in levels:
-                token, base = token + next(rest) * base, base * level
-            out[(t * tokens.tokens + k) * plane + p] = token.to_bytes(tokens.size, "little")
-    return b"".join(out)

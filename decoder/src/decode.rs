@@ -88,7 +88,9 @@ pub fn decode_chunk(
             labelled::decode(payload, &SharedOf(shared), out)?;
         }
         None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
-        None if coding == registry::coding::TOKENS => latents::decode_tokens(payload, out)?,
+        None if coding == registry::coding::TOKENS => {
+            latents::decode_tokens(payload, &SharedOf(shared), out)?
+        }
         None if coding == registry::coding::CODES => codes::decode(payload, &SharedOf(shared), out)?,
         None if coding == registry::coding::GROUPED => grouped::decode(payload, &SharedOf(shared), out)?,
         None if coding == registry::coding::GRID_FAST => {

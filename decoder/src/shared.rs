@@ -28,6 +28,8 @@ pub enum SharedObject {
     Statistics(latents::Statistics),
     /// What digits of tokens stand for.
     Digits(Box<latents::Digits>),
+    /// What tokens are coded under.
+    TokenModel(Box<latents::TokenModel>),
     /// Step exponents of the columns of codes.
     ColumnSteps(codes::ColumnSteps),
     /// Classes of the columns of codes.
@@ -60,6 +62,7 @@ impl SharedObject {
             }
             registry::entry::STATISTICS => Self::Statistics(latents::Statistics::parse(bytes)?),
             registry::entry::DIGITS => Self::Digits(Box::new(latents::Digits::parse(bytes)?)),
+            registry::entry::TOKEN_MODEL => Self::TokenModel(Box::new(latents::TokenModel::parse(bytes)?)),
             registry::entry::COLUMN_STEPS => Self::ColumnSteps(codes::ColumnSteps::parse(bytes)?),
             registry::entry::COLUMN_CLASSES => Self::ColumnClasses(codes::ColumnClasses::parse(bytes)?),
             registry::entry::CODEBOOK => Self::Codebook(grouped::Codebook::parse(bytes)?),
@@ -72,6 +75,7 @@ impl SharedObject {
         match self {
             Self::DifferenceTables(tables) => tables.memory(),
             Self::DifferenceColumns(columns) => columns.memory(),
+            Self::TokenModel(model) => model.memory(),
             Self::ColumnSteps(columns) => columns.memory(),
             Self::ColumnClasses(columns) => columns.memory(),
             Self::Codebook(book) => book.memory(),
@@ -119,6 +123,13 @@ impl latents::SharedObjects for SharedOf<'_> {
     fn statistics(&self, dependency: u32) -> Option<&latents::Statistics> {
         match self.get(dependency)? {
             SharedObject::Statistics(statistics) => Some(statistics),
+            _ => None,
+        }
+    }
+
+    fn token_model(&self, dependency: u32) -> Option<&latents::TokenModel> {
+        match self.get(dependency)? {
+            SharedObject::TokenModel(model) => Some(model),
             _ => None,
         }
     }

@@ -317,10 +317,11 @@ fn pairs_of<'p>(items: &'p [Item<'_>], pieces: &'p [Piece]) -> Vec<Option<Pair<'
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    let otherwise = matches!(item.content, Content::Track(_) | Content::Quantised(_) | Content::Object { .. })
-        || item.float_format(options).is_some()
-        || item.block_type().is_some()
-        || item.base.is_some();
+    let otherwise =
+        matches!(item.content, Content::Track(_) | Content::Quantised(_) | Content::Object { .. })
+            || item.float_format(options).is_some()
+            || item.block_type().is_some()
+            || item.base.is_some();
     whole && len <= item.chunk_len(options.chunk_len) && !otherwise
 }
 

@@ -73,6 +73,8 @@ pub mod entry {
     pub const STATISTICS: u64 = 16;
     /// What digits of tokens stand for.
     pub const DIGITS: u64 = 17;
+    /// What tokens are coded under.
+    pub const TOKEN_MODEL: u64 = 18;
     /// Step exponents of the columns of codes.
     pub const COLUMN_STEPS: u64 = 24;
     /// Classes of the columns of codes.
@@ -80,7 +82,7 @@ pub mod entry {
     /// What grouped codes stand for.
     pub const CODEBOOK: u64 = 26;
     /// All of them.
-    pub const ALL: [Named; 14] = [
+    pub const ALL: [Named; 15] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -92,6 +94,7 @@ pub mod entry {
         named(LAYER, "layer"),
         named(STATISTICS, "statistics"),
         named(DIGITS, "digits"),
+        named(TOKEN_MODEL, "token-model"),
         named(COLUMN_STEPS, "column-steps"),
         named(COLUMN_CLASSES, "column-classes"),
         named(CODEBOOK, "codebook"),
@@ -102,9 +105,15 @@ pub mod entry {
     pub fn is_shared_object(kind: u64) -> bool {
         matches!(
             kind,
-            TABLE | CLASSES | COLUMN_LABELS | DIFFERENCE_TABLES | DIFFERENCE_COLUMNS | STATISTICS | DIGITS
-        )
-            || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK)
+            TABLE
+                | CLASSES
+                | COLUMN_LABELS
+                | DIFFERENCE_TABLES
+                | DIFFERENCE_COLUMNS
+                | STATISTICS
+                | DIGITS
+                | TOKEN_MODEL
+        ) || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK)
     }
 }
 

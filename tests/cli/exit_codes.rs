@@ -232,5 +232,6 @@ fn exit_code_of_the_rest() {
         (2, "bench models"),
         (1, "bench models none"),
         (2, "bench images none"),
+        (2, "bench latents none"),
     ]);
 }

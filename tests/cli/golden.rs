@@ -50,10 +50,12 @@ fn help() {
         "pack",
         "attach",
         "detach",
+        "train-prior",
         "bench",
         "bench models",
         "bench gpu",
         "bench deltas",
+        "bench latents",
         "completion",
         "man",
     ] {

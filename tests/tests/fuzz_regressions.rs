@@ -54,5 +54,6 @@ replays!(
     npy,
     gaussians,
     grids,
-    codes
+    codes,
+    tokens
 );

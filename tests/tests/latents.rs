@@ -254,6 +254,96 @@ fn tokens_come_back() {
     }
 }
 
+/// Codes below 60 that mostly stay what they were.
+fn code(i: usize) -> u16 {
+    let (p, t) = (i % 20, i / 20);
+    ((p * 7 + usize::from((p + t) % 5 == 0) * t * 13) % 60) as u16
+}
+
+#[test]
+fn groups_of_tokens_share_a_model() {
+    use mcodec_encode::latents::Levels;
+    let dir = tempfile::tempdir().expect("folder is made");
+    let clips = dir.path().join("clips");
+    fs::create_dir(&clips).expect("folder is made");
+    let files: Vec<_> = (0..3).map(|n| npy(&[12, 4, 5], |i| code(i + 20 * n))).collect();
+    for (n, file) in files.iter().enumerate() {
+        fs::write(clips.join(format!("clip_{n}.npy")), file).expect("input is written");
+    }
+    for tokens in [Levels::Vocabulary(60), Levels::Fsq(vec![8, 8])] {
+        for effort in [5, 9] {
+            let latents =
+                LatentsOptions { tokens: Some(tokens.clone()), group: Some(3), ..LatentsOptions::default() };
+            let path = encoded(dir.path(), &clips, &latents, effort, 1);
+            let bytes = fs::read(&path).expect("file is there");
+            assert_eq!(fs::read(encoded(dir.path(), &clips, &latents, effort, 4)).expect("file"), bytes);
+            let reader = open(&path);
+            assert!(verify(&reader, true).expect("file is read").damage.is_empty());
+            let rows: Vec<_> =
+                (0..3).flat_map(|n| reader.rows(&format!("clip_{n}")).expect("rows")).collect();
+            let models = rows.iter().filter(|row| row.get().kind == registry::entry::TOKEN_MODEL).count();
+            assert_eq!((rows.len(), models), (4, 1));
+            for (n, file) in files.iter().enumerate() {
+                let name = format!("clip_{n}");
+                let entry = reader.entry(&name, registry::entry::TENSOR, &name).expect("the track is there");
+                let whole = read_track(&reader, &entry, &TrackPart::default()).expect("the track is read");
+                assert_eq!(whole.bytes, file[file.len() - whole.bytes.len()..]);
+                let part = TrackPart { frames: Some(7..8), ..TrackPart::default() };
+                let some = read_track(&reader, &entry, &part).expect("the part is read");
+                assert_eq!(some.bytes, whole.bytes[7 * 40..8 * 40]);
+            }
+        }
+    }
+}
+
+#[test]
+fn a_prior_serves_other_clips() {
+    use mcodec_encode::latents::{Levels, train_prior};
+    let dir = tempfile::tempdir().expect("folder is made");
+    let [learned, input, prior] = ["learned.npy", "clip.npy", "prior.mcodec"].map(|n| dir.path().join(n));
+    fs::write(&learned, npy(&[40, 4, 5], code)).expect("input is written");
+    let file = npy(&[8, 4, 5], |i| code(i + 31 * 20));
+    fs::write(&input, &file).expect("input is written");
+    let latents = || LatentsOptions {
+        tokens: Some(Levels::Vocabulary(60)),
+        group: Some(4),
+        ..LatentsOptions::default()
+    };
+    let output = || Output::File { path: prior.clone(), force: true };
+    let mut options = EncodeOptions::default();
+    options.effort = 9;
+    train_prior(&[learned.clone()], &latents(), Some(2..38), output(), &options).expect("it is learned");
+    let trained = open(&prior);
+    assert!(verify(&trained, true).expect("file is read").damage.is_empty());
+    let example = trained.entry("prior", registry::entry::TENSOR, "example").expect("the example is there");
+    assert_eq!(read_track(&trained, &example, &TrackPart::default()).expect("it is read").shape, [36, 4, 5]);
+    let length = |path: &Path| -> u64 {
+        let reader = open(path);
+        assert!(verify(&reader, true).expect("file is read").damage.is_empty());
+        let entry = reader.entry("clip", registry::entry::TENSOR, "clip").expect("the track is there");
+        let whole = read_track(&reader, &entry, &TrackPart::default()).expect("the track is read");
+        assert_eq!(whole.bytes, file[file.len() - whole.bytes.len()..]);
+        let rows = reader.rows("clip").expect("rows");
+        rows.iter()
+            .filter(|r| r.get().kind == registry::entry::TENSOR)
+            .flat_map(|r| r.get().lengths.clone())
+            .sum()
+    };
+    let cold = length(&encoded(dir.path(), &input, &latents(), 9, 1));
+    let with_prior = LatentsOptions { prior: Some(prior.clone()), ..latents() };
+    let warm = length(&encoded(dir.path(), &input, &with_prior, 9, 1));
+    assert!(warm < cold, "{warm} {cold}");
+    let others = LatentsOptions { tokens: Some(Levels::Vocabulary(61)), ..with_prior.clone() };
+    let not_one = LatentsOptions { prior: Some(learned.clone()), ..with_prior };
+    for (latents, why) in [(others, "prior is of other tokens"), (not_one, "")] {
+        let output = Output::File { path: dir.path().join("no.mcodec"), force: true };
+        let error =
+            encode_latents(&input, &latents, output, &options).expect_err("it is refused").to_string();
+        assert!(error.contains(why), "{error}");
+    }
+    assert!(train_prior(&[learned], &latents(), Some(2..50), output(), &options).is_err());
+}
+
 #[test]
 fn latents_are_not_coded_anew_as_plain_tensors() {
     let dir = tempfile::tempdir().expect("a folder");

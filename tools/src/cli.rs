@@ -81,6 +81,8 @@ pub(crate) enum Command {
     Attach(Attach),
     /// Remove a record from an asset
     Detach(Detach),
+    /// Learn from clips of tokens what others can be coded under
+    TrainPrior(TrainPrior),
     /// Measure mcodec beside other compressors
     Bench(Bench),
     /// Print a completion script for a shell
@@ -213,6 +215,9 @@ pub(crate) struct Latents {
     /// Of tokens: how many there are
     #[arg(long, value_name = "N", group = "vocabulary")]
     pub(crate) vocab: Option<u64>,
+    /// Of tokens: code them under what train-prior learned
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) prior: Option<PathBuf>,
     /// Store tokens too, as fsq:8,8,8,5,5,5, and the latents as what refines them
     #[arg(long, value_name = "fsq:LEVELS")]
     pub(crate) quantise: Option<String>,
@@ -238,6 +243,26 @@ pub(crate) struct Latents {
     /// A track of one array: its name, the array's, its axes, then what differs from what is said of all (role, dtype, step, snr, bits, lossless, quantise=fsq:8x8x5, fsq=8x8x5, vocab, normalised, stats, model, factors=4x8x8, first); may be repeated
     #[arg(long = "track", value_name = "NAME=KEY:AXES,...")]
     pub(crate) tracks: Vec<String>,
+}
+
+/// What is learned from.
+#[derive(Debug, Args)]
+pub(crate) struct TrainPrior {
+    /// Files of tokens, or folders of them, all of one grid
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) clips: Vec<PathBuf>,
+    /// Letters of the axes of arrays [default: THW, or THWC with several tokens at a position]
+    #[arg(long, value_name = "AXES")]
+    pub(crate) axes: Option<String>,
+    /// Levels of finite scalar quantisation, as encode takes them
+    #[arg(long, value_name = "LEVELS", group = "learned")]
+    pub(crate) fsq: Option<String>,
+    /// How many tokens there are
+    #[arg(long, value_name = "N", group = "learned")]
+    pub(crate) vocab: Option<u64>,
+    /// Of each clip, learn only from these frames: a..b without b
+    #[arg(long, value_name = "A..B", value_parser = crate::rows::parse)]
+    pub(crate) frames: Option<crate::rows::Rows>,
 }
 
 /// Yes or no.
@@ -579,6 +604,8 @@ pub(crate) enum BenchWhat {
     Deltas(BenchDeltas),
     /// Rate and distortion of pictures, beside JPEG, WebP, JPEG XL and AVIF
     Images(BenchImages),
+    /// Bits and speed of latents and tokens, beside general compressors
+    Latents(BenchLatents),
 }
 
 const BENCH_GPU_HELP: &str = "\
@@ -630,6 +657,22 @@ pub(crate) struct BenchImages {
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "0.15,0.3", value_parser = parse_positive)]
     pub(crate) rates: Vec<f64>,
     /// Draw the curves into this file
+    #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
+    pub(crate) svg: Option<PathBuf>,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct BenchLatents {
+    /// Arrays (.npy), or folders of them; tokens have three axes, or a NAME.levels.json beside NAME.tok.npy
+    #[arg(required = true, value_hint = ValueHint::AnyPath)]
+    pub(crate) paths: Vec<PathBuf>,
+    /// Efforts, divided by commas
+    #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "5,7,9", value_parser = clap::value_parser!(u8).range(1..=9))]
+    pub(crate) efforts: Vec<u8>,
+    /// Repetitions, of which the median counts
+    #[arg(long, value_name = "N", default_value_t = 3, value_parser = clap::value_parser!(u32).range(1..=1000))]
+    pub(crate) reps: u32,
+    /// Draw bits against speed into this file
     #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
 }

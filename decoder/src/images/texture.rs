@@ -295,11 +295,8 @@ mod tests {
 
     #[test]
     fn floats_survive_in_blocks_of_halves() {
-        let floats = ChannelGroup {
-            depth: Depth::Float,
-            transfer: Transfer::Log2,
-            ..group(GroupKind::Colour, 3)
-        };
+        let floats =
+            ChannelGroup { depth: Depth::Float, transfer: Transfer::Log2, ..group(GroupKind::Colour, 3) };
         let samples: Vec<f32> = ramp(20, 36, 3).iter().map(|v| (v * 4.0).exp2()).collect();
         let blocks = texels(&samples, &floats, [20, 36], TexelFormat::Bc6h, &Limits::default()).unwrap();
         for (at, block) in blocks.as_chunks::<16>().0.iter().enumerate() {

@@ -22,8 +22,7 @@ const JPEG_HEAD: u64 = 1 << 20;
 pub fn looks_like_picture(head: &[u8]) -> bool {
     let formats =
         [ImageFormat::Png, ImageFormat::Jpeg, ImageFormat::WebP, ImageFormat::Hdr, ImageFormat::OpenExr];
-    head.starts_with(&ktx2::MAGIC)
-        || image::guess_format(head).is_ok_and(|format| formats.contains(&format))
+    head.starts_with(&ktx2::MAGIC) || image::guess_format(head).is_ok_and(|format| formats.contains(&format))
 }
 
 /// A picture that was read, and what the user should be told of it.
@@ -161,9 +160,7 @@ fn bounded(
     notes: &mut Vec<String>,
 ) -> Result<Picture, String> {
     let has_alpha = |kind| matches!(kind, GroupKind::GreyAlpha | GroupKind::ColourAlpha);
-    if has_alpha(group.kind)
-        && channels.last().is_some_and(|alpha| alpha.iter().all(|&alpha| alpha >= 1.0))
-    {
+    if has_alpha(group.kind) && channels.last().is_some_and(|alpha| alpha.iter().all(|&alpha| alpha >= 1.0)) {
         notes.push("alpha is opaque everywhere and is left out".into());
         channels.pop();
         group.kind = if group.kind == GroupKind::GreyAlpha { GroupKind::Grey } else { GroupKind::Colour };

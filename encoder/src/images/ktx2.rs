@@ -48,7 +48,11 @@ enum Block {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Layout {
     /// So many channels; blue first or red.
-    Plain { number: Number, channels: usize, blue_first: bool },
+    Plain {
+        number: Number,
+        channels: usize,
+        blue_first: bool,
+    },
     Blocks(Block),
 }
 
@@ -70,7 +74,9 @@ pub(super) fn read(bytes: &[u8]) -> Result<Texture, String> {
     }
     if header.layer_count > 1 || header.face_count != 1 {
         let (layers, faces) = (header.layer_count, header.face_count);
-        return Err(format!("it is an array or a cube ({layers} layers, {faces} faces): one texture is read"));
+        return Err(format!(
+            "it is an array or a cube ({layers} layers, {faces} faces): one texture is read"
+        ));
     }
     if u64::from(width) * u64::from(height) * 16 > MAX_ALLOC {
         return Err(format!("{width} x {height} pixels take more than {MAX_ALLOC} bytes"));
@@ -98,11 +104,8 @@ pub(super) fn read(bytes: &[u8]) -> Result<Texture, String> {
     }
     let pixels = layout.pixels(&data, width as usize, height as usize);
     let mut notes = Vec::new();
-    let descriptor = range(
-        bytes,
-        u64::from(header.index.dfd_byte_offset),
-        u64::from(header.index.dfd_byte_length),
-    );
+    let descriptor =
+        range(bytes, u64::from(header.index.dfd_byte_offset), u64::from(header.index.dfd_byte_length));
     // The flags of the first, basic block.
     if descriptor.and_then(|d| d.get(15)).is_some_and(|flags| flags & 1 == 1) {
         notes.push("its alpha is multiplied into its colours, and is taken as it is".into());

@@ -120,8 +120,7 @@ impl Importance {
             .map(|at| (variance(at % width, at / width) + Self::CALM).sqrt().recip())
             .collect();
         let mean = raw.iter().sum::<f64>() / raw.len().max(1) as f64;
-        let weights =
-            raw.iter().map(|w| (w / mean).clamp(Self::RANGE.recip(), Self::RANGE) as f32).collect();
+        let weights = raw.iter().map(|w| (w / mean).clamp(Self::RANGE.recip(), Self::RANGE) as f32).collect();
         Self { size: [picture.width, picture.height], weights }
     }
 }

@@ -6,6 +6,7 @@ use super::clips::Clip;
 use super::content::{Refined, TrackContent, coder_of};
 use super::fsq;
 use super::levels::Levels;
+use super::models::{Made as TokensOf, StoredModel, TokenCoder, model_for};
 use super::precision::Precision;
 use super::resolve::{Resolved, about, element_of};
 use super::shared::{Need, Objects};
@@ -20,11 +21,6 @@ use mcodec_format::{Fields, registry, wire};
 use std::collections::HashMap;
 use std::sync::Arc;
 
-/// Frames up to which a clip is one group, unless the caller says otherwise.
-const WHOLE: usize = 64;
-/// Frames of a group of longer clips.
-const GROUP: usize = 16;
-
 /// Makes assets of clips; what they share is stored once.
 pub(super) struct Maker<'a> {
     latents: &'a LatentsOptions,
@@ -32,6 +28,8 @@ pub(super) struct Maker<'a> {
     /// Statistics that were measured, by slot.
     measured: HashMap<String, Statistics>,
     objects: Objects,
+    /// What all tokens of the file are coded under, if they are of its kind.
+    model: Option<Arc<StoredModel>>,
     /// Whether there are several clips.
     several: bool,
 }
@@ -54,6 +52,7 @@ impl<'a> Maker<'a> {
             options,
             measured: HashMap::new(),
             objects: Objects::default(),
+            model: model_for(clips, latents, options)?,
             several: clips.len() > 1,
         };
         let lossy = |p: Precision| p != Precision::Lossless;
@@ -164,24 +163,42 @@ impl<'a> Maker<'a> {
         parts: &mut Parts,
     ) -> Result<(), String> {
         let array = resolved.array(stored, dtype, true)?;
-        let levels = levels.of(&array).map_err(|e| e.to_string())?;
+        let made = levels.of(&array).map_err(|e| e.to_string())?;
         let track = Self::track_of(resolved, &array);
-        self.put_tokens(resolved.name.clone(), array, levels, track, parts);
-        Ok(())
+        self.put_tokens(resolved.name.clone(), array, made, track, parts)
     }
 
-    fn put_tokens(&self, name: String, array: Array, levels: Vec<Vec<u16>>, track: Track, parts: &mut Parts) {
-        let group = self.group_of(array.shape[0]);
-        let content = TrackContent::tokens(&array, levels.clone(), group, track, self.options.effort);
-        parts.bases.push(TokenTrack {
-            number: parts.made.len() as u32,
-            name: name.clone(),
-            shape: array.shape,
-            size: array.dtype.bits as usize / 8,
-            bytes: Arc::new(array.bytes.clone()),
-            levels,
+    fn put_tokens(
+        &mut self,
+        name: String,
+        array: Array,
+        made: TokensOf,
+        track: Track,
+        parts: &mut Parts,
+    ) -> Result<(), String> {
+        let group = self.latents.group_of(array.shape[0]);
+        let model = self.model.clone().filter(|stored| made.is_of(stored.model.scheme(), array.channels()));
+        if self.latents.prior.is_some() && model.is_none() {
+            return Err("the prior is of other tokens".into());
+        }
+        let model = model.map(|stored| {
+            let need = self.objects.need(registry::entry::TOKEN_MODEL, stored.bytes.clone());
+            (stored, need)
         });
+        if let TokensOf::Digits(levels) = &made {
+            parts.bases.push(TokenTrack {
+                number: parts.made.len() as u32,
+                name: name.clone(),
+                shape: array.shape,
+                size: array.dtype.bits as usize / 8,
+                bytes: Arc::new(array.bytes.clone()),
+                levels: levels.clone(),
+            });
+        }
+        let coder = TokenCoder { made, effort: self.options.effort };
+        let content = TrackContent::tokens(&array, coder, model, group, track);
         parts.made.push(Made::Track(array, name, Box::new(content)));
+        Ok(())
     }
 
     fn add_grid(
@@ -194,7 +211,7 @@ impl<'a> Maker<'a> {
         let mut array = resolved.array(stored, dtype, false)?;
         let channels = array.channels();
         let mut track = Self::track_of(resolved, &array);
-        let group = self.group_of(array.shape[0]);
+        let group = self.latents.group_of(array.shape[0]);
         let element = element_of(dtype, channels)?.ok_or("its elements are not of a grid")?;
         let lossy = resolved.precision() != Precision::Lossless;
         let is_float = element.float().is_some();
@@ -277,8 +294,7 @@ impl<'a> Maker<'a> {
             normalisation: None,
             ..Self::track_of(resolved, array)
         };
-        self.put_tokens(name, tokens, levels, track, parts);
-        Ok(())
+        self.put_tokens(name, tokens, TokensOf::Digits(levels), track, parts)
     }
 
     /// Makes a track a refinement of tokens beside it, if these are a quantisation of it.
@@ -315,15 +331,6 @@ impl<'a> Maker<'a> {
                 "tokens {tokens:?} are no quantisation of {:?}, channel by channel: they are two tracks",
                 array.name
             ));
-        }
-    }
-
-    fn group_of(&self, frames: usize) -> usize {
-        match self.latents.group {
-            Some(0) => frames,
-            Some(group) => group,
-            None if frames <= WHOLE => frames,
-            None => GROUP,
         }
     }
 
@@ -415,6 +422,27 @@ fn kind_of(resolved: &Resolved<'_>, stored: &Stored) -> Result<Option<(Dtype, Op
     let tokens = resolved.tokens(dtype)?;
     let is_track = tokens.is_some() || Element::by_id(dtype.id).is_some();
     Ok(is_track.then_some((dtype, tokens)))
+}
+
+/// The arrays of a clip that hold tokens, and what these are made of.
+pub(super) fn token_arrays(
+    clip: &Clip,
+    latents: &LatentsOptions,
+    options: &EncodeOptions,
+) -> Result<Vec<(Array, TokensOf)>> {
+    let arrays = read_arrays(clip, &options.import)?;
+    let resolved = Resolved::of_clip(&arrays, latents).map_err(|e| request(clip, &e))?;
+    let mut found = Vec::new();
+    for (stored, resolved) in arrays.into_iter().zip(resolved) {
+        let name = stored.name.clone();
+        let fail = |why: String| about(&clip.shown(), &name, why);
+        if let Some((dtype, Some(levels))) = kind_of(&resolved, &stored).map_err(fail)? {
+            let array = resolved.array(stored, dtype, true).map_err(fail)?;
+            let made = levels.of(&array).map_err(|e| fail(e.to_string()))?;
+            found.push((array, made));
+        }
+    }
+    Ok(found)
 }
 
 /// The array as a grid, if it is one.

@@ -1,11 +1,11 @@
 //! A track to be encoded.
 
 use super::array::Array;
+use super::models::{StoredModel, TokenCoder};
 use super::shared::Need;
 use mcodec_coding::CodingError;
 use mcodec_coding::latents::{
     Base, Coder, Digits, Element, Grid, GridContent, Quantiser, Shape, Statistics, Tokens, encode_refined,
-    encode_tokens,
 };
 use mcodec_format::registry::{self, Dtype};
 use mcodec_format::track::Track;
@@ -34,7 +34,7 @@ pub(crate) struct TrackContent {
 #[derive(Debug, Clone)]
 enum How {
     Grid { element: Element, coder: Coder, quantised: Option<Quantised>, base: Option<Refined> },
-    Tokens { levels: Vec<Vec<u16>>, whole: bool },
+    Tokens { coder: TokenCoder, model: Option<Arc<StoredModel>> },
 }
 
 /// Tokens that tell of a track's numbers.
@@ -144,15 +144,18 @@ impl TrackContent {
         Ok(Self { how, ..Self::lossless(array, element, group, track, coder) })
     }
 
-    /// Of tokens with these levels for each token of a position.
+    /// Of tokens, coded by themselves or under a model.
     pub(super) fn tokens(
         array: &Array,
-        levels: Vec<Vec<u16>>,
+        coder: TokenCoder,
+        model: Option<(Arc<StoredModel>, Need)>,
         group: usize,
         track: Track,
-        effort: u8,
     ) -> Self {
-        Self::new(array, group, track, How::Tokens { levels, whole: effort > 7 })
+        let (model, need) = model.unzip();
+        let mut content = Self::new(array, group, track, How::Tokens { coder, model });
+        content.used.extend(need);
+        content
     }
 
     pub(crate) fn dtype(&self) -> Dtype {
@@ -246,8 +249,13 @@ pub(crate) fn encode_track(
         let frames = bytes.len() / track.frame_bytes() as usize;
         let shape = Shape { frames, channels, height, width };
         let (element, coder, quantised, base) = match &track.how {
-            How::Tokens { levels, whole } => {
-                return encode_tokens(&Tokens { shape, size, bytes, levels }, *whole);
+            How::Tokens { coder, model } => {
+                let tokens = Tokens { shape, size, bytes };
+                // The model is the only thing that the chunks are decoded with.
+                return match model {
+                    Some(stored) => stored.model.encode(0, &tokens),
+                    None => coder.encode(&tokens),
+                };
             }
             How::Grid { element, coder, quantised, base } => (*element, *coder, quantised, base),
         };

@@ -1,7 +1,9 @@
 //! What tokens are made of.
 
 use super::array::Array;
-use crate::EncodeError;
+use super::models::Made;
+use crate::{EncodeError, Result};
+use mcodec_coding::latents::TokenScheme;
 use std::path::{Path, PathBuf};
 
 /// What the tokens of a position are.
@@ -13,6 +15,17 @@ pub enum Levels {
     FsqFile(PathBuf),
     /// All of them are numbers below this.
     Vocabulary(u64),
+}
+
+impl Made {
+    /// Whether a scheme is of such tokens, `tokens` at a position.
+    pub(super) fn is_of(&self, scheme: &TokenScheme, tokens: usize) -> bool {
+        scheme.tokens() == tokens
+            && match self {
+                Self::Digits(levels) => scheme.levels() == Some(levels),
+                Self::Codes(vocabulary) => scheme.vocabulary() == Some(*vocabulary),
+            }
+    }
 }
 
 impl Levels {
@@ -52,8 +65,8 @@ impl Levels {
         if count < 2 { Err("a vocabulary has at least 2 tokens".into()) } else { Ok(Self::Vocabulary(count)) }
     }
 
-    /// The levels of each of the array's tokens of a position.
-    pub(super) fn of(&self, array: &Array) -> Result<Vec<Vec<u16>>, EncodeError> {
+    /// What the array's tokens are made of.
+    pub(super) fn of(&self, array: &Array) -> Result<Made> {
         let tokens = array.shape[1];
         let levels = match self {
             Self::Fsq(levels) => vec![levels.clone(); tokens],
@@ -69,6 +82,11 @@ impl Levels {
             return Err(EncodeError::Request(why));
         }
         check(&levels)?;
+        let codes = match self {
+            // A larger codebook is coded by the bits of its numbers.
+            Self::Vocabulary(count) => u32::try_from(*count).ok().filter(|&n| (2..=65_535).contains(&n)),
+            _ => None,
+        };
         let size = array.dtype.bits as usize / 8;
         let most = |levels: &Vec<u16>| levels.iter().fold(1u64, |n, &l| n.saturating_mul(l.into()));
         let plane = array.shape[2] * array.shape[3];
@@ -76,6 +94,7 @@ impl Levels {
             let mut word = [0; 8];
             word[..size].copy_from_slice(bytes);
             let (token, most) = (u64::from_le_bytes(word), most(&levels[at / plane % tokens]));
+            let most = codes.map_or(most, u64::from);
             if token >= most {
                 let name = &array.name;
                 return Err(EncodeError::Request(format!(
@@ -83,7 +102,7 @@ impl Levels {
                 )));
             }
         }
-        Ok(levels)
+        Ok(codes.map_or(Made::Digits(levels), Made::Codes))
     }
 }
 

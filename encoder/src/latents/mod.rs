@@ -3,9 +3,11 @@
 mod array;
 mod asset;
 mod clips;
+mod clustering;
 mod content;
 mod fsq;
 mod levels;
+mod models;
 mod precision;
 mod presets;
 mod resolve;
@@ -17,15 +19,26 @@ pub(crate) use content::{TrackContent, encode_track};
 
 use crate::edit::append_by;
 use crate::encode::add_asset;
+use crate::inputs::{AssetInput, bytes_item};
+use crate::items::Content;
 use crate::options::{EncodeOptions, EncodeReport, Output};
 use crate::writer::ContainerWriter;
 use crate::{EncodeError, Result};
 use asset::Maker;
 use clips::{Clip, clips_of};
 pub use levels::Levels;
+use mcodec_format::track::Track;
+use mcodec_format::{Fields, registry};
 pub use precision::Precision;
+use shared::Objects;
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 pub use tracks::TrackOptions;
+
+/// Frames up to which a clip is one group, unless the caller says otherwise.
+const WHOLE: usize = 64;
+/// Frames of a group of longer clips.
+const GROUP: usize = 16;
 
 /// How latents are taken.
 #[derive(Debug, Clone, Default)]
@@ -56,6 +69,20 @@ pub struct LatentsOptions {
     pub statistics: Option<PathBuf>,
     /// What is said of single tracks. Arrays that none is of are taken by their names.
     pub tracks: Vec<TrackOptions>,
+    /// Of tokens: a file that [`train_prior`] made, which they are coded under.
+    pub prior: Option<PathBuf>,
+}
+
+impl LatentsOptions {
+    /// Frames of a group of an array of so many.
+    fn group_of(&self, frames: usize) -> usize {
+        match self.group {
+            Some(0) => frames,
+            Some(group) => group.min(frames),
+            None if frames <= WHOLE => frames,
+            None => GROUP,
+        }
+    }
 }
 
 /// Encodes a file of arrays, a folder of such files or a tar of samples (an asset for each clip) as latents.
@@ -116,4 +143,44 @@ fn add_clips(
     }
     all.notes.dedup();
     Ok(all)
+}
+
+/// Learns from clips of tokens what others can be coded under ([`LatentsOptions::prior`]), and writes it to a file: all their frames, or
+/// of each those of `frames` (an end of `usize::MAX` is the clip's), are an example, which is a track of that file.
+///
+/// # Errors
+/// As [`encode_latents`]; if the clips are of different grids, or too long together.
+pub fn train_prior(
+    clips: &[PathBuf],
+    latents: &LatentsOptions,
+    frames: Option<std::ops::Range<usize>>,
+    output: Output,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let mut all = Vec::new();
+    for input in clips {
+        all.extend(clips_of(input)?);
+    }
+    let (example, coder, model) = models::train(&all, latents, frames, options)?;
+    let track = Track { axes: Some(example.axes), ..Track::default() };
+    let group = example.shape[0];
+    let mut objects = Objects::default();
+    let need = objects.need(registry::entry::TOKEN_MODEL, model.bytes.clone());
+    let mut content = TrackContent::tokens(&example, coder, Some((model, need)), group, track);
+    content.settle(|need| objects.dependency(need));
+    let input_bytes = example.bytes.len() as u64;
+    let mut items = objects.items();
+    items.push(bytes_item(example.name, Content::Track(Arc::new(content)), example.bytes));
+    let asset = AssetInput {
+        kind: registry::asset::LATENTS,
+        name: "prior".into(),
+        fields: Fields::default(),
+        items,
+        input_bytes,
+        notes: Vec::new(),
+    };
+    let mut writer = ContainerWriter::create(output)?;
+    let mut report = add_asset(&mut writer, 0, asset, false, None, options)?;
+    report.output_bytes = writer.finish(options)?;
+    Ok(report)
 }

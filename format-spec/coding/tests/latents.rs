@@ -1,13 +1,17 @@
 //! Grids under their neighbours, there and back.
 
 use mcodec_coding::latents::{
-    Coder, Element, Grid, GridContent, Quantiser, Shape, SharedObjects, Statistics, Tokens, decode,
-    decode_tokens, encode, encode_tokens,
+    Coder, Element, Grid, GridContent, Quantiser, Shape, SharedObjects, Statistics, TokenModel, TokenScheme,
+    Tokens, decode, decode_tokens, encode, encode_tokens,
 };
 
 struct None;
 impl SharedObjects for None {
     fn statistics(&self, _: u32) -> Option<&Statistics> {
+        Option::None
+    }
+
+    fn token_model(&self, _: u32) -> Option<&TokenModel> {
         Option::None
     }
 }
@@ -232,10 +236,11 @@ fn tokens_come_back_and_damage_is_read_or_refused() {
             bytes.extend(&token.to_le_bytes()[..size]);
         }
         for whole in [false, true] {
-            let tokens = Tokens { shape, size, bytes: &bytes, levels: &levels };
-            let payload = encode_tokens(&tokens, whole).unwrap();
+            let tokens = Tokens { shape, size, bytes: &bytes };
+            let scheme = TokenScheme::digits(levels.clone(), whole).unwrap();
+            let payload = encode_tokens(&tokens, &scheme).unwrap();
             let mut out = vec![0; bytes.len()];
-            decode_tokens(&payload, &mut out).unwrap();
+            decode_tokens(&payload, &None, &mut out).unwrap();
             assert!(out == bytes);
             for round in 0..60 {
                 let mut bad = payload.clone();
@@ -244,10 +249,10 @@ fn tokens_come_back_and_damage_is_read_or_refused() {
                 if round % 5 == 0 {
                     bad.truncate(at);
                 }
-                _ = decode_tokens(&bad, &mut out);
+                _ = decode_tokens(&bad, &None, &mut out);
             }
         }
-        let short = vec![vec![2u16]; levels.len()];
-        assert!(encode_tokens(&Tokens { shape, size, bytes: &bytes, levels: &short }, false).is_err());
+        let short = TokenScheme::digits(vec![vec![2u16]; levels.len()], false).unwrap();
+        assert!(encode_tokens(&Tokens { shape, size, bytes: &bytes }, &short).is_err());
     }
 }

@@ -51,6 +51,7 @@ fn main() -> Result<()> {
     gaussians(&root)?;
     grids(&root)?;
     codes(&root)?;
+    tokens(&root)?;
     Ok(())
 }
 
@@ -74,6 +75,28 @@ fn codes(root: &Path) -> Result<()> {
                 let called = format!("{file}-{}-{}", span.place.entry, span.place.chunk);
                 let head = [&len[..], &(classes.len() as u16).to_le_bytes()].concat();
                 save(root, "codes", &called, &[&head[..], &classes, payload].concat())?;
+            }
+        }
+    }
+    Ok(())
+}
+
+/// The chunks of the vectors with tokens, and the models.
+fn tokens(root: &Path) -> Result<()> {
+    use mcodec_decode::{ReadOptions, Reader};
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
+    for (name, asset) in [("tokens", "tokens"), ("codes", "codes"), ("token_models", "models")] {
+        let file = fs::read(vectors.join(name).with_extension("mcodec"))?;
+        let reader = Reader::open(file.clone(), ReadOptions::default())?;
+        for row in reader.rows(asset)? {
+            let is_model = row.get().kind == entry::TOKEN_MODEL;
+            let chunking = *reader.resolve(row.clone())?.chunking();
+            for span in row.get().spans(row.asset().ordinal) {
+                let range = if is_model { 0..0 } else { chunking.chunk_range(span.place.chunk) };
+                let len = ((range.end - range.start) as u16).to_le_bytes();
+                let payload = &file[span.payload.start as usize..span.payload.end as usize];
+                let called = format!("{name}-{}-{}", span.place.entry, span.place.chunk);
+                save(root, "tokens", &called, &[&[is_model as u8], &len[..], payload].concat())?;
             }
         }
     }

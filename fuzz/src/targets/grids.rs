@@ -1,7 +1,8 @@
 //! Chunks of grids and of tokens: which coder, decoded length (2 bytes), payload; or an object `digits`.
 
 use mcodec_coding::latents::{
-    Coder, DigitCells, Digits, Shape, SharedObjects, Statistics, decode, decode_refined, decode_tokens,
+    Coder, DigitCells, Digits, Shape, SharedObjects, Statistics, TokenModel, decode, decode_refined,
+    decode_tokens,
 };
 use std::sync::OnceLock;
 
@@ -13,6 +14,10 @@ impl SharedObjects for Shared {
         static THREE: OnceLock<Option<Statistics>> = OnceLock::new();
         let three = THREE.get_or_init(|| Statistics::new(vec![(0.25, 0.75), (0.0, 1.0), (-1.0, 0.5)]).ok());
         three.as_ref().filter(|_| dependency == 0)
+    }
+
+    fn token_model(&self, _: u32) -> Option<&TokenModel> {
+        None
     }
 
     fn digits(&self, _: u32) -> Option<&Digits> {
@@ -53,7 +58,7 @@ pub fn run(bytes: &[u8]) {
         1 => decode(payload, Coder::Dense, &Shared, out),
         // Of elements of two bytes.
         2 => decode_refined(payload, Coder::Dense, &Shared, &tokens(len / 6), out),
-        _ => decode_tokens(payload, out),
+        _ => decode_tokens(payload, &Shared, out),
     };
     let mut out = vec![0; len];
     if run(&mut out).is_ok() {

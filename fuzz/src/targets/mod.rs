@@ -20,6 +20,7 @@ pub mod pickle;
 pub mod round_trip;
 pub mod safetensors_header;
 pub mod tables;
+pub mod tokens;
 
 /// A target's function.
 pub type Target = fn(&[u8]);
@@ -41,4 +42,5 @@ pub const ALL: [(&str, Target); 15] = [
     ("gaussians", gaussians::run),
     ("grids", grids::run),
     ("codes", codes::run),
+    ("tokens", tokens::run),
 ];

@@ -4,8 +4,9 @@ use crate::hand::{Draft, Shell, bytes_tensor, chunking, model, row};
 use crate::labelled::shared_object;
 use crate::vector::Vector;
 use mcodec_coding::latents::{
-    Base, Coder, DigitCells, Digits, Element, Grid, GridContent, Quantiser, Shape, SharedObjects, Statistics,
-    Tokens, decode, decode_refined, encode, encode_refined, encode_tokens,
+    Base, CodeOrder, Coder, DigitCells, Digits, Element, Grid, GridContent, Quantiser, Shape, SharedObjects,
+    Statistics, TokenModel, TokenScheme, Tokens, decode, decode_refined, encode, encode_refined,
+    encode_tokens,
 };
 use mcodec_format::registry::{Dtype, asset, asset_field, coding, entry};
 use mcodec_format::track::{AxisOrder, Normalisation, Track};
@@ -18,6 +19,8 @@ pub fn all() -> Vec<Vector> {
         tracks("grids_dense", "dense grids", Coder::Dense),
         tokens(),
         refined(),
+        codes(),
+        under_models(),
     ]
 }
 
@@ -26,6 +29,10 @@ struct Shared<'a>(&'a Statistics, Option<&'a Digits>);
 impl SharedObjects for Shared<'_> {
     fn statistics(&self, _: u32) -> Option<&Statistics> {
         Some(self.0)
+    }
+
+    fn token_model(&self, _: u32) -> Option<&TokenModel> {
+        None
     }
 
     fn digits(&self, _: u32) -> Option<&Digits> {
@@ -78,11 +85,12 @@ fn refined() -> Vector {
         }
         let (first, id) = (10 * pair, 10 * pair + 1);
         let token_shape = Shape { channels: 2, ..shape };
+        let scheme = TokenScheme::digits(levels.clone(), true).expect("levels");
         let payloads = tokens
             .chunks(3 * 18)
             .map(|bytes| {
                 let shape = Shape { frames: bytes.len() / 18, ..token_shape };
-                encode_tokens(&Tokens { shape, size: 1, bytes, levels: &levels }, true).expect("tokens")
+                encode_tokens(&Tokens { shape, size: 1, bytes }, &scheme).expect("tokens")
             })
             .collect();
         let dtype = Dtype::by_name("U8").expect("registered");
@@ -158,8 +166,8 @@ fn tokens() -> Vector {
             .chunks(2 * frame)
             .map(|bytes| {
                 let shape = Shape { frames: bytes.len() / frame, ..shape };
-                encode_tokens(&Tokens { shape, size, bytes, levels: &levels }, whole)
-                    .expect("tokens are coded")
+                let scheme = TokenScheme::digits(levels.clone(), whole).expect("levels");
+                encode_tokens(&Tokens { shape, size, bytes }, &scheme).expect("tokens are coded")
             })
             .collect();
         let descriptor = TensorDescriptor {
@@ -177,6 +185,112 @@ fn tokens() -> Vector {
         hashed.iter().map(|(n, d, b)| (&n[..], &d.dtype_name[..], &d.shape[..], &b[..])).collect();
     draft.hash(0, &list);
     Vector::sound("tokens", "tokens by their digits", draft.finished(&Shell::default()))
+}
+
+/// Tokens that move by a column from frame to frame, below `vocabulary`.
+fn moving(shape: Shape, size: usize, vocabulary: u64) -> Vec<u8> {
+    let (plane, width) = (shape.height * shape.width, shape.width);
+    let mut bytes = Vec::new();
+    for i in 0..shape.count() {
+        let (t, k, p) = (i / plane / shape.channels, i / plane % shape.channels, i % plane);
+        let (y, x) = (p / width, (p + t) % width);
+        let token = (y * 131 + x * 37 + k * 11 + usize::from(i % 17 == 0) * t) as u64 % vocabulary;
+        bytes.extend(&token.to_le_bytes()[..size]);
+    }
+    bytes
+}
+
+/// An order that is far from that of numbers.
+fn order(vocabulary: usize) -> CodeOrder {
+    let step = (1..vocabulary).rev().find(|step| {
+        (1..=vocabulary).filter(|n| vocabulary.is_multiple_of(*n) && step.is_multiple_of(*n)).count() == 1
+    });
+    let tokens = (0..vocabulary).map(|i| (i * step.unwrap_or(1) % vocabulary) as u16).collect();
+    CodeOrder::new(tokens).expect("an order")
+}
+
+fn token_descriptor(size: usize, shape: Shape, frames: usize) -> TensorDescriptor {
+    let dtype = Dtype::by_name(["U8", "U16", "", "I32"][size - 1]).expect("registered");
+    let frame = shape.channels * shape.height * shape.width * size;
+    TensorDescriptor {
+        dtype: Some(dtype),
+        dtype_name: dtype.name.into(),
+        shape: [shape.frames, shape.channels, shape.height, shape.width].map(|d| d as u64).to_vec(),
+        representation: Representation::Predicted,
+        ..bytes_tensor(chunking(coding::TOKENS, frame * frames, frame * shape.frames))
+    }
+}
+
+/// Codes of codebooks by themselves: whole and light, ordered and not, of one token at a position and of two.
+fn codes() -> Vector {
+    let mut draft = Draft::of(vec![Asset { kind: asset::LATENTS, ..model(0, "codes") }]);
+    let mut hashed = Vec::new();
+    let kinds = [
+        (2usize, 100u32, true, 1usize, true),
+        (1, 5, true, 2, false),
+        (4, 1000, false, 2, true),
+        (2, 2, true, 1, true),
+    ];
+    for (id, (size, vocabulary, whole, tokens, ordered)) in (0u32..).zip(kinds) {
+        let shape = Shape { frames: 5, channels: tokens, height: 3, width: 4 };
+        let bytes = moving(shape, size, vocabulary.into());
+        let orders = if ordered { vec![order(vocabulary as usize); tokens] } else { Vec::new() };
+        let scheme = TokenScheme::codes(tokens, vocabulary, whole, 12, orders).expect("a scheme");
+        let frame = bytes.len() / shape.frames;
+        let payloads = bytes
+            .chunks(3 * frame)
+            .map(|bytes| {
+                let shape = Shape { frames: bytes.len() / frame, ..shape };
+                encode_tokens(&Tokens { shape, size, bytes }, &scheme).expect("tokens are coded")
+            })
+            .collect();
+        let descriptor = token_descriptor(size, shape, 3);
+        let name = format!("track {id}");
+        draft.add((row(id, entry::TENSOR, &name, descriptor.to_fields()), payloads));
+        hashed.push((name, descriptor, bytes));
+    }
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (&n[..], &d.dtype_name[..], &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound("codes", "tokens of a codebook, by its tree", draft.finished(&Shell::default()))
+}
+
+/// Tokens under models: with an example, of which some are a part, and without.
+fn under_models() -> Vector {
+    let mut draft = Draft::of(vec![Asset { kind: asset::LATENTS, ..model(0, "models") }]);
+    let mut hashed = Vec::new();
+    let shape = Shape { frames: 6, channels: 2, height: 3, width: 3 };
+    let digits = |whole| TokenScheme::digits(vec![vec![8, 5], vec![4, 4, 2]], whole).expect("levels");
+    let codes = TokenScheme::codes(2, 40, true, 11, vec![order(40); 2]).expect("a scheme");
+    for (id, (scheme, example)) in
+        (0u32..).zip([(digits(true), true), (digits(false), true), (codes.clone(), true), (codes, false)])
+    {
+        let bytes = moving(shape, 1, 32);
+        let frame = bytes.len() / shape.frames;
+        let tokens = |from: usize, frames: usize| Tokens {
+            shape: Shape { frames, ..shape },
+            size: 1,
+            bytes: &bytes[from * frame..(from + frames) * frame],
+        };
+        let (made, content) =
+            TokenModel::new(scheme, example.then(|| tokens(0, 4)).as_ref()).expect("a model");
+        let payloads: Vec<_> =
+            (0..3).map(|n| made.encode(0, &tokens(2 * n, 2)).expect("tokens are coded")).collect();
+        assert_eq!(
+            payloads.iter().map(|p| p[0]).collect::<Vec<_>>(),
+            if example { [3, 3, 2] } else { [2; 3] }
+        );
+        let descriptor = token_descriptor(1, shape, 2);
+        let name = format!("track {id}");
+        draft.add((row(id, entry::TENSOR, &name, descriptor.to_fields()), payloads));
+        draft.depend(Dependency::Entry(100 + id));
+        draft.add(shared_object(100 + id, entry::TOKEN_MODEL, &format!("token-model-{id}"), content));
+        hashed.push((name, descriptor, bytes));
+    }
+    let list: Vec<_> =
+        hashed.iter().map(|(n, d, b)| (&n[..], &d.dtype_name[..], &d.shape[..], &b[..])).collect();
+    draft.hash(0, &list);
+    Vector::sound("token_models", "tokens under models", draft.finished(&Shell::default()))
 }
 
 /// Waves that move, with noise, as elements of any type.

@@ -13,6 +13,7 @@ mod gpu;
 pub(crate) mod images;
 mod in_memory;
 mod input;
+pub(crate) mod latents;
 mod limit;
 mod machine;
 mod measure;

@@ -16,6 +16,7 @@ pub(crate) fn run(args: &Bench, common: &Common, console: &Console) -> anyhow::R
             "this mcodec was built without the feature \"gpu\", which the command bench gpu needs",
         )),
         BenchWhat::Deltas(deltas) => crate::bench::deltas::run(deltas, common, console),
+        BenchWhat::Latents(latents) => crate::bench::latents::run(latents, common, console),
         #[cfg(feature = "images")]
         BenchWhat::Images(images) => crate::bench::images::run(images, common, console),
         #[cfg(not(feature = "images"))]
@@ -28,7 +29,11 @@ pub(crate) fn run(args: &Bench, common: &Common, console: &Console) -> anyhow::R
 /// Says what is missing.
 #[cfg(not(feature = "bench"))]
 pub(crate) fn run(args: &Bench, _: &Common, _: &Console) -> anyhow::Result<Outcome> {
-    let (BenchWhat::Models(_) | BenchWhat::Gpu(_) | BenchWhat::Deltas(_) | BenchWhat::Images(_)) = &args.what;
+    let (BenchWhat::Models(_)
+    | BenchWhat::Gpu(_)
+    | BenchWhat::Deltas(_)
+    | BenchWhat::Images(_)
+    | BenchWhat::Latents(_)) = &args.what;
     Err(crate::outcome::usage(
         "this mcodec was built without the feature \"bench\", which the command bench needs",
     ))

@@ -14,6 +14,7 @@ mod manifest;
 mod merge;
 mod pack;
 mod recover;
+mod train_prior;
 mod verify;
 
 pub(crate) use encode::tell as tell_encoded;
@@ -38,6 +39,7 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<Outcome> {
         Command::Pack(args) => pack::run(args, common, console),
         Command::Attach(args) => attach::attach(args, common, console),
         Command::Detach(args) => attach::detach(args, common, console),
+        Command::TrainPrior(args) => train_prior::run(args, common, console),
         Command::Bench(args) => bench::run(args, common, console),
         Command::Completion(args) => completion::run(args, console),
         Command::Man(args) => man::run(args, common, console),

@@ -126,7 +126,10 @@ pub(super) fn ledger<S: ReadAt>(
         match item.kind() {
             registry::entry::FILE => ledger.domain.files += item.coded,
             registry::entry::RECORD => ledger.domain.records += item.coded,
-            registry::entry::TABLE | registry::entry::CLASSES | registry::entry::DIFFERENCE_TABLES => {
+            registry::entry::TABLE
+            | registry::entry::CLASSES
+            | registry::entry::DIFFERENCE_TABLES
+            | registry::entry::TOKEN_MODEL => {
                 ledger.coding.shared_tables += item.coded;
             }
             registry::entry::COLUMN_LABELS | registry::entry::DIFFERENCE_COLUMNS => {

@@ -66,11 +66,10 @@ fn options(given: &Latents, import: &Import, input: &Path) -> anyhow::Result<Lat
     if are_tokens && precision != Precision::Lossless {
         return Err(usage("tokens are kept as they are: --step, --snr and --bits are for latents"));
     }
-    let levels = match (&given.fsq, given.vocab) {
-        (Some(text), _) => Some(Levels::parse(text, ',').map_err(usage)?),
-        (None, Some(count)) => Some(Levels::vocabulary(count).map_err(usage)?),
-        (None, None) => None,
-    };
+    let levels = levels_of(given.fsq.as_deref(), given.vocab)?;
+    if given.prior.is_some() && !are_tokens {
+        return Err(usage("--prior is for --as tokens"));
+    }
     if levels.is_some() && !are_tokens {
         return Err(usage("--fsq and --vocab are for --as tokens; of one track, --track says it"));
     }
@@ -98,7 +97,17 @@ fn options(given: &Latents, import: &Import, input: &Path) -> anyhow::Result<Lat
         model_hash: given.model_hash.as_deref().map(hexadecimal).transpose()?,
         normalised: given.normalised.map(|answer| answer == Answer::Yes),
         statistics: given.stats.clone(),
+        prior: given.prior.clone(),
         tracks: tracks.collect::<Result<_, _>>()?,
+    })
+}
+
+/// What tokens are made of, as the user says it.
+pub(crate) fn levels_of(fsq: Option<&str>, vocabulary: Option<u64>) -> anyhow::Result<Option<Levels>> {
+    Ok(match (fsq, vocabulary) {
+        (Some(text), _) => Some(Levels::parse(text, ',').map_err(usage)?),
+        (None, Some(count)) => Some(Levels::vocabulary(count).map_err(usage)?),
+        (None, None) => None,
     })
 }
 

@@ -16,6 +16,7 @@ struct Counter {
 }
 
 /// Counters by surroundings and decision.
+#[derive(Clone)]
 pub(super) struct Counters {
     table: Vec<Counter>,
     mask: u32,
@@ -33,7 +34,13 @@ impl Counters {
         }
     }
 
+    /// Bytes in memory.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&self.table[..])
+    }
+
     /// Says what is around the next number.
+    #[inline(always)]
     pub(super) fn surround(&mut self, all: [[u32; 6]; COUNTERS]) {
         for (i, (hash, parts)) in self.surroundings.iter_mut().zip(all).enumerate() {
             let start = (i as u32 + 1).wrapping_mul(0x9E37_79B1);

@@ -1,5 +1,6 @@
 //! The dense coder: blended predictors and a mixture of experts, one decision after another. Both directions are one piece of code.
 
+use super::avx2::{self, Work};
 use super::cells::{Cells, VALUE_LIMIT};
 use super::counters::{COUNTERS, Counters};
 use super::digits::Bounds;
@@ -81,6 +82,7 @@ pub(super) trait Profile {
 }
 
 /// All of them.
+#[derive(Clone)]
 pub(super) struct Whole;
 
 impl Profile for Whole {
@@ -90,6 +92,7 @@ impl Profile for Whole {
 }
 
 /// All of them, and counters: for digits.
+#[derive(Clone)]
 pub(super) struct Counted;
 
 impl Profile for Counted {
@@ -99,6 +102,7 @@ impl Profile for Counted {
 }
 
 /// Few, and quick.
+#[derive(Clone)]
 pub(super) struct Light;
 
 impl Profile for Light {
@@ -132,6 +136,7 @@ struct Scale {
 }
 
 /// Values of a frame and what is known of them, each a plane of positions by channels, with a position of zeros at the end.
+#[derive(Clone)]
 struct Frame {
     values: Vec<i32>,
     /// Values less those of the frame before.
@@ -153,6 +158,7 @@ impl Frame {
 }
 
 /// What is known of a position before its first channel.
+#[derive(Clone)]
 struct Position {
     base: Vec<i32>,
     fixed: [Vec<i32>; 4],
@@ -164,6 +170,7 @@ struct Position {
     activity: [Vec<i32>; TRACKED],
 }
 
+#[derive(Clone)]
 pub(super) struct Dense<P: Profile, const N: usize> {
     profile: PhantomData<P>,
     tables: &'static Tables,
@@ -174,6 +181,8 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     now: Frame,
     before: Frame,
     own: OwnSquares,
+    /// What a first frame, and the others, begin with.
+    own_starts: [OwnSquares; 2],
     local: LocalSquares,
     position: Position,
     scales: [Vec<Scale>; EXPERTS],
@@ -188,6 +197,8 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     channel_correction: Correction,
     copies: [u16; 16],
     scratch: Vec<i32>,
+    /// Means of the scales that the number at hand is coded with.
+    means: [u32; EXPERTS],
 }
 
 /// Logarithms of `k / (16 - k)`, k from 1 to 15, in units of 2^-10.
@@ -201,6 +212,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         let lanes = shape.channels.next_multiple_of(LANES);
         let positions = shape.height * shape.width;
         let tables = Tables::get();
+        let own_lanes = if P::LEAST_SQUARES { lanes } else { 0 };
         let plane = |n: usize| vec![0i32; n * lanes];
         let keys = CLASSES * CLASSES;
         let contexts: [usize; EXPERTS] = [keys, keys, keys, keys, keys, keys, shape.channels * CLASSES, keys];
@@ -219,7 +231,8 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             shift,
             now: Frame::new(positions, lanes),
             before: Frame::new(positions, lanes),
-            own: OwnSquares::new(lanes, 8),
+            own: OwnSquares::new(own_lanes, 8),
+            own_starts: core::array::from_fn(|_| OwnSquares::new(own_lanes, 8)),
             local: LocalSquares::new(shape.width, lanes),
             position: Position {
                 base: plane(1),
@@ -242,6 +255,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             counts: vec![cells.count(); shape.channels],
             copies: [1 << 12; 16],
             scratch: Vec::new(),
+            means: [0; EXPERTS],
         }
     }
 
@@ -251,14 +265,38 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         self
     }
 
+    /// Begins anew with frames of another size, knowing what was learned.
+    pub(super) fn restart(&mut self, shape: Shape) {
+        let Shape { frames, height, width, .. } = shape;
+        self.shape = Shape { frames, height, width, ..self.shape };
+        (self.now, self.before) =
+            (Frame::new(height * width, self.lanes), Frame::new(height * width, self.lanes));
+        self.local.restart(width);
+    }
+
+    /// Bytes in memory, about.
+    pub(super) fn memory(&self) -> usize {
+        let frames = 2 * (TRACKED + 2) * size_of_val(&self.now.values[..]);
+        let scales: usize = self.scales.iter().map(|scales| size_of_val(&scales[..])).sum();
+        let mixers = self.by_node.memory() + self.by_channel.memory() + self.by_class.memory();
+        let corrections = self.node_correction.memory() + self.channel_correction.memory();
+        frames + scales + mixers + corrections + self.counters.memory() + 3 * self.own.memory()
+    }
+
     /// Codes all numbers, frame by frame, row by row, the channels of a position together. `numbers` are in this order.
     pub(super) fn code(&mut self, decisions: &mut impl Decisions, bounds: &impl Bounds, numbers: &mut [u16]) {
+        avx2::run(&mut Bounded { dense: self, bounds }, decisions, numbers);
+    }
+
+    /// The same, with the instructions of the caller.
+    #[inline(always)]
+    fn code_all(&mut self, decisions: &mut impl Decisions, bounds: &impl Bounds, numbers: &mut [u16]) {
         let Shape { frames, channels, height, width } = self.shape;
         let plane = height * width * channels;
         for frame in 0..frames {
             if P::LEAST_SQUARES {
-                if frame == 1 {
-                    self.own.reset();
+                if frame < 2 {
+                    self.own.begin_as(&self.own_starts[frame]);
                 }
                 self.local.reset();
             }
@@ -273,6 +311,9 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                 }
             }
             core::mem::swap(&mut self.now, &mut self.before);
+            if P::LEAST_SQUARES && (frame == 0 || frame + 1 == frames) {
+                self.own_starts[frame.min(1)].clone_from(&self.own);
+            }
         }
     }
 
@@ -466,6 +507,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     }
 
     /// What counters look at.
+    #[inline(always)]
     fn surround(&mut self, c: usize, at: &Neighbours, changes: &[i32; 3]) {
         let digit = |value: i32| (value >> 15) as u32 & 0xff;
         let now = |place: usize| digit(self.now.values[place + c]);
@@ -515,7 +557,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     /// What each expert expects: its middle, and the inverse of its scale in units of 2^-35; and where its scale is from.
     #[inline(always)]
     fn experts(
-        &self,
+        &mut self,
         c: usize,
         guess: &[i32; TRACKED],
         heard: &[i32; TRACKED],
@@ -547,6 +589,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             middle[i] = guess[k];
             let scale = self.scales[i][key[i]];
             let mean = if scale.seen == 0 { (activity[k] as u32) << 4 } else { scale.mean };
+            self.means[i] = mean;
             let s = ((u64::from(mean) * 739) >> 10).max(64) as i64;
             if i == 0 {
                 scale0 = s;
@@ -721,6 +764,10 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         for i in 0..P::SOURCE.len() {
             let error = (value - middle[i]).unsigned_abs().min(1 << 26) << 4;
             let scale = &mut self.scales[i][key[i]];
+            if P::COUNTERS && scale.seen == 0 {
+                // Of few digits, what is around them says more than the first of them.
+                *scale = Scale { mean: self.means[i], seen: 2 };
+            }
             if scale.seen == 0 {
                 scale.mean = error;
             } else {
@@ -730,6 +777,19 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             }
             scale.seen = (scale.seen + 1).min(100);
         }
+    }
+}
+
+/// A coder, and what is known of the numbers.
+struct Bounded<'a, D, B> {
+    dense: &'a mut D,
+    bounds: &'a B,
+}
+
+impl<P: Profile, B: Bounds, const N: usize> Work for Bounded<'_, Dense<P, N>, B> {
+    #[inline(always)]
+    fn work(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
+        self.dense.code_all(decisions, self.bounds, numbers);
     }
 }
 

@@ -6,6 +6,7 @@ use super::digits::{Bounds, Digits, Free, Known};
 use super::element::Element;
 use super::fast;
 use super::output::Output;
+use super::tokens::TokenModel;
 use crate::binary::{BinaryDecoder, BinaryEncoder};
 use crate::error::{CodingError, Result, corrupt, invalid, truncated};
 use crate::varint::{put as put_varint, take as take_varint, take_bytes, take_u8};
@@ -71,6 +72,9 @@ impl Statistics {
 pub trait SharedObjects {
     /// Statistics of channels.
     fn statistics(&self, dependency: u32) -> Option<&Statistics>;
+
+    /// What tokens are coded under.
+    fn token_model(&self, dependency: u32) -> Option<&TokenModel>;
 
     /// What digits of tokens stand for.
     fn digits(&self, _dependency: u32) -> Option<&Digits> {
@@ -408,7 +412,7 @@ impl<'a> Head<'a> {
         if flags & !FLAGS != 0 || flags & (QUANTISED | SHARED_STATISTICS) == SHARED_STATISTICS {
             return Err(corrupt("flags of a grid"));
         }
-        let shape = take_shape(rest, len, element.bytes())?;
+        let shape = take_shape(rest, len, element.bytes(), None)?;
         let digits = match flags & REFINED {
             0 => None,
             _ => Some(u32::try_from(take_varint(rest)?).unwrap_or(u32::MAX)),
@@ -474,10 +478,15 @@ fn array<const N: usize>(rest: &mut &[u8]) -> Result<[u8; N]> {
     Ok(*array)
 }
 
-/// Channels, height and width; frames are as many as the decoded bytes hold.
-pub(super) fn take_shape(rest: &mut &[u8], len: usize, size: usize) -> Result<Shape> {
-    let mut sizes = [0usize; 3];
-    for out in &mut sizes {
+/// Channels (unless they are known), height and width; frames are as many as the decoded bytes hold.
+pub(super) fn take_shape(
+    rest: &mut &[u8],
+    len: usize,
+    size: usize,
+    channels: Option<usize>,
+) -> Result<Shape> {
+    let mut sizes = [channels.unwrap_or(0), 0, 0];
+    for out in sizes.iter_mut().skip(usize::from(channels.is_some())) {
         *out = usize::try_from(take_varint(rest)?).unwrap_or(usize::MAX);
     }
     let [channels, height, width] = sizes;

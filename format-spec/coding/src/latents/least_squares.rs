@@ -19,6 +19,7 @@ const OWN_LIMIT: i32 = 23_170;
 const LOCAL_LIMIT: i32 = 8191;
 
 /// Least squares of each channel by itself.
+#[derive(Clone)]
 pub(super) struct OwnSquares {
     lanes: usize,
     memory: u32,
@@ -49,8 +50,20 @@ impl OwnSquares {
         new
     }
 
+    /// Begins with what another has learned; whose turn it is goes on.
+    pub(super) fn begin_as(&mut self, other: &Self) {
+        let turn = self.turn;
+        self.clone_from(other);
+        self.turn = turn;
+    }
+
+    /// Bytes in memory, about.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&self.products[..]) + 4 * size_of_val(&self.targets[..])
+    }
+
     /// Begins anew.
-    pub(super) fn reset(&mut self) {
+    fn reset(&mut self) {
         self.products.fill(0);
         self.targets.fill(0);
         self.weights.fill(0);
@@ -150,6 +163,7 @@ const START: i32 = 1 << 24;
 const RIDGE: i32 = 1 << 18;
 
 /// Least squares that all channels share, of the places around one position.
+#[derive(Clone)]
 pub(super) struct LocalSquares {
     width: usize,
     lanes: usize,
@@ -186,6 +200,12 @@ impl LocalSquares {
             weights: [0; LOCAL],
             scratch: Vec::new(),
         }
+    }
+
+    /// Begins frames of another width.
+    pub(super) fn restart(&mut self, width: usize) {
+        self.width = width;
+        self.rows = vec![NO_EQUATIONS; 3 * width];
     }
 
     /// Begins a frame.

@@ -6,6 +6,7 @@ use super::tables::{STRETCH_LIMIT, Tables};
 const ONE: i32 = 1 << 16;
 
 /// Sets of weights, of which a context picks one.
+#[derive(Clone)]
 pub(super) struct Mixer<const N: usize> {
     weights: Vec<[i32; N]>,
     rate: i32,
@@ -14,6 +15,11 @@ pub(super) struct Mixer<const N: usize> {
 impl<const N: usize> Mixer<N> {
     pub(super) fn new(contexts: usize, start: [i32; N], rate: i32) -> Self {
         Self { weights: vec![start; contexts], rate }
+    }
+
+    /// Bytes in memory.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&self.weights[..])
     }
 
     /// The stretched probability, in units of 2^-8.
@@ -38,6 +44,7 @@ impl<const N: usize> Mixer<N> {
 }
 
 /// Corrects a probability by what came of it in a context: 33 points over the stretched line.
+#[derive(Clone)]
 pub(super) struct Correction {
     points: Vec<[u16; 33]>,
 }
@@ -46,6 +53,11 @@ impl Correction {
     pub(super) fn new(contexts: usize, tables: &Tables) -> Self {
         let start = core::array::from_fn(|i| tables.squash(i as i32 * 192 - 3072) as u16);
         Self { points: vec![start; contexts] }
+    }
+
+    /// Bytes in memory.
+    pub(super) fn memory(&self) -> usize {
+        size_of_val(&self.points[..])
     }
 
     /// The corrected probability, in 65536ths, and where it is from.

@@ -1,7 +1,9 @@
 //! Grids of numbers with frames, rows and channels, coded under their neighbours in space and time: latents of image and video
 //! tokenizers (`SPEC.md` sections 7.8 and 7.9). All that decides about bits is integer arithmetic.
 
+mod avx2;
 mod cells;
+mod codes;
 mod counters;
 mod dense;
 mod digits;
@@ -11,7 +13,10 @@ mod grid;
 mod least_squares;
 mod mixing;
 mod neighbours;
+mod order;
 mod output;
+mod scheme;
+mod surroundings;
 mod tables;
 mod tokens;
 
@@ -22,4 +27,6 @@ pub use grid::{
     Base, Coder, FORM, Grid, GridContent, MAX_CHANNELS, Quantiser, SharedObjects, Statistics, decode,
     decode_refined, encode, encode_refined,
 };
-pub use tokens::{Tokens, decode_tokens, encode_tokens};
+pub use order::CodeOrder;
+pub use scheme::TokenScheme;
+pub use tokens::{TokenModel, Tokens, decode_tokens, encode_tokens};

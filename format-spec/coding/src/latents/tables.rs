@@ -79,6 +79,13 @@ impl Tables {
         (31 - zeros as i32) * 256 + i32::from(self.log2[mantissa as usize])
     }
 
+    /// The stretched form of a probability in 65536ths (0 counts as 1), in units of 2^-8.
+    #[inline(always)]
+    pub(super) fn stretch(&self, one: u16) -> i32 {
+        let one = u32::from(one).max(1);
+        self.log2(one) - self.log2(65_536 - one)
+    }
+
     /// The probability of a one, in 65536ths, from its stretched form in units of 2^-8.
     #[inline(always)]
     pub(super) fn squash(&self, x: i32) -> u32 {
