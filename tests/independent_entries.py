@@ -70,6 +70,22 @@ def dependencies_of(entry, descriptor, chunk):
     return all_of_them[chunk // chunks * size:][:size]
 
 
+def check_tokens(target, tokens, shape):
+    """[6] That what a track of this shape refines are tokens of its frames, rows and columns."""
+    need(target["kind"] == 1, "tokens that are no tensor")
+    need(tokens["coding"] == 18 and len(shape) == 4 and 0 not in shape, "a refined tensor of no tokens")
+    need(len(tokens["shape"]) == 4 and [tokens["shape"][i] for i in (0, 2, 3)] == [shape[i] for i in (0, 2, 3)], "tokens of other frames")
+
+
+def stride_of_base(entry, descriptor, total, step, base):
+    """[6] Bytes of the base, of `base` in all, that go with a chunk of `step` bytes."""
+    if entry["kind"] != 1 or descriptor["representation"][0] != REFINED:
+        return step
+    frames = descriptor["shape"][0]
+    need(step % (total // frames) == 0, "chunks of a refined tensor that are no whole frames")
+    return step // (total // frames) * (base // frames)
+
+
 def has_base(entry, descriptor):
     """[6] Whether dependency 0 is what the tensor is told against."""
     return entry["kind"] == 1 and descriptor["representation"][0] in (DELTA, SAME, REFINED)

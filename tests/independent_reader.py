@@ -18,8 +18,9 @@ from blake3 import blake3
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
 from independent_coding import decode_chunk, field_modes
 from independent_difference import difference_twin
-from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REFINED, REPRESENTATIONS, SAME, SHARED_OBJECTS, content_length, dependencies_of, has_base,
-                                 is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header)
+from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REFINED, REPRESENTATIONS, SAME, SHARED_OBJECTS, check_tokens,
+                                 content_length, dependencies_of, has_base, is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header,
+                                 stride_of_base)
 from independent_gaussians import GAUSSIANS, hash_of_sets, image_hash, image_of, layers_of
 from independent_labelled import labelled_twin
 from independent_values import Cursor, Refused, Unsupported, natural, need, parse_fields, unknown_fields, varint_length, xxh3, zstd
@@ -396,11 +397,7 @@ class Contents:
         need(step != 0, "chunk length of zero")
         step = step or max(total, 1)
         need(len(chunks) == -(-total // step), "number of chunks")
-        stride = step
-        if entry["kind"] == 1 and descriptor["representation"][0] == REFINED:
-            frame = total // descriptor["shape"][0]
-            need(step % frame == 0, "chunks of a refined tensor that are no whole frames")
-            stride = step // frame * (len(base) // descriptor["shape"][0])
+        stride = stride_of_base(entry, descriptor, total, step, len(base))
         return b"".join(self.decode_chunk(entry, coding, c, base[c["ordinal"] * stride:][:stride]) for c in chunks)
 
     def decode_chunk(self, entry, coding, c, base):
@@ -424,10 +421,7 @@ class Contents:
         target = self.target(entry, dependency)
         if descriptor["representation"][0] != REFINED:
             return self.alike(self, target, descriptor)
-        need(target["kind"] == 1, "tokens that are no tensor")
-        tokens, shape = self.describe(target), descriptor["shape"]
-        need(tokens["coding"] == 18 and len(shape) == 4 and 0 not in shape, "a refined tensor of no tokens")
-        need(len(tokens["shape"]) == 4 and [tokens["shape"][i] for i in (0, 2, 3)] == [shape[i] for i in (0, 2, 3)], "tokens of other frames")
+        check_tokens(target, self.describe(target), descriptor["shape"])
         return self.content(target)
 
     def alike(self, contents, target, descriptor):
