@@ -89,7 +89,7 @@ pub fn decode_chunk(
         }
         None if coding == registry::coding::BLOCKS => blocks::decode(payload, out)?,
         None if coding == registry::coding::TOKENS => {
-            latents::decode_tokens(payload, &SharedOf(shared), out)?
+            latents::decode_tokens(payload, &SharedOf(shared), out)?;
         }
         None if coding == registry::coding::CODES => codes::decode(payload, &SharedOf(shared), out)?,
         None if coding == registry::coding::GROUPED => grouped::decode(payload, &SharedOf(shared), out)?,

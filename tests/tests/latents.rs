@@ -312,7 +312,8 @@ fn a_prior_serves_other_clips() {
     let output = || Output::File { path: prior.clone(), force: true };
     let mut options = EncodeOptions::default();
     options.effort = 9;
-    train_prior(&[learned.clone()], &latents(), Some(2..38), output(), &options).expect("it is learned");
+    train_prior(std::slice::from_ref(&learned), &latents(), Some(2..38), output(), &options)
+        .expect("it is learned");
     let trained = open(&prior);
     assert!(verify(&trained, true).expect("file is read").damage.is_empty());
     let example = trained.entry("prior", registry::entry::TENSOR, "example").expect("the example is there");

@@ -66,7 +66,7 @@ impl Meetings {
     }
 
     /// `log(1 + how much more often than by chance)` in the place of counts.
-    fn to_affinities(&mut self) {
+    fn weigh(&mut self) {
         let sums: Vec<f64> =
             self.starts.windows(2).map(|w| self.others[w[0]..w[1]].iter().map(|o| o.1).sum()).collect();
         let total: f64 = sums.iter().sum();
@@ -108,7 +108,7 @@ fn orthonormalise(points: &mut [[f64; DIMENSIONS]]) {
 /// The order of the tokens below `vocabulary`.
 pub(super) fn order_of(all: &[Frames<'_>], vocabulary: usize) -> Option<CodeOrder> {
     let mut meetings = Meetings::of(all, vocabulary);
-    meetings.to_affinities();
+    meetings.weigh();
     let mut state = 1u64;
     let mut noise = || {
         state = state.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);

@@ -15,7 +15,7 @@ pub(super) fn run<W: Work, D: Decisions>(work: &mut W, decisions: &mut D, number
         #[allow(unsafe_code, reason = "the twin is called where its instructions are")]
         // SAFETY: the machine has AVX2.
         unsafe {
-            with_avx2(work, decisions, numbers)
+            with_avx2(work, decisions, numbers);
         };
         return;
     }

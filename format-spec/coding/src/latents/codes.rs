@@ -198,7 +198,8 @@ impl CodeCoder {
                     *counter = Counter { one: 1 << 15, seen: 0, check };
                 }
                 *slot = at;
-                *input = self.tables.stretch(counter.one) * TRUST[usize::from(counter.seen.min(15))] >> 4;
+                let trust = TRUST[usize::from(counter.seen.min(15))];
+                *input = (self.tables.stretch(counter.one) * trust) >> 4;
             }
             let set = (node % NODES) as usize;
             let mixed = self.light.mix(set, &inputs);
@@ -302,8 +303,8 @@ impl CodeCoder {
                     *counter = Counter { one, seen, check };
                 }
                 let trust = TRUST[usize::from(counter.seen.min(15))];
-                inputs[i] = self.tables.stretch(counter.one) * trust >> 4;
-                inputs[WHOLE + i] = (i32::from(counter.one) - 32_768) * trust >> 9;
+                inputs[i] = (self.tables.stretch(counter.one) * trust) >> 4;
+                inputs[WHOLE + i] = ((i32::from(counter.one) - 32_768) * trust) >> 9;
                 search.met[i] = counter.seen > 0;
                 search.slots[i] = slot;
             }
