@@ -108,7 +108,7 @@ fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
             let options = FitOptions { gaussians: density * pixels / 100_000, steps: 400 };
             let fitted = fit(&target, &options, &Cloud::new(3), &mut |_| ControlFlow::Continue(()));
             let mut set = quantise(&fitted.cloud, &image.quantiser);
-            let options = RefineOptions { sweeps: 3, frozen: 0, keep: set.symbols.len() };
+            let options = RefineOptions { sweeps: 3, frozen: 0, keep: set.symbols.len(), prefixes: &[], pricing: None };
             let refined =
                 refine(&target, &image.quantiser, &mut set, &options, &mut |_| ControlFlow::Continue(()));
             println!(

@@ -60,6 +60,12 @@ pub fn fit(
     frozen: &Cloud,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Fitted {
+    let cached = dev_key(target, options, frozen);
+    if let Some(values) = cached.as_ref().and_then(|path| std::fs::read(path).ok()) {
+        let mut cloud = frozen.clone();
+        cloud.values = values.as_chunks::<4>().0.iter().map(|b| f32::from_le_bytes(*b)).collect();
+        return Fitted { cloud, psnr: 0.0 };
+    }
     let mut fit = Fit::new(target, frozen);
     let steps = options.steps.max(1);
     let mut psnr = 0.0;
@@ -86,7 +92,22 @@ pub fn fit(
             break;
         }
     }
+    if let Some(path) = cached {
+        let bytes: Vec<u8> = fit.cloud.values.iter().flat_map(|v| v.to_le_bytes()).collect();
+        std::fs::write(path, bytes).unwrap();
+    }
     Fitted { cloud: fit.cloud, psnr }
+}
+
+fn dev_key(target: &Target, options: &FitOptions, frozen: &Cloud) -> Option<std::path::PathBuf> {
+    use std::hash::{DefaultHasher, Hash, Hasher};
+    let folder = std::env::var("DEV_FITS").ok()?;
+    let mut h = DefaultHasher::new();
+    (target.width, target.height, options.gaussians, options.steps, frozen.values.len()).hash(&mut h);
+    std::env::var("GAIN").ok().hash(&mut h);
+    target.planes.iter().chain(&frozen.values).for_each(|v| v.to_bits().hash(&mut h));
+    target.importance.iter().flatten().for_each(|v| v.to_bits().hash(&mut h));
+    Some(std::path::Path::new(&folder).join(format!("{:016x}", h.finish())))
 }
 
 /// A fit under way.

@@ -215,11 +215,20 @@ pub(super) struct Patch {
 }
 
 /// What is to be known of a Gaussian with any colours c on a patch: the squared error changes by `rise` + sum of (`curve` c^2 - 2 `pull` c).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Trial {
     pub(super) rise: f32,
     pub(super) curve: f32,
     pub(super) pull: [f32; MAX_CHANNELS],
+}
+
+impl Trial {
+    /// Adds what is to be known on another patch, with this weight.
+    pub(super) fn add(&mut self, other: &Self, weight: f32) {
+        self.rise += weight * other.rise;
+        self.curve += weight * other.curve;
+        self.pull.iter_mut().zip(&other.pull).for_each(|(sum, pull)| *sum += weight * pull);
+    }
 }
 
 impl Patch {

@@ -4,7 +4,7 @@ use super::layer::{CodedLayer, code_layer};
 use super::options::{ImageOptions, Paging, Rate};
 use super::picture::Picture;
 use crate::gaussians::{
-    DROPS, FitOptions, Progress, RefineOptions, Target, dequantise, fit, quantise, refine, removal_energies,
+    DROPS, FitOptions, Pricing, Progress, RefineOptions, Target, dequantise, fit, quantise, refine, removal_energies,
 };
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
@@ -47,6 +47,8 @@ const SPARE: f64 = 1.10;
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.
 const WHOLE_BYTES: u64 = 4 * PAGE_BYTES;
+/// What a bit is worth in the descent, see [`Pricing::strength`].
+const STRENGTH: f64 = 0.8;
 /// Bytes of Gaussians that a picture has at any quality.
 const LEAST_BYTES: u64 = 64;
 /// Pixels up to which a picture has one layer.
@@ -219,7 +221,9 @@ impl<'a> Job<'a> {
         let mut made = Vec::new();
         for level in 0..levels {
             // Each layer doubles what there is.
-            let share = 0.5f64.powi((levels - 1 - level) as i32);
+            let share = std::env::var("SHARES").map_or(0.5f64.powi((levels - 1 - level) as i32), |s| {
+                s.split(',').nth(level).unwrap().parse().unwrap()
+            });
             let sum = ((count as f64 * share).round() as usize).max(level + 1);
             let (layer, after) = self.layer(&coded, &layers, sum)?;
             layers.push(layer);
@@ -233,8 +237,54 @@ impl<'a> Job<'a> {
                 break;
             }
         }
+        let weight: f32 = std::env::var("JOINT").map_or(0.0, |s| s.parse().unwrap());
+        if weight > 0.0 && levels > 1 {
+            let planes = coded.quantiser.planes();
+            let report = |layers: &[GaussianSet], job: &Self| {
+                for k in 1..=layers.len() {
+                    let mut set = joined(&layers[..k]);
+                    let o = RefineOptions { sweeps: 0, frozen: 0, keep: usize::MAX, prefixes: &[], pricing: None };
+                    let e = refine(&job.target, &coded.quantiser, &mut set, &o, &mut |_| ControlFlow::Continue(()));
+                    eprint!(" {:.3}", job.target.psnr(e.before));
+                }
+                eprintln!();
+            };
+            report(&layers, self);
+            let mut ends = Vec::new();
+            let mut end = 0;
+            for layer in &layers[..levels - 1] {
+                end += layer.symbols.len();
+                ends.push((end, weight));
+            }
+            let mut set = joined(&layers);
+            let pricing = self.pricing(&coded);
+            let sweeps = std::env::var("JSWEEPS").map_or(6, |s| s.parse().unwrap());
+            let options = RefineOptions { sweeps, frozen: 0, keep: usize::MAX, prefixes: &ends, pricing: pricing.as_ref() };
+            let refined = refine(&self.target, &coded.quantiser, &mut set, &options, &mut |_| ControlFlow::Continue(()));
+            error = refined.after;
+            for level in (1..levels).rev() {
+                layers[level] = split_off(&mut set, ends[level - 1].0, planes);
+            }
+            layers[0] = set;
+            report(&layers, self);
+            made = self.code(&descriptor, &layers, &[])?;
+            if let Some((budget, size_of)) = budget {
+                let before = made[..levels - 1].to_vec();
+                error = self.trim(&descriptor, &coded, &mut layers, &before, (budget, size_of), error)?;
+                made = self.code(&descriptor, &layers, &before)?;
+            }
+        }
         let psnr = self.target.psnr(error);
         Ok(EncodedImage { descriptor, layers: made, psnr, interrupted: self.interrupted })
+    }
+
+    fn pricing<'c>(&self, coded: &'c Image) -> Option<Pricing<'c>> {
+        let strength = std::env::var("LAMBDA").map_or(STRENGTH, |s| s.parse().unwrap());
+        (strength > 0.0).then_some(Pricing {
+            image: coded,
+            size: [self.picture.width, self.picture.height],
+            strength,
+        })
     }
 
     /// Progress of a fit or descent; ends it if the user wishes.
@@ -270,7 +320,11 @@ impl<'a> Job<'a> {
         let planes = coded.quantiser.planes();
         set.symbols.extend_from_slice(&all.symbols[frozen.min(all.symbols.len())..]);
         set.colours.extend_from_slice(&all.colours[(frozen * planes).min(all.colours.len())..]);
-        let options = RefineOptions { sweeps: SWEEPS[effort], frozen, keep: sum };
+        let pricing = self.pricing(coded);
+        let prefixes = [(frozen, 0.0)];
+        let prefixes = if frozen > 0 { &prefixes[..] } else { &[] };
+        let options =
+            RefineOptions { sweeps: SWEEPS[effort], frozen, keep: sum, prefixes, pricing: pricing.as_ref() };
         let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_: Progress| self.watch(8));
         self.target.planes = target.planes;
         self.check_interrupt()?;
@@ -306,7 +360,14 @@ impl<'a> Job<'a> {
             let mut kept: Vec<usize> = (0..frozen).chain(order[drop..].iter().copied()).collect();
             kept.sort_unstable();
             set = picked(&set, &kept, planes);
-            let options = RefineOptions { sweeps: 1, frozen, keep: set.symbols.len() };
+            let pricing = self.pricing(coded);
+            let options = RefineOptions {
+                sweeps: 1,
+                frozen,
+                keep: set.symbols.len(),
+                prefixes: &[],
+                pricing: pricing.as_ref(),
+            };
             error =
                 refine(
                     &self.target,

@@ -1,5 +1,6 @@
 //! Colours of a set, each predicted from those of the Gaussians around it (`SPEC.md` section 7.7.4).
 
+use super::card::{Card, ColourCard, PRICED};
 use super::integer::{cosine, lg, root, sine};
 use super::mixing::{Binary, Mixer};
 use super::model::Model;
@@ -61,6 +62,7 @@ impl<'a> Colours<'a> {
         mixer: &mut Mixer,
         io: &mut impl Binary,
         given: Option<&[i32]>,
+        mut cards: Option<&mut Vec<Card>>,
     ) -> Result<Vec<i32>> {
         let planes = self.image.quantiser.planes();
         let size = |symbols: &Symbols| (u32::from(symbols.scales[0]) + u32::from(symbols.scales[1])) / 3;
@@ -75,9 +77,15 @@ impl<'a> Colours<'a> {
             for plane in 0..planes {
                 let mean = if done == 0 { self.image.mean(plane) } else { sums[plane] / done as i64 };
                 let step = i64::from(self.image.quantiser.colour_step_fixed(self.symbols[i].scales, plane));
-                let (predicted, contexts) = self.contexts(plane, &near, mean, step, &mut before);
+                let (expected, contexts) = self.contexts(plane, &near, mean, step, &mut before);
+                let predicted = rounded(expected, step) as i32;
                 let given = given.map_or(0, |given| given[i * planes + plane]);
                 let role = self.image.roles[plane] as usize;
+                if let Some(cards) = &mut cards {
+                    let mut bits = [0.0; 2 * PRICED + 1];
+                    model.colours[role].bits(mixer, contexts, &mut bits);
+                    cards[i].colours.push(ColourCard { expected: expected as f32 / 16_777_216.0, bits });
+                }
                 let residual =
                     model.colours[role].code(mixer, io, given.wrapping_sub(predicted), contexts)?;
                 let index = predicted + residual;
@@ -117,7 +125,7 @@ impl<'a> Colours<'a> {
         Neighbourhood { used, weight }
     }
 
-    /// The index expected of a plane, and the contexts of how far it is off.
+    /// The value expected of a plane, and the contexts of how far it is off.
     fn contexts(
         &self,
         plane: usize,
@@ -125,7 +133,7 @@ impl<'a> Colours<'a> {
         mean: i64,
         step: i64,
         before: &mut Before,
-    ) -> (i32, [usize; 4]) {
+    ) -> (i64, [usize; 4]) {
         let planes = self.image.quantiser.planes();
         let (mut sum, mut squares) = (MEAN_WEIGHT * mean, MEAN_WEIGHT * (mean >> 12).pow(2));
         for &(j, weight) in &near.used {
@@ -150,7 +158,7 @@ impl<'a> Colours<'a> {
             before.fineness * 16 + before.spread,
             before.side * 64 + before.size.min(6) as usize * 8 + spread / 2,
         ];
-        (rounded(expected, step) as i32, contexts)
+        (expected, contexts)
     }
 }
 
