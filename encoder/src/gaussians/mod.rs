@@ -18,7 +18,7 @@ mod tiles;
 
 pub use cloud::Cloud;
 pub use energy::removal_energies;
-pub use fit::{FitOptions, Fitted, Progress, fit};
+pub use fit::{FitOptions, Fitted, Progress, fit, fit_prefixes};
 pub use price::Pricing;
 pub use quantise::{dequantise, quantise};
 pub(crate) use refine::DROPS;

@@ -4,6 +4,7 @@ use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 use mcodec_decode::gaussians::{CUT, MEAN_WEIGHT, Shape};
 
 use super::target::{MAX_CHANNELS, Target};
+use std::sync::Arc;
 
 type Group = [f32; LANES];
 const ACROSS: Group = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
@@ -58,7 +59,7 @@ pub(super) struct Canvas {
     /// For each group the weights, then each channel.
     pub(super) sums: Vec<Group>,
     /// For each group the root of each pixel's importance (0 off the image), then each channel times that.
-    goal: Vec<Group>,
+    goal: Arc<Vec<Group>>,
 }
 
 impl Canvas {
@@ -80,7 +81,7 @@ impl Canvas {
         for group in sums.chunks_exact_mut(stride) {
             group[1..].iter_mut().zip(&target.mean).for_each(|(sum, &m)| *sum = [MEAN_WEIGHT * m; LANES]);
         }
-        Self { columns, height: target.height, channels, sums, goal }
+        Self { columns, height: target.height, channels, sums, goal: Arc::new(goal) }
     }
 
     /// The same without anything drawn.

@@ -1,6 +1,8 @@
 //! What the coder would charge for a Gaussian and for what is next to it on the grids: bits beside errors in the descent.
 
-use mcodec_coding::gaussians::{Area, Card, GaussianSet, Grain, Image, Quantiser, SetCoder, Symbols, canonical_order};
+use mcodec_coding::gaussians::{
+    Area, Card, GaussianSet, Grain, Image, Quantiser, SetCoder, Symbols, canonical_order,
+};
 
 /// Side of the pages that pictures too large for one set are priced in, pixels.
 const PAGE: u32 = 4096;
@@ -19,7 +21,7 @@ pub struct Pricing<'a> {
 }
 
 impl Pricing<'_> {
-    /// The price list of each Gaussian of layers that end at these numbers, each coded by itself.
+    /// The price list of each Gaussian of layers that end at these numbers.
     pub(super) fn cards(&self, set: &GaussianSet, ends: &[usize]) -> Vec<Card> {
         let count = set.symbols.len();
         let mut cards: Vec<Option<Card>> = vec![None; count];
@@ -38,6 +40,19 @@ impl Pricing<'_> {
 
     fn layer(&self, set: &GaussianSet, range: std::ops::Range<usize>, cards: &mut [Option<Card>]) {
         let quantiser = &self.image.quantiser;
+        let planes = quantiser.planes();
+        let mut below = [GaussianSet::default(), GaussianSet::default()];
+        for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(planes)).take(range.start) {
+            let below = &mut below[usize::from(Grain::of(quantiser, symbols.scales) == Grain::Fine)];
+            let mut symbols = *symbols;
+            if symbols.scales[0] < symbols.scales[1] {
+                let angles = 1u32 << quantiser.angle_bits(symbols.scales);
+                symbols.scales.swap(0, 1);
+                symbols.angle = ((u32::from(symbols.angle) + angles / 2) % angles) as u8;
+            }
+            below.symbols.push(symbols);
+            below.colours.extend_from_slice(colours);
+        }
         let columns = self.size[0].div_ceil(PAGE);
         let page = |symbols: &Symbols| {
             let at = |index| quantiser.centre_fixed(symbols.scales, index) as u32 / 8 / PAGE;
@@ -61,13 +76,13 @@ impl Pricing<'_> {
                 Some(_) if sets.len() == 2 => Area::whole(Grain::Fine, self.size[0], self.size[1]),
                 Some(page) => Area::page(Grain::Fine, page as u32 % columns, page as u32 / columns, PAGE),
             };
-            let planes = quantiser.planes();
             let mut part = GaussianSet::default();
             for &i in numbers {
                 part.symbols.push(set.symbols[i]);
                 part.colours.extend_from_slice(&set.colours[i * planes..][..planes]);
             }
             let Some((part, order)) = canonical_order(self.image, &area, &part) else { continue };
+            coder.lay_over(below[usize::from(area.grain == Grain::Fine)].clone());
             let Ok(list) = coder.cards(&area, &part) else { continue };
             for (&place, mut card) in order.iter().zip(list) {
                 let i = numbers[place];
@@ -96,7 +111,8 @@ pub(super) fn form_bits(quantiser: &Quantiser, card: &Card, current: &Symbols, c
     let mut bits = card.scales[by(0)][by(1)] - 2.0 * places as f32;
     let (now, was) = (quantiser.angle_bits(scales), quantiser.angle_bits(current.scales));
     if now > 0 && was > 0 {
-        let turn = (u32::from(candidate.angle) + (1 << now) - (u32::from(current.angle) << now >> was)) & ((1 << now) - 1);
+        let turn = (u32::from(candidate.angle) + (1 << now) - (u32::from(current.angle) << now >> was))
+            & ((1 << now) - 1);
         let turn = if scales != current.scales {
             1
         } else if turn == 1 {

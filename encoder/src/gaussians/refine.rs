@@ -12,10 +12,10 @@ use rayon::prelude::*;
 
 use super::fit::Progress;
 use super::patch::{Area, Canvas, Patch, Trial, draw_rows};
-use mcodec_decode::gaussians::lanes::LANES;
 use super::price::Pricing;
 use super::quantise::{place, values};
 use super::target::Target;
+use mcodec_decode::gaussians::lanes::LANES;
 
 /// Centres stay this far inside the image, pixels.
 const INSIDE: f32 = 0.2;
@@ -49,8 +49,10 @@ pub struct RefineOptions<'a> {
 }
 
 /// What a descent gives besides the symbols.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Refined {
+    /// How many Gaussians each prefix has after it.
+    pub ends: Vec<usize>,
     /// Weighted squared error before it.
     pub before: f64,
     /// And after it.
@@ -88,7 +90,8 @@ pub fn refine(
             break;
         }
     }
-    Refined { before, after: descent.error(), sweeps }
+    let ends = descent.views[..options.prefixes.len()].iter().map(|view| view.end).collect();
+    Refined { ends, before, after: descent.error(), sweeps }
 }
 
 /// A descent under way: the picture as it is.
@@ -143,10 +146,10 @@ impl<'a> Descent<'a> {
         options: &RefineOptions<'a>,
     ) -> Self {
         let views = options.prefixes.iter().copied().chain([(usize::MAX, 1.0)]);
-        let views = views.map(|(end, weight)| View { canvas: Canvas::new(target), end, weight }).collect();
+        let canvas = Canvas::new(target);
+        let views = views.map(|(end, weight)| View { canvas: canvas.clone(), end, weight }).collect();
         let (saved, pricing) = (vec![0.0; set.symbols.len()], options.pricing);
-        let mut descent =
-            Self { target, quantiser, views, pricing, cards: Vec::new(), lambda: 0.0, saved };
+        let mut descent = Self { target, quantiser, views, pricing, cards: Vec::new(), lambda: 0.0, saved };
         descent.redraw(set);
         descent
     }
@@ -372,8 +375,10 @@ impl<'a> Descent<'a> {
             let nearest = ((trial.pull[plane] / curve / step).round() as i32).clamp(least, most);
             let cost = |index: i32| {
                 let value = f64::from(index as f32 * step);
-                let error = f64::from(trial.curve) * value * value - 2.0 * value * f64::from(trial.pull[plane]);
-                error + card.map_or(0.0, |card| self.lambda * f64::from(card.colours[plane].bits(index, step)))
+                let error =
+                    f64::from(trial.curve) * value * value - 2.0 * value * f64::from(trial.pull[plane]);
+                error
+                    + card.map_or(0.0, |card| self.lambda * f64::from(card.colours[plane].bits(index, step)))
             };
             let mut best = (cost(nearest), nearest);
             if let Some(card) = card {

@@ -31,8 +31,13 @@ fn made(target: &Target, gaussians: usize, steps: usize, sweeps: usize) -> (Clou
     let go_on = &mut |_| ControlFlow::Continue(());
     let fitted = fit(target, &FitOptions { gaussians, steps }, &Cloud::new(3), go_on);
     let mut set = quantise(&fitted.cloud, &quantiser());
-    let refined =
-        refine(target, &quantiser(), &mut set, &RefineOptions { sweeps, frozen: 0, keep: usize::MAX, prefixes: &[], pricing: None }, go_on);
+    let refined = refine(
+        target,
+        &quantiser(),
+        &mut set,
+        &RefineOptions { sweeps, frozen: 0, keep: usize::MAX, prefixes: &[], pricing: None },
+        go_on,
+    );
     assert!(refined.after <= refined.before);
     (fitted.cloud, set, refined.after)
 }

@@ -126,7 +126,11 @@ impl<const K: usize> Unsigned<K> {
     /// What a value costs as things stand, in bits, roughly so if it escapes.
     pub(super) fn bits(&self, mixer: &Mixer, value: u32, contexts: [usize; K]) -> f32 {
         let mut sum = 0.0;
-        self.each_bits(mixer, contexts, value + 1, |i, bits| if i == value { sum = bits });
+        self.each_bits(mixer, contexts, value + 1, |i, bits| {
+            if i == value {
+                sum = bits
+            }
+        });
         sum
     }
 

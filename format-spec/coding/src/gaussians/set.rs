@@ -49,19 +49,27 @@ impl Image {
 pub struct SetCoder<'a> {
     image: &'a Image,
     mixer: Mixer,
+    /// What the layers below have, for the next set.
+    below: GaussianSet,
 }
 
 impl<'a> SetCoder<'a> {
     /// A coder at the trained start.
     #[must_use]
     pub fn new(image: &'a Image) -> Self {
-        Self { image, mixer: trained().clone() }
+        Self::from_mixer(image, trained().clone())
     }
 
     /// A coder that goes on from `mixer`. For training.
     #[must_use]
     pub fn from_mixer(image: &'a Image, mixer: Mixer) -> Self {
-        Self { image, mixer }
+        Self { image, mixer, below: GaussianSet::default() }
+    }
+
+    /// The next set lies over these Gaussians of layers below it, which its own are coded under: in order, layer after layer; those with a
+    /// centre outside of its area do not count.
+    pub fn lay_over(&mut self, below: GaussianSet) {
+        self.below = below;
     }
 
     /// What has been learned.
@@ -147,6 +155,9 @@ impl<'a> SetCoder<'a> {
             return Ok(set);
         }
         let mut counts = Counts::new(area.columns, area.rows);
+        let (below, mut cells) = self.take_below(area);
+        cells.iter().for_each(|&(x, y)| counts.add_below(x, y));
+        let from = cells.len();
         for symbols in given.map_or(&[][..], |set| &set.symbols) {
             let (x, y) = area
                 .cell(&self.image.quantiser, symbols)
@@ -154,26 +165,38 @@ impl<'a> SetCoder<'a> {
             counts.add(x, y);
         }
         counts.code(&model.counts, &mut self.mixer, io, total)?;
-        let cells = counts.cells();
-        let neighbours = Neighbours::new(&cells);
-        let mut forms = Forms {
-            image: self.image,
-            area,
-            cells: &cells,
-            neighbours: &neighbours,
-            coded: Vec::with_capacity(cells.len()),
-        };
-        for index in 0..cells.len() {
-            let given = given.map(|set| set.symbols[index]);
+        cells.extend(counts.cells());
+        let neighbours = Neighbours::new(&cells, from);
+        let mut forms =
+            Forms { image: self.image, area, cells: &cells, neighbours: &neighbours, coded: below.symbols };
+        forms.coded.reserve(cells.len() - from);
+        for index in from..cells.len() {
+            let given = given.map(|set| set.symbols[index - from]);
             if let (Some(cards), Some(given)) = (&mut cards, given) {
                 cards.push(forms.card(model, &self.mixer, index, given));
             }
             forms.code(model, &mut self.mixer, io, index, given)?;
         }
-        set.symbols = forms.coded;
-        let mut colours = Colours::new(self.image, &set.symbols, &neighbours);
+        let mut symbols = forms.coded;
+        let mut colours = Colours::new(self.image, &symbols, &neighbours, &below.colours);
         set.colours = colours.code(model, &mut self.mixer, io, given.map(|set| &set.colours[..]), cards)?;
+        set.symbols = symbols.split_off(from);
         Ok(set)
+    }
+
+    /// The Gaussians of the layers below with a centre in this area, and their cells.
+    fn take_below(&mut self, area: &Area) -> (GaussianSet, Vec<(u32, u32)>) {
+        let planes = self.image.quantiser.planes();
+        let all = core::mem::take(&mut self.below);
+        let (mut below, mut cells) = (GaussianSet::default(), Vec::new());
+        for (symbols, colours) in all.symbols.iter().zip(all.colours.chunks_exact(planes)) {
+            if let Some(cell) = area.cell(&self.image.quantiser, symbols) {
+                below.symbols.push(*symbols);
+                below.colours.extend_from_slice(colours);
+                cells.push(cell);
+            }
+        }
+        (below, cells)
     }
 
     fn count(&mut self, model: &Model, io: &mut impl Binary, area: &Area, count: u32) -> u32 {
@@ -214,7 +237,10 @@ pub fn canonical_order(image: &Image, area: &Area, set: &GaussianSet) -> Option<
     let colours =
         keyed.iter().flat_map(|&(_, index, _)| &set.colours[index * planes..][..planes]).copied().collect();
     let order = keyed.iter().map(|&(_, index, _)| index).collect();
-    Some((GaussianSet { symbols: keyed.into_iter().map(|(_, _, symbols)| symbols).collect(), colours }, order))
+    Some((
+        GaussianSet { symbols: keyed.into_iter().map(|(_, _, symbols)| symbols).collect(), colours },
+        order,
+    ))
 }
 
 /// Scales, places in cells, and angles, one Gaussian after another.
