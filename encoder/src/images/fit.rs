@@ -43,7 +43,7 @@ const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
 const SURPLUS: f64 = 0.05;
 /// More are kept than a size is thought to hold: the weakest then make room.
-const SPARE: f64 = 1.10;
+const SPARE: f64 = 1.18;
 /// Pages have at least this many bytes on average.
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.
@@ -330,7 +330,7 @@ impl<'a> Job<'a> {
             let prefixes: Vec<_> = ends.iter().map(|&end| (end, PREFIX)).collect();
             let pricing = self.pricing(coded);
             let options = RefineOptions {
-                sweeps: 1,
+                sweeps: if drop * 30 > kept.len() { 3 } else { 1 },
                 frozen: 0,
                 keep: set.symbols.len(),
                 prefixes: &prefixes,
