@@ -119,10 +119,10 @@ class Layer:
         cells = self.side // 2
         return [(False, (chunk - 1) % self.columns * cells, (chunk - 1) // self.columns * cells, cells, cells)]
 
-    def decode(self, payload, chunk):
-        """The sets of a chunk."""
+    def decode(self, payload, chunk, below):
+        """The sets of a chunk; below are those of the layers below: [(is coarse, symbols, colours)]."""
         io, steps, model = Binary(payload), Steps(self.image), Model()
-        sets = [SetDecoder(io, model, steps, self.image, area).decode() for area in self.areas(chunk)]
+        sets = [SetDecoder(io, model, steps, self.image, area, below).decode() for area in self.areas(chunk)]
         io.close()
         return sets
 
@@ -137,7 +137,7 @@ def image_of(fields):
 def layers_of(image, entries, describe):
     """[(entry, layer)] of an image, the coarsest first."""
     by_name = {entry["name"]: entry for entry in entries}
-    need(entries and by_name.keys() == {str(i) for i in range(len(entries))}, "names of layers")
+    need(1 <= len(entries) <= 16 and by_name.keys() == {str(i) for i in range(len(entries))}, "names of layers")
     in_order = [by_name[str(i)] for i in range(len(entries))]
     return [(entry, Layer(image, describe(entry)["page"], describe(entry)["reach"])) for entry in in_order]
 
@@ -412,11 +412,21 @@ class Steps:
 
 
 class SetDecoder:
-    def __init__(self, io, model, steps, image, area):
+    def __init__(self, io, model, steps, image, area, below):
         self.io, self.model, self.steps, self.image = io, model, steps, image
         self.coarse, self.column, self.row, self.columns, self.rows = area
         self.bits = 6 if self.coarse else 4
+        self.below = [(symbol, colour) for coarse, symbols, colours in below if coarse == self.coarse
+                      for symbol, colour in zip(symbols, colours) if self.is_inside(self.cell(symbol))]
         need(max(self.columns, self.rows) <= MAX_CELLS, "area of a set")
+
+    def cell(self, symbol):
+        """Column and row, from the image's edge."""
+        j = self.steps.of(*symbol[2:4])[0]
+        return [(2 * index + 1 << j) >> self.bits for index in symbol[:2]]
+
+    def is_inside(self, cell):
+        return self.column <= cell[0] < self.column + self.columns and self.row <= cell[1] < self.row + self.rows
 
     def number(self, name, *contexts):
         return Number(self.io, self.model, name, contexts)
@@ -430,12 +440,14 @@ class SetDecoder:
             return [], []
         counts = CellCounts(self, n).decode()
         cells = [cell for cell in sorted(counts, key=morton) for _ in range(counts[cell])]
-        self.cells = np.array(cells, np.int64) + (self.column, self.row)
-        self.near = [self.nearest(i) for i in range(n)]
-        self.symbols = []
-        for i in range(n):
+        self.first = len(self.below)
+        lower = [self.cell(symbol) for symbol, _ in self.below]
+        self.cells = np.array(lower + [(x + self.column, y + self.row) for x, y in cells], np.int64)
+        self.near = {i: self.nearest(i) for i in range(self.first, self.first + n)}
+        self.symbols = [symbol for symbol, _ in self.below]
+        for i in range(self.first, self.first + n):
             self.symbols.append(self.symbol(i))
-        return self.symbols, self.colours()
+        return self.symbols[self.first:], self.colours()
 
     def nearest(self, i):
         """[(number, distance)] of up to 32 others."""
@@ -486,15 +498,18 @@ class SetDecoder:
 
     def colours(self):
         symbols = self.symbols
-        order = sorted(range(len(symbols)), key=lambda i: (-((symbols[i][2] + symbols[i][3]) // 3), i))
+        order = sorted(range(self.first, len(symbols)), key=lambda i: (-((symbols[i][2] + symbols[i][3]) // 3), i))
         self.shapes = [self.covariance(s) for s in symbols]
         self.values, indices, sums = {}, {}, [0] * len(self.image.planes)
+        for i, (symbol, colour) in enumerate(self.below):
+            self.values[i] = [clamp(index * z, -MAX_VALUE, MAX_VALUE) for index, z in zip(colour, self.steps.of(*symbol[2:4])[2])]
+            sums = [total + v for total, v in zip(sums, self.values[i])]
         for i in order:
             means = [towards_zero(total, len(self.values)) if self.values else towards_zero(mean << 24, 100)
                      for total, mean in zip(sums, self.image.means)]
             indices[i], self.values[i] = self.colour(i, means)
             sums = [total + v for total, v in zip(sums, self.values[i])]
-        return [indices[i] for i in range(len(symbols))]
+        return [indices[i] for i in range(self.first, len(symbols))]
 
     def covariance(self, symbol):
         """Centre in eighths, then xx, xy, yy in units of 2^-8 square pixels."""
@@ -550,6 +565,7 @@ class CellCounts:
 
     def __init__(self, owner, n):
         self.owner, self.nodes = owner, {(0, 0): n}
+        self.below = [(x - owner.column, y - owner.row) for x, y in (owner.cell(symbol) for symbol, _ in owner.below)]
         self.halvings = [(side - 1).bit_length() for side in (owner.columns, owner.rows)]
         self.edges = (owner.columns, owner.rows)
 
@@ -564,6 +580,10 @@ class CellCounts:
 
     def level(self, axis, left):
         halvings, half, first = min(sum(left), 15), 1 << left[axis] - 1, {}
+        self.lower = {}  # of halves, how many Gaussians of the layers below lie in them
+        for cell in self.below:
+            child = tuple(at >> left[d] - (d == axis) for d, at in enumerate(cell))
+            self.lower[child] = self.lower.get(child, 0) + 1
         for place in sorted(self.nodes, key=lambda p: (p[1], p[0])):  # nodes without Gaussians are left out
             n = self.nodes[place]
             if not n:
@@ -594,7 +614,10 @@ class CellCounts:
         along = 1 << self.halvings[axis] - left[axis]  # nodes along the axis
         d1 = (2 * second(before) if place[axis] else 1) + first.get(across, 0)
         d2 = (self.nodes.get(after, 0) if place[axis] + 1 < along else 1) + second(across)
-        d = d1 - d2
+        halves = ([*place], [*place])
+        for side in (0, 1):
+            halves[side][axis] = 2 * place[axis] + side
+        d = d1 - d2 + self.lower.get(tuple(halves[0]), 0) - self.lower.get(tuple(halves[1]), 0)
         return 0 if d < -2 else 1 if d < 0 else 2 if d == 0 else 3 if d < 3 else 4
 
     def first_half(self, n, halvings, balance):

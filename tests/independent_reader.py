@@ -369,7 +369,13 @@ class Contents:
         need(entry["parts"][0]["first"] == 0, "no part begins with chunk 0")
         chunks = [c for part in entry["parts"] for c in chunk_places(part, part["base"])]
         need([c["ordinal"] for c in chunks] == list(range(layer.chunks)), "chunks of a layer")
-        return [one for c in chunks for one in layer.decode(self.payload(entry, c), c["ordinal"])]
+        below = []
+        for lower_entry, lower in self.image(self.index.assets[entry["asset"]])[1]:
+            if lower_entry is entry:
+                break
+            areas = [area for chunk in range(lower.chunks) for area in lower.areas(chunk)]
+            below += [(area[0], *one) for area, one in zip(areas, self.sets(lower_entry, lower))]
+        return [one for c in chunks for one in layer.decode(self.payload(entry, c), c["ordinal"], below)]
 
     def content(self, entry):
         key = (entry["asset"], entry["id"])

@@ -8,7 +8,7 @@ use mcodec_coding::gaussians::{
     Area, CHROMA_FACTOR, Constants, GaussianSet, Grain, Image, PLAIN_FACTOR, Quantiser, Role, SetCoder,
     Symbols, canonical, training, untrained,
 };
-use mcodec_encode::gaussians::{Cloud, FitOptions, RefineOptions, Target, fit, quantise, refine};
+use mcodec_encode::gaussians::{Cloud, FitOptions, Pricing, RefineOptions, Target, fit, quantise, refine};
 use mcodec_encode::images::import::read_picture;
 use std::ops::ControlFlow;
 use std::path::Path;
@@ -36,8 +36,8 @@ fn main() {
     let mut fits = Vec::new();
     for (number, path) in images.iter().enumerate() {
         for (rate, &(density, constants)) in RATES.iter().enumerate() {
-            // The densest fits take long, and have the most to teach: every third picture is enough.
-            if (rate == 3 && number % 3 != 0) || (rate == 0 && number % 2 != 0) {
+            // The densest fits take long, and have the most to teach.
+            if number % [2, 1, 1, 3][rate] != 0 {
                 continue;
             }
             let stem = Path::new(path).file_stem().expect("a name").to_string_lossy();
@@ -108,7 +108,10 @@ fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
             let options = FitOptions { gaussians: density * pixels / 100_000, steps: 400 };
             let fitted = fit(&target, &options, &Cloud::new(3), &mut |_| ControlFlow::Continue(()));
             let mut set = quantise(&fitted.cloud, &image.quantiser);
-            let options = RefineOptions { sweeps: 3, frozen: 0, keep: set.symbols.len() };
+            let pricing = Pricing { image: &image, size: [width as u32, height as u32], strength: 1.0 };
+            let pricing = Some(&pricing);
+            let options =
+                RefineOptions { sweeps: 4, frozen: 0, keep: set.symbols.len(), prefixes: &[], pricing };
             let refined =
                 refine(&target, &image.quantiser, &mut set, &options, &mut |_| ControlFlow::Continue(()));
             println!(

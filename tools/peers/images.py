@@ -1,12 +1,15 @@
 """Rate and distortion of mcodec beside other picture codecs: run by `mcodec bench images`.
 
-usage: images.py MCODEC RATES SVG EFFORT PICTURE...
-RATES are bits per pixel, divided by commas; SVG is a path or empty. Prints a table in Markdown: at each rate, PSNR over RGB in dB and MS-SSIM of
-the luma, means over the pictures. mcodec is asked for each rate (whole files, one layer). Peers are run at several qualities, each with one
-thread, and PSNR is interpolated between them, linear in the logarithm of the rate; a peer that does not reach a rate on a picture is left out of
-that column. Pictures with alpha are shown over black.
+usage: images.py MCODEC RATES SVG EFFORT RESULTS PICTURE...
+RATES are bits per pixel, divided by commas; SVG and RESULTS are paths or empty. Prints a table in Markdown for each folder of pictures, and one for all:
+at each rate, PSNR over RGB in dB, and MS-SSIM of the luma, means over the pictures. mcodec is asked for each rate (whole files, one layer). Peers run
+with one thread at qualities that come closer to each rate until two are within 12% of each other, and PSNR is interpolated between them, linear in the
+logarithm of the rate. A peer that does not reach a rate on a picture is left out of the mean there, and the table says how many pictures it stands for
+and by how much mcodec is ahead on those. Of pictures with alpha the worse of black and white behind them counts; peers are given them without alpha, in front of the one and of the other, and
+so need not code it, as mcodec and ASTC do. ASTC is scaled down until it has the rate. What is measured is added to RESULTS, a line of JSON each, and found there by the next run: one that was
+stopped goes on. Lines of mcodec hold for the very same program only.
 """
-import io, math, os, subprocess, sys, tempfile
+import hashlib, io, json, math, os, shutil, subprocess, sys, tempfile
 import numpy as np
 from PIL import Image
 try:
@@ -14,20 +17,40 @@ try:
 except ImportError:
     ic = None
 
-MCODEC, RATES, SVG, EFFORT, *PICTURES = sys.argv[1:]
+MCODEC, RATES, SVG, EFFORT, RESULTS, *PICTURES = sys.argv[1:]
 RATES = [float(rate) for rate in RATES.split(',')]
+OURS = f'mcodec -e{EFFORT}'
 
 
 def load(path):
+    """The picture as RGB, or as RGBA with colours that are black where nothing is to be seen."""
     image = Image.open(path)
-    if image.mode in ('RGBA', 'LA', 'P'):
-        image = image.convert('RGBA')
-        image = Image.alpha_composite(Image.new('RGBA', image.size, (0, 0, 0, 255)), image)
+    if image.mode in ('RGBA', 'LA', 'P', 'PA') and image.convert('RGBA').getextrema()[3][0] < 255:
+        picture = np.array(image.convert('RGBA'))
+        picture[picture[..., 3] == 0] = 0
+        return picture
     return np.ascontiguousarray(np.asarray(image.convert('RGB')))
 
 
+def over(picture, level):
+    """A picture as it looks before grey of this level."""
+    if picture.shape[2] == 3:
+        return picture.astype(np.float64)
+    alpha = picture[..., 3:].astype(np.float64) / 255
+    return np.round(picture[..., :3] * alpha + level * (1 - alpha))
+
+
+def score(picture, decoded):
+    """The worse PSNR and MS-SSIM of those over black and white."""
+    if picture.shape[2] == 4 and decoded.shape[2] == 3:
+        decoded = np.dstack([decoded, np.full(decoded.shape[:2], 255, np.uint8)])
+    levels = (0, 255) if picture.shape[2] == 4 else (0,)
+    pairs = [(over(picture, level), over(decoded, level)) for level in levels]
+    return min(psnr(a, b) for a, b in pairs), min(ms_ssim(a, b) for a, b in pairs)
+
+
 def psnr(a, b):
-    return 10 * math.log10(255 ** 2 / max(1e-9, np.mean((a.astype(np.float64) - b) ** 2)))
+    return 10 * math.log10(255 ** 2 / max(1e-9, np.mean((a - b) ** 2)))
 
 
 def blur(plane):
@@ -35,14 +58,15 @@ def blur(plane):
     kernel = np.exp(-x ** 2 / 4.5)
     kernel /= kernel.sum()
     for axis in (0, 1):
+        size = plane.shape[axis]
         padded = np.pad(plane, [(5, 5) if i == axis else (0, 0) for i in (0, 1)], mode='symmetric')
-        plane = sum(w * np.take(padded, range(i, i + plane.shape[axis]), axis) for i, w in enumerate(kernel))
+        plane = sum(w * (padded[i:i + size] if axis == 0 else padded[:, i:i + size]) for i, w in enumerate(kernel))
     return plane
 
 
 def ms_ssim(a, b):
     luma = lambda p: p[..., 0] * .299 + p[..., 1] * .587 + p[..., 2] * .114
-    a, b, product = luma(a.astype(np.float64)), luma(b.astype(np.float64)), 1.0
+    a, b, product = luma(a), luma(b), 1.0
     for scale, weight in enumerate([.0448, .2856, .3001, .2363, .1333]):
         ma, mb = blur(a), blur(b)
         va, vb, vab = blur(a * a) - ma * ma, blur(b * b) - mb * mb, blur(a * b) - ma * mb
@@ -54,37 +78,85 @@ def ms_ssim(a, b):
     return product
 
 
-def pillow(form, **options):
-    def run(picture, quality):
-        out = io.BytesIO()
-        Image.fromarray(picture).save(out, form, quality=quality, **options)
-        return out.getvalue(), np.asarray(Image.open(out).convert('RGB'))
-    return run
+# ------------------------------------------------------------------------------------------------------------------------------------ peers
 
 
-def avif(speed):
-    def run(picture, quality):
-        data = ic.avif_encode(picture, level=quality, speed=speed, pixelformat='444', numthreads=1)
-        return data, ic.avif_decode(data)[..., :3]
-    return run
+def jpeg(picture, quality):
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, 'JPEG', quality=quality, optimize=True, progressive=True)
+    return out.getvalue(), np.asarray(Image.open(out).convert('RGB'))
 
 
-def jxl(picture, distance):
-    data = ic.jpegxl_encode(picture, distance=distance, effort=7, numthreads=1)
+def webp(picture, quality):
+    out = io.BytesIO()
+    Image.fromarray(picture).save(out, 'WEBP', quality=quality, method=6)
+    return out.getvalue(), np.asarray(Image.open(out).convert('RGB'))
+
+
+def avif(picture, quality):
+    data = ic.avif_encode(picture, level=quality, speed=3, pixelformat='444', numthreads=1)
+    return data, ic.avif_decode(data)[..., :3]
+
+
+def jxl(picture, quality):
+    # Distances from 25 down to 0.3, a step of quality 5% less.
+    data = ic.jpegxl_encode(picture, distance=25 * .956 ** quality, effort=7, numthreads=1)
     return data, ic.jpegxl_decode(data)[..., :3]
 
 
-PEERS = {
-    'JPEG': (pillow('JPEG', optimize=True, progressive=True), [2, 5, 10, 18, 30, 50, 70, 85]),
-    'WebP m6': (pillow('WEBP', method=6), [0, 5, 12, 25, 45, 65, 80, 90]),
-}
+PEERS = {'JPEG': jpeg, 'WebP m6': webp}
+ABSENT = []
 if ic is not None:
-    PEERS['JPEG XL e7'] = (jxl, [15, 12, 9, 6.5, 4.5, 3, 2, 1])
-    PEERS['AVIF s3'] = (avif(3), [10, 16, 24, 32, 42, 52, 64, 76])
+    PEERS |= {'JPEG XL e7': jxl, 'AVIF s3 4:4:4': avif}
+else:
+    ABSENT += ['JPEG XL and AVIF (no imagecodecs)']
+ASTCENC = next(filter(None, map(shutil.which, ['astcenc-avx2', 'astcenc', 'astcenc-sse4.1', 'astcenc-native'])), None)
+if ASTCENC is None:
+    ABSENT.append('ASTC (no astcenc)')
+ABSENT += ['BC7 (8 bits per pixel: beyond all rates, and in quality no better than ASTC when scaled down)', 'Basis Universal (not built in)']
+
+
+def sweep(run, picture):
+    """(bits per pixel, PSNR, MS-SSIM) of as many qualities as the rates need."""
+    pixels, made, scores = picture.shape[0] * picture.shape[1], {}, {}
+
+    def bits(quality):
+        if quality not in made:
+            made[quality] = run(picture, quality)
+        return len(made[quality][0]) * 8 / pixels
+
+    for rate in RATES:
+        low, high = (1, 100)
+        if not bits(low) <= rate <= bits(high):
+            continue
+        while high - low > 1 and bits(high) > 1.12 * bits(low):
+            middle = (low + high) // 2
+            low, high = (middle, high) if bits(middle) <= rate else (low, middle)
+        for quality in (low, high):
+            if quality not in scores:
+                scores[quality] = (bits(quality), *score(picture, made[quality][1]))
+    return sorted(scores.values())
+
+
+def astc(picture, rate, folder):
+    """The best of three block sizes, scaled to this rate."""
+    height, width = picture.shape[:2]
+    image, found = Image.fromarray(picture), []
+    source, coded, back = (os.path.join(folder, name) for name in ('a.png', 'a.astc', 'b.png'))
+    for block in (12, 8, 6):
+        scale = math.sqrt(min(1, rate * block * block / 128))
+        size = [max(block, int(scale * side) // block * block) if scale < 1 else side for side in (width, height)]
+        image.resize(size, Image.LANCZOS).save(source)
+        run = lambda *command: subprocess.run([ASTCENC, *command, '-j', '1'], stdout=subprocess.DEVNULL, check=True)
+        run('-cl', source, coded, f'{block}x{block}', '-medium')
+        run('-dl', coded, back)
+        decoded = np.asarray(Image.open(back).convert(image.mode).resize((width, height), Image.BICUBIC))
+        found.append(((os.path.getsize(coded) - 16) * 8 / (width * height), *score(picture, decoded)))
+    within = [point for point in found if point[0] <= 1.02 * rate]
+    return max(within, key=lambda point: point[1], default=None)
 
 
 def interpolated(points, rate):
-    points = sorted(points)
     for (r0, *v0), (r1, *v1) in zip(points, points[1:]):
         if r0 <= rate <= r1:
             t = (math.log2(rate) - math.log2(r0)) / max(1e-9, math.log2(r1) - math.log2(r0))
@@ -93,49 +165,109 @@ def interpolated(points, rate):
 
 
 def mcodec(path, picture, rate, folder):
+    """(bits per pixel, PSNR, MS-SSIM, bits per Gaussian, everything counted)."""
     coded, back = os.path.join(folder, 'p.mcodec'), os.path.join(folder, 'p.png')
     subprocess.run([MCODEC, 'encode', path, '-o', coded, '-f', '--quiet', '--as', 'image', '--bpp', str(rate), '--levels', '1', '-e', EFFORT], check=True)
     subprocess.run([MCODEC, 'decode', coded, '-o', back, '-f', '--quiet'], check=True)
-    bits = os.path.getsize(coded) * 8 / (picture.shape[0] * picture.shape[1])
-    decoded = load(back)
-    return bits, psnr(picture, decoded), ms_ssim(picture, decoded)
+    told = subprocess.run([MCODEC, 'info', coded, '--ledger', '--json'], check=True, capture_output=True)
+    levels = next(asset['image'] for asset in json.loads(told.stdout)['assets'])['levels']
+    bits = os.path.getsize(coded) * 8
+    bpp = bits / (picture.shape[0] * picture.shape[1])
+    if bpp > rate:
+        sys.exit(f'{path}: {bpp} bits per pixel are more than {rate}')
+    return bpp, *score(picture, load(back)), bits / sum(level['gaussians'] for level in levels)
 
 
-def main():
-    found = {}  # codec -> rate -> list of (psnr, ms_ssim)
-    with tempfile.TemporaryDirectory() as folder:
-        for path in PICTURES:
-            picture = load(path)
-            for name, (run, qualities) in PEERS.items():
-                points = []
-                for quality in qualities:
-                    data, decoded = run(picture, quality)
-                    points.append((len(data) * 8 / (picture.shape[0] * picture.shape[1]), psnr(picture, decoded), ms_ssim(picture, decoded)))
-                    if points[-1][0] > 1.5 * max(RATES):
-                        break
-                for rate in RATES:
-                    found.setdefault(name, {}).setdefault(rate, []).append(interpolated(points, rate))
-            for rate in RATES:
-                bits, *values = mcodec(path, picture, rate, folder)
-                if bits > rate:
-                    sys.exit(f'{path}: {bits} bits per pixel are more than {rate}')
-                found.setdefault(f'mcodec -e{EFFORT}', {}).setdefault(rate, []).append(values)
-            print(f'{os.path.basename(path)} done', file=sys.stderr, flush=True)
-    print(f'{len(PICTURES)} pictures: PSNR in dB (MS-SSIM), means')
+# ---------------------------------------------------------------------------------------------------------------------------------- results
+
+
+class Results:
+    """What was measured: by key, in a file that grows."""
+
+    def __init__(self):
+        self.known, self.file = {}, None
+        with open(MCODEC, 'rb') as program:
+            self.program = hashlib.file_digest(program, 'sha256').hexdigest()[:16]
+        if RESULTS:
+            if os.path.exists(RESULTS):
+                with open(RESULTS) as lines:
+                    for line in lines:
+                        try:
+                            key, value = json.loads(line)
+                            self.known[json.dumps(key)] = value
+                        except ValueError:
+                            pass  # the line that was being written when the run was stopped
+            self.file = open(RESULTS, 'a')
+
+    def of(self, path, codec, what, measure):
+        with open(path, 'rb') as picture:
+            digest = hashlib.file_digest(picture, 'sha256').hexdigest()[:16]
+        key = [digest, codec, what] + ([self.program] if codec == OURS else [])
+        name = json.dumps(key)
+        if name not in self.known:
+            self.known[name] = measure()
+            if self.file:
+                print(json.dumps([key, self.known[name]]), file=self.file, flush=True)
+        return self.known[name]
+
+
+def measure(results, path, folder):
+    """{codec: {rate: (PSNR, MS-SSIM, ...) or None}} of one picture."""
+    picture, found = load(path), {}
+    for rate in RATES:
+        found.setdefault(OURS, {})[rate] = results.of(path, OURS, rate, lambda: mcodec(path, picture, rate, folder))[1:]
+    for name, run in PEERS.items():
+        levels = (0, 255) if picture.shape[2] == 4 else (0,)
+        sweeps = results.of(path, name, RATES, lambda: [sweep(run, over(picture, level).astype(np.uint8)) for level in levels])
+        for rate in RATES:
+            values = [interpolated(points, rate) for points in sweeps]
+            found.setdefault(name, {})[rate] = None if None in values else np.min(values, axis=0).tolist()
+    if ASTCENC:
+        for rate in RATES:
+            point = results.of(path, 'ASTC, scaled', rate, lambda: astc(picture, rate, folder))
+            found.setdefault('ASTC, scaled', {})[rate] = point and point[1:]
+    return found
+
+
+def table(title, all_found):
+    """Prints a table; gives the curves of means over all pictures."""
+    print(f'\n{title}: {len(all_found)} pictures; PSNR in dB (MS-SSIM), means; of peers, how far mcodec is ahead on the same pictures')
     print('| | ' + ' | '.join(f'{rate:g} bpp' for rate in RATES) + ' |')
     print('|---|' + '---|' * len(RATES))
     curves = {}
-    for name, rates in found.items():
+    for name in all_found[0]:
         cells = []
         for rate in RATES:
-            values = rates[rate]
-            if any(v is None for v in values):
+            both = [(found[name][rate], found[OURS][rate]) for found in all_found if found[name][rate]]
+            if not both:
                 cells.append('')
                 continue
-            mean = np.mean(np.array(values), axis=0)
-            curves.setdefault(name, []).append((rate, mean[0]))
-            cells.append(f'{mean[0]:.2f} ({mean[1]:.4f})')
+            value, ours = (np.mean([one[which][:2] for one in both], axis=0) for which in (0, 1))
+            cell = f'{value[0]:.2f} ({value[1]:.4f})'
+            if name != OURS:
+                few = f' on {len(both)}' if len(both) < len(all_found) else ''
+                cell += f'; {ours[0] - value[0]:+.2f} ({ours[1] - value[1]:+.4f}){few}'
+            else:
+                cell += f'; {np.mean([one[2] for _, one in both]):.1f} bits per Gaussian'
+            if len(both) == len(all_found):
+                curves.setdefault(name, []).append((rate, value[0]))
+            cells.append(cell)
         print(f'| {name} | ' + ' | '.join(cells) + ' |')
+    return curves
+
+
+def main():
+    results, sets = Results(), {}
+    with tempfile.TemporaryDirectory() as folder:
+        for i, path in enumerate(PICTURES):
+            sets.setdefault(os.path.basename(os.path.dirname(os.path.abspath(path))), []).append(measure(results, path, folder))
+            print(f'{i + 1} of {len(PICTURES)}: {os.path.basename(path)}', file=sys.stderr, flush=True)
+    for name, found in sets.items():
+        curves = table(name, found)
+    if len(sets) > 1:
+        curves = table('all', [one for found in sets.values() for one in found])
+    if ABSENT:
+        print('\nnot run: ' + '; '.join(ABSENT))
     if SVG:
         plot(curves)
 

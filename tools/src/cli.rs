@@ -659,6 +659,9 @@ pub(crate) struct BenchImages {
     /// Draw the curves into this file
     #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
+    /// Keep what is measured in this file, so that a run that was stopped goes on where it was
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) results: Option<PathBuf>,
 }
 
 #[derive(Debug, Args)]

@@ -50,7 +50,7 @@ impl ImageHasher {
 /// If something of it cannot be decoded.
 pub fn content_hash<S: ReadAt>(reader: &Reader<S>, asset: &Asset) -> Result<[u8; 32]> {
     /// Chunks that are held at once.
-    const STEP: u64 = 64;
+    const STEP: u64 = 1024;
     let image = ImageReader::new(reader, asset)?;
     let mut hasher = ImageHasher::new(image.descriptor());
     for (at, (entry, layer)) in image.layers().enumerate() {

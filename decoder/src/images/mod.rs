@@ -9,7 +9,7 @@ mod texture;
 
 pub use hash::{ImageHasher, content_hash};
 pub use planes::{ALPHA_SCALE, channels_of, coded_image, plane_roles};
-pub use reader::{ImageReader, Region};
-pub use sets::{areas_of_chunk, page_grid};
+pub use reader::{ImageReader, MAX_LAYERS, Region};
+pub use sets::{Below, areas_of_chunk, page_grid};
 #[cfg(feature = "textures")]
 pub use texture::{TexelFormat, mip_size, texels};

@@ -1,7 +1,7 @@
 //! Reading an image: its layers, and the Gaussians that a region needs.
 
 use super::planes::{channels_of, coded_image};
-use super::sets::{decode_sets, page_grid};
+use super::sets::{Below, chunks_below, decode_sets, page_grid};
 use crate::decode::payload;
 use crate::gaussians::{Scene, View};
 use crate::plan::chunk_spans;
@@ -11,7 +11,11 @@ use mcodec_format::{
     Asset, EntryDescriptor, FormatError, ImageDescriptor, LayerDescriptor, MAX_PAGE, REACH_UNIT, registry,
 };
 use rayon::prelude::*;
+use std::collections::{BTreeMap, BTreeSet};
 use std::ops::Range;
+
+/// Most layers of an image.
+pub const MAX_LAYERS: usize = 16;
 
 /// A rectangle of an image, in source pixels.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -69,6 +73,9 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         if layers.is_empty() {
             return Err(corrupt("it has no layers".into()));
         }
+        if layers.len() > MAX_LAYERS {
+            return Err(corrupt(format!("it has {} layers, more than {MAX_LAYERS}", layers.len())));
+        }
         Ok(Self { reader, asset: asset.clone(), descriptor, coded, layers })
     }
 
@@ -102,7 +109,7 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     }
 
     /// The chunks of each layer up to `level` (absent: all) that have Gaussians which may reach `region`, drawn `scale` times as large:
-    /// smaller, every Gaussian is wider.
+    /// smaller, every Gaussian is wider; and those that they are coded under.
     ///
     /// # Errors
     /// [`DecodeError::Request`] if there is no such level, or the region is empty or not within the image.
@@ -137,7 +144,33 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
                 }
             }
         }
-        Ok(all)
+        Ok(self.with_below(&all))
+    }
+
+    /// Runs of chunks of layers, and of those that they are coded under, layer after layer.
+    fn with_below(&self, wanted: &[(usize, Range<u64>)]) -> Vec<(usize, Range<u64>)> {
+        let mut chunks: Vec<BTreeSet<u64>> = vec![BTreeSet::new(); self.layers.len()];
+        for (layer, run) in wanted {
+            chunks[*layer].extend(run.clone());
+        }
+        for at in (0..self.layers.len()).rev() {
+            let (lower, upper) = chunks.split_at_mut(at);
+            for (below, (_, descriptor)) in lower.iter_mut().zip(&self.layers) {
+                for &chunk in &upper[0] {
+                    below.extend(chunks_below(&self.descriptor, descriptor, &self.layers[at].1, chunk));
+                }
+            }
+        }
+        let mut runs: Vec<(usize, Range<u64>)> = Vec::new();
+        for (layer, chunks) in chunks.iter().enumerate() {
+            for &chunk in chunks {
+                match runs.last_mut() {
+                    Some((of, run)) if *of == layer && run.end == chunk => run.end += 1,
+                    _ => runs.push((layer, chunk..chunk + 1)),
+                }
+            }
+        }
+        runs
     }
 
     /// The coarse chunk, and runs of those pages that reach the region.
@@ -181,37 +214,64 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         Ok(planner.finish())
     }
 
-    /// The sets of a run of chunks of a layer: of each chunk, those of [`areas_of_chunk`](super::areas_of_chunk).
+    /// The sets of a run of chunks of a layer: of each chunk, those of [`areas_of_chunk`](super::areas_of_chunk). What they are coded under is
+    /// read too.
     ///
     /// # Errors
     /// If they cannot be read or are damaged.
     pub fn read_chunks(&self, layer: usize, chunks: Range<u64>) -> Result<Vec<Vec<GaussianSet>>> {
-        let Some((entry, descriptor)) = self.layers.get(layer) else {
+        let Some((entry, _)) = self.layers.get(layer) else {
             return Err(DecodeError::Request(format!("there is no layer {layer}")));
         };
-        let mut all = Vec::new();
-        for (part, chunks) in self.reader.parts(entry, chunks)? {
-            let fetched = self.reader.fetch_for(&part, chunks.clone())?;
-            let memory = self.reader.limits().memory / 4;
-            let one = |span: mcodec_format::ChunkSpan| {
-                let bytes = payload(&span, part.kind_name(), part.name(), &fetched)?;
-                let sets =
-                    decode_sets(&self.coded, &self.descriptor, descriptor, span.place.chunk, bytes, memory);
-                sets.map_err(|source| DecodeError::Coding {
-                    name: part.name().to_owned(),
-                    place: span.place,
-                    source,
-                })
-            };
-            let spans = chunk_spans(&part, &chunks)?;
-            let sets: Result<Vec<_>> = self.reader.in_pool(|parallel| {
-                if parallel {
-                    spans.into_par_iter().map(one).collect()
-                } else {
-                    spans.into_iter().map(one).collect()
+        if chunks.end > entry.byte_len() || chunks.start > chunks.end {
+            return Err(DecodeError::Request(format!("layer {layer} has no chunks {chunks:?}")));
+        }
+        let mut all = self.read_runs(&self.with_below(&[(layer, chunks.clone())]))?;
+        Ok(chunks.filter_map(|chunk| all.remove(&(layer, chunk))).collect())
+    }
+
+    /// The sets of runs of chunks that are in the order of layers, with all that they are coded under.
+    fn read_runs(&self, runs: &[(usize, Range<u64>)]) -> Result<BTreeMap<(usize, u64), Vec<GaussianSet>>> {
+        let mut all: BTreeMap<(usize, u64), Vec<GaussianSet>> = BTreeMap::new();
+        let mut below = None;
+        for (layer, chunks) in runs {
+            let (entry, descriptor) = &self.layers[*layer];
+            let below = match &mut below {
+                Some((of, below)) if of == layer => below,
+                other => {
+                    let chunks = all.iter().map(|(&(at, chunk), sets)| (&self.layers[at].1, chunk, sets));
+                    let chunks = chunks.filter(|_| *layer > 0);
+                    &mut other
+                        .insert((*layer, Below::new(&self.coded, &self.descriptor, descriptor, chunks)))
+                        .1
                 }
-            });
-            all.extend(sets?);
+            };
+            let below = &*below;
+            for (part, chunks) in self.reader.parts(entry, chunks.clone())? {
+                let fetched = self.reader.fetch_for(&part, chunks.clone())?;
+                let memory = self.reader.limits().memory / 4;
+                let one = |span: mcodec_format::ChunkSpan| {
+                    let bytes = payload(&span, part.kind_name(), part.name(), &fetched)?;
+                    let chunk = span.place.chunk;
+                    let sets =
+                        decode_sets(&self.coded, &self.descriptor, (descriptor, chunk), bytes, memory, below);
+                    let sets = sets.map_err(|source| DecodeError::Coding {
+                        name: part.name().to_owned(),
+                        place: span.place,
+                        source,
+                    })?;
+                    Ok(((*layer, chunk), sets))
+                };
+                let spans = chunk_spans(&part, &chunks)?;
+                let sets: Result<Vec<_>> = self.reader.in_pool(|parallel| {
+                    if parallel {
+                        spans.into_par_iter().map(one).collect()
+                    } else {
+                        spans.into_iter().map(one).collect()
+                    }
+                });
+                all.extend(sets?);
+            }
         }
         Ok(all)
     }
@@ -223,11 +283,9 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     /// As [`ImageReader::chunks`] and [`ImageReader::read_chunks`].
     pub fn load(&self, region: Region, scale: f64, level: Option<usize>) -> Result<GaussianSet> {
         let mut all = GaussianSet::default();
-        for (layer, chunks) in self.chunks(region, scale, level)? {
-            for set in self.read_chunks(layer, chunks)?.into_iter().flatten() {
-                all.symbols.extend(set.symbols);
-                all.colours.extend(set.colours);
-            }
+        for set in self.read_runs(&self.chunks(region, scale, level)?)?.into_values().flatten() {
+            all.symbols.extend(set.symbols);
+            all.colours.extend(set.colours);
         }
         Ok(all)
     }

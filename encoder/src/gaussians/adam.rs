@@ -28,6 +28,8 @@ pub(super) struct Adam {
     first: Vec<f32>,
     second: Vec<f32>,
     ages: Vec<u16>,
+    /// What the next update goes by.
+    gradients: Vec<f32>,
 }
 
 impl Adam {
@@ -38,8 +40,25 @@ impl Adam {
         self.ages[gaussian] = 0;
     }
 
-    /// Moves all Gaussians that are not frozen; `rate` is the common factor F of their learning rates, `error` the mean squared error of a
-    /// sample.
+    /// Adds `weight` times the gradients of a field's Gaussians, which are the first of the cloud, to those of the next update.
+    pub(super) fn gather(&mut self, field: &Field<'_>, cloud: &Cloud, frozen: usize, weight: f32) {
+        let stride = cloud.stride();
+        self.gradients.resize(self.gradients.len().max(cloud.values.len()), 0.0);
+        let all =
+            self.gradients[frozen * stride..field.shapes.len() * stride].par_chunks_mut(AT_ONCE * stride);
+        all.enumerate().for_each(|(chunk, all)| {
+            for (i, sums) in all.chunks_exact_mut(stride).enumerate() {
+                let index = frozen + chunk * AT_ONCE + i;
+                let mut one = [0.0; GEOMETRY + MAX_CHANNELS];
+                let values = &cloud.values[index * stride..][..stride];
+                gradient_of(field, index, values, &mut one[..stride]);
+                sums.iter_mut().zip(&one).for_each(|(sum, one)| *sum += weight * one);
+            }
+        });
+    }
+
+    /// Moves all Gaussians that are not frozen, by the gradients that were gathered; `rate` is the common factor F of their learning rates,
+    /// `error` the mean squared error of a sample.
     pub(super) fn update(
         &mut self,
         field: &Field<'_>,
@@ -51,19 +70,19 @@ impl Adam {
         let stride = cloud.stride();
         self.first.resize(cloud.values.len(), 0.0);
         self.second.resize(cloud.values.len(), 0.0);
+        self.gradients.resize(cloud.values.len(), 0.0);
         self.ages.resize(cloud.len(), 0);
         let ends = (field.target.width as f32 - 0.6, field.target.height as f32 - 0.6);
         let values = cloud.values[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
         let first = self.first[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
         let second = self.second[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
+        let gradients = self.gradients[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
         let ages = self.ages[frozen..].par_chunks_mut(AT_ONCE);
-        values.zip(first).zip(second).zip(ages).enumerate().for_each(|(chunk, (((v, m), s), ages))| {
+        values.zip(first).zip(second).zip(gradients).zip(ages).for_each(|((((v, m), s), g), ages)| {
             for (i, age) in ages.iter_mut().enumerate() {
                 *age = (*age + 1).min(MAX_AGE);
                 let own = i * stride..(i + 1) * stride;
-                let mut gradient = [0.0; GEOMETRY + MAX_CHANNELS];
-                gradient_of(field, frozen + chunk * AT_ONCE + i, &v[own.clone()], &mut gradient[..stride]);
-                let values = &v[own.clone()];
+                let (values, gradient) = (&v[own.clone()], &mut g[own.clone()]);
                 let size = (values[2] + values[3]).exp();
                 let mut around = [0.0; MAX_CHANNELS];
                 field.surroundings.at(values[0], values[1], size.sqrt(), &mut around);
@@ -71,7 +90,8 @@ impl Adam {
                     gradient[GEOMETRY + c] += pull * size * (values[GEOMETRY + c] - around);
                 }
                 let moments = (&mut m[own.clone()], &mut s[own.clone()]);
-                advance(&mut v[own], moments, &gradient, *age, rate, ends);
+                advance(&mut v[own], moments, gradient, *age, rate, ends);
+                gradient.fill(0.0);
             }
         });
     }

@@ -61,6 +61,13 @@ impl Cloud {
         self.values.extend(colours);
     }
 
+    /// The first `count` of them, or all.
+    #[must_use]
+    pub fn first(&self, count: usize) -> Self {
+        let values = self.values[..count.min(self.len()) * self.stride()].to_vec();
+        Self { channels: self.channels, values }
+    }
+
     pub(super) fn stride(&self) -> usize {
         GEOMETRY + self.channels
     }

@@ -22,6 +22,9 @@ const TRUST: f32 = 0.5;
 const STEADY: f64 = 0.6;
 const LAST_RATE: f64 = 0.03;
 
+/// Learning rates of [`fit_prefixes`] start at this part of those of a fit.
+const TOGETHER: f64 = 0.7;
+
 /// How much to fit.
 #[derive(Debug, Clone, Copy)]
 pub struct FitOptions {
@@ -81,12 +84,43 @@ pub fn fit(
         let error = fit.field.step(&fit.cloud);
         psnr = target.psnr(error);
         let rate = if part < STEADY { 1.0 } else { LAST_RATE.powf((part - STEADY) / (1.0 - STEADY)) };
+        fit.adam.gather(&fit.field, &fit.cloud, fit.frozen, 1.0);
         fit.adam.update(&fit.field, &mut fit.cloud, fit.frozen, (rate as f32, error / samples));
         if progress(Progress { done: step + 1, of: steps, psnr }).is_break() {
             break;
         }
     }
     Fitted { cloud: fit.cloud, psnr }
+}
+
+/// Moves Gaussians so that several prefixes of them are good pictures at once: how many Gaussians each has, the last all of them, and how
+/// much its squared error counts.
+#[must_use]
+pub fn fit_prefixes(
+    target: &Target,
+    mut cloud: Cloud,
+    prefixes: &[(usize, f32)],
+    steps: usize,
+    progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
+) -> Cloud {
+    let mut field = Field::new(target);
+    let mut adam = Adam::default();
+    let samples = target.planes.len() as f64;
+    for step in 0..steps {
+        let mut error = 0.0;
+        for &(end, weight) in prefixes {
+            let part = cloud.first(end);
+            field.place(&part);
+            error = field.step(&part);
+            adam.gather(&field, &part, 0, weight);
+        }
+        let rate = TOGETHER * LAST_RATE.powf(step as f64 / steps as f64);
+        adam.update(&field, &mut cloud, 0, (rate as f32, error / samples));
+        if progress(Progress { done: step + 1, of: steps, psnr: target.psnr(error) }).is_break() {
+            break;
+        }
+    }
+    cloud
 }
 
 /// A fit under way.

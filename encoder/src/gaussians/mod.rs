@@ -6,6 +6,7 @@ mod cloud;
 mod energy;
 mod fit;
 mod patch;
+mod price;
 mod pursuit;
 mod quantise;
 mod refine;
@@ -17,7 +18,8 @@ mod tiles;
 
 pub use cloud::Cloud;
 pub use energy::removal_energies;
-pub use fit::{FitOptions, Fitted, Progress, fit};
+pub use fit::{FitOptions, Fitted, Progress, fit, fit_prefixes};
+pub use price::Pricing;
 pub use quantise::{dequantise, quantise};
 pub(crate) use refine::DROPS;
 pub use refine::{RefineOptions, Refined, refine};

@@ -4,6 +4,7 @@ use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 use mcodec_decode::gaussians::{CUT, MEAN_WEIGHT, Shape};
 
 use super::target::{MAX_CHANNELS, Target};
+use std::sync::Arc;
 
 type Group = [f32; LANES];
 const ACROSS: Group = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
@@ -58,7 +59,7 @@ pub(super) struct Canvas {
     /// For each group the weights, then each channel.
     pub(super) sums: Vec<Group>,
     /// For each group the root of each pixel's importance (0 off the image), then each channel times that.
-    goal: Vec<Group>,
+    goal: Arc<Vec<Group>>,
 }
 
 impl Canvas {
@@ -80,7 +81,7 @@ impl Canvas {
         for group in sums.chunks_exact_mut(stride) {
             group[1..].iter_mut().zip(&target.mean).for_each(|(sum, &m)| *sum = [MEAN_WEIGHT * m; LANES]);
         }
-        Self { columns, height: target.height, channels, sums, goal }
+        Self { columns, height: target.height, channels, sums, goal: Arc::new(goal) }
     }
 
     /// The same without anything drawn.
@@ -215,11 +216,20 @@ pub(super) struct Patch {
 }
 
 /// What is to be known of a Gaussian with any colours c on a patch: the squared error changes by `rise` + sum of (`curve` c^2 - 2 `pull` c).
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone, Copy, Default)]
 pub(super) struct Trial {
     pub(super) rise: f32,
     pub(super) curve: f32,
     pub(super) pull: [f32; MAX_CHANNELS],
+}
+
+impl Trial {
+    /// Adds what is to be known on another patch, with this weight.
+    pub(super) fn add(&mut self, other: &Self, weight: f32) {
+        self.rise += weight * other.rise;
+        self.curve += weight * other.curve;
+        self.pull.iter_mut().zip(&other.pull).for_each(|(sum, pull)| *sum += weight * pull);
+    }
 }
 
 impl Patch {

@@ -6,14 +6,16 @@
 
 use std::ops::ControlFlow;
 
-use mcodec_coding::gaussians::{GaussianSet, Quantiser, Symbols};
+use mcodec_coding::gaussians::{Card, GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Shape, Splat, splat_of};
 use rayon::prelude::*;
 
 use super::fit::Progress;
 use super::patch::{Area, Canvas, Patch, Trial, draw_rows};
+use super::price::Pricing;
 use super::quantise::{place, values};
 use super::target::Target;
+use mcodec_decode::gaussians::lanes::LANES;
 
 /// Centres stay this far inside the image, pixels.
 const INSIDE: f32 = 0.2;
@@ -25,23 +27,32 @@ const SETTLED: f64 = 0.02;
 const LARGE: usize = 4096;
 /// Sweeps after which surplus Gaussians are dropped: a descent of no more than these keeps some.
 pub(crate) const DROPS: usize = 3;
+/// Steps that a colour is tried from the best one towards the expected one.
+const TOWARDS: i32 = 6;
 /// Moves of both scales.
 const SCALE_MOVES: [(i32, i32); 6] = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1)];
 
 /// How much to refine.
 #[derive(Debug, Clone, Copy)]
-pub struct RefineOptions {
+pub struct RefineOptions<'a> {
     /// Most sweeps over all Gaussians.
     pub sweeps: usize,
     /// So many Gaussians, the first, stay as they are.
     pub frozen: usize,
     /// Gaussians to keep, frozen ones counted: those that save least are dropped, a part after each of the first sweeps.
     pub keep: usize,
+    /// Prefixes of the Gaussians that are to be good pictures too, beside all of them: how many Gaussians each has, and how much its squared
+    /// error counts.
+    pub prefixes: &'a [(usize, f32)],
+    /// What bits cost; without it errors alone count.
+    pub pricing: Option<&'a Pricing<'a>>,
 }
 
 /// What a descent gives besides the symbols.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct Refined {
+    /// How many Gaussians each prefix has after it.
+    pub ends: Vec<usize>,
     /// Weighted squared error before it.
     pub before: f64,
     /// And after it.
@@ -55,18 +66,19 @@ pub fn refine(
     target: &Target,
     quantiser: &Quantiser,
     set: &mut GaussianSet,
-    options: &RefineOptions,
+    options: &RefineOptions<'_>,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Refined {
-    let mut descent = Descent::new(target, quantiser, set);
-    let before = descent.canvas.squared_error();
+    let mut descent = Descent::new(target, quantiser, set, options);
+    let before = descent.error();
     let mut sweeps = 0;
     let mut order = descent.order(set, options.frozen);
     while sweeps < options.sweeps {
+        descent.price(set);
         let changed = descent.sweep(set, &order);
         sweeps += 1;
         descent.redraw(set);
-        let psnr = target.psnr(descent.canvas.squared_error());
+        let psnr = target.psnr(descent.error());
         let is_stopped = progress(Progress { done: sweeps, of: options.sweeps, psnr }).is_break();
         let surplus = set.symbols.len().saturating_sub(options.keep.max(options.frozen));
         let dropped = if sweeps > DROPS { 0 } else { surplus.div_ceil(DROPS + 1 - sweeps) };
@@ -78,16 +90,40 @@ pub fn refine(
             break;
         }
     }
-    Refined { before, after: descent.canvas.squared_error(), sweeps }
+    let ends = descent.views[..options.prefixes.len()].iter().map(|view| view.end).collect();
+    Refined { ends, before, after: descent.error(), sweeps }
 }
 
 /// A descent under way: the picture as it is.
 struct Descent<'a> {
     target: &'a Target,
     quantiser: &'a Quantiser,
-    canvas: Canvas,
+    /// Of each prefix, and last of all Gaussians.
+    views: Vec<View>,
+    pricing: Option<&'a Pricing<'a>>,
+    /// What each Gaussian's alternatives cost; empty if only errors count.
+    cards: Vec<Card>,
+    /// Squared error that a bit is worth.
+    lambda: f64,
     /// Of each Gaussian the squared error that it saved when last looked at.
     saved: Vec<f64>,
+}
+
+/// One Gaussian to be added to the views that have it, or taken from them.
+struct Draw {
+    index: usize,
+    shape: Shape,
+    colours: Vec<f32>,
+    sign: f32,
+}
+
+/// A picture of the first Gaussians.
+struct View {
+    canvas: Canvas,
+    /// How many they are.
+    end: usize,
+    /// What its squared error counts.
+    weight: f32,
 }
 
 /// One Gaussian's turn: what it was, what it becomes.
@@ -103,11 +139,33 @@ struct Turn {
 }
 
 impl<'a> Descent<'a> {
-    fn new(target: &'a Target, quantiser: &'a Quantiser, set: &GaussianSet) -> Self {
-        let mut descent =
-            Self { target, quantiser, canvas: Canvas::new(target), saved: vec![0.0; set.symbols.len()] };
+    fn new(
+        target: &'a Target,
+        quantiser: &'a Quantiser,
+        set: &GaussianSet,
+        options: &RefineOptions<'a>,
+    ) -> Self {
+        let views = options.prefixes.iter().copied().chain([(usize::MAX, 1.0)]);
+        let canvas = Canvas::new(target);
+        let views = views.map(|(end, weight)| View { canvas: canvas.clone(), end, weight }).collect();
+        let (saved, pricing) = (vec![0.0; set.symbols.len()], options.pricing);
+        let mut descent = Self { target, quantiser, views, pricing, cards: Vec::new(), lambda: 0.0, saved };
         descent.redraw(set);
         descent
+    }
+
+    /// The squared error of all Gaussians.
+    fn error(&self) -> f64 {
+        self.views.last().map_or(0.0, |view| view.canvas.squared_error())
+    }
+
+    /// Prices as they are now.
+    fn price(&mut self, set: &GaussianSet) {
+        let Some(pricing) = self.pricing else { return };
+        let ends: Vec<usize> = self.views.iter().map(|view| view.end).collect();
+        self.cards = pricing.cards(set, &ends);
+        let bits: f64 = self.cards.iter().map(|card| pricing.bits(card)).sum();
+        self.lambda = pricing.strength * self.error() / bits.max(1.0);
     }
 
     fn colours_of<'s>(&self, set: &'s GaussianSet, index: usize) -> &'s [i32] {
@@ -116,29 +174,32 @@ impl<'a> Descent<'a> {
 
     /// Draws all anew, so that no rounding adds up.
     fn redraw(&mut self, set: &GaussianSet) {
-        self.canvas.clear(&self.target.mean);
+        self.views.iter_mut().for_each(|view| view.canvas.clear(&self.target.mean));
         let draws = set.symbols.iter().enumerate().map(|(i, symbols)| {
             let colours = values(self.quantiser, symbols.scales, self.colours_of(set, i));
-            (splat_of(self.quantiser, symbols).shape(), colours, 1.0)
+            Draw { index: i, shape: splat_of(self.quantiser, symbols).shape(), colours, sign: 1.0 }
         });
         self.draw(&draws.collect::<Vec<_>>());
     }
 
     /// Draws in order, bands of rows on all threads.
-    fn draw(&mut self, draws: &[(Shape, Vec<f32>, f32)]) {
+    fn draw(&mut self, draws: &[Draw]) {
         const ROWS: usize = 32;
-        let (columns, height) = (self.canvas.columns, self.canvas.height);
-        let stride = columns * (1 + self.quantiser.planes());
-        self.canvas.sums.par_chunks_mut(stride * ROWS).enumerate().for_each(|(band, sums)| {
-            let rows = (band * ROWS, (band * ROWS + ROWS).min(height));
-            for (shape, colours, sign) in draws {
-                if shape.y + shape.half[1] + 1.0 >= rows.0 as f32
-                    && shape.y - shape.half[1] - 1.0 <= rows.1 as f32
-                {
-                    draw_rows(sums, columns, rows, shape, colours, *sign);
+        for View { canvas, end, .. } in &mut self.views {
+            let (columns, height) = (canvas.columns, canvas.height);
+            let stride = columns * (1 + self.quantiser.planes());
+            canvas.sums.par_chunks_mut(stride * ROWS).enumerate().for_each(|(band, sums)| {
+                let rows = (band * ROWS, (band * ROWS + ROWS).min(height));
+                for Draw { index, shape, colours, sign } in draws {
+                    if *index < *end
+                        && shape.y + shape.half[1] + 1.0 >= rows.0 as f32
+                        && shape.y - shape.half[1] - 1.0 <= rows.1 as f32
+                    {
+                        draw_rows(sums, columns, rows, shape, colours, *sign);
+                    }
                 }
-            }
-        });
+            });
+        }
     }
 
     /// The order of turns: small Gaussians first.
@@ -157,6 +218,10 @@ impl<'a> Descent<'a> {
         weakest.sort_by(|&a, &b| self.saved[a].total_cmp(&self.saved[b]));
         let mut is_kept = vec![true; set.symbols.len()];
         weakest.iter().take(count).for_each(|&index| is_kept[index] = false);
+        for view in &mut self.views {
+            let end = view.end.min(is_kept.len());
+            view.end -= is_kept[..end].iter().filter(|kept| !**kept).count();
+        }
         let planes = self.quantiser.planes();
         let mut kept = is_kept.iter();
         set.symbols.retain(|_| *kept.next().expect("one each"));
@@ -182,8 +247,10 @@ impl<'a> Descent<'a> {
                     continue;
                 }
                 changed += 1;
-                draws.push((turn.old, turn.old_colours, -1.0));
-                draws.push((turn.shape, values(self.quantiser, turn.symbols.scales, &turn.colours), 1.0));
+                let index = turn.index;
+                draws.push(Draw { index, shape: turn.old, colours: turn.old_colours, sign: -1.0 });
+                let colours = values(self.quantiser, turn.symbols.scales, &turn.colours);
+                draws.push(Draw { index, shape: turn.shape, colours, sign: 1.0 });
                 own.copy_from_slice(&turn.colours);
                 set.symbols[turn.index] = turn.symbols;
             }
@@ -196,8 +263,8 @@ impl<'a> Descent<'a> {
     /// first in the order comes in an earlier round.
     fn rounds(&self, set: &GaussianSet, order: &[usize]) -> Vec<Vec<(usize, Area)>> {
         const CELL: usize = 8;
-        let columns = self.canvas.columns;
-        let mut next = vec![0u32; columns * self.canvas.height.div_ceil(CELL)];
+        let columns = self.target.width.div_ceil(LANES);
+        let mut next = vec![0u32; columns * self.target.height.div_ceil(CELL)];
         let mut rounds: Vec<Vec<(usize, Area)>> = Vec::new();
         for &index in order {
             let area = self.area(&self.candidates(&set.symbols[index]));
@@ -252,25 +319,34 @@ impl<'a> Descent<'a> {
     /// The best of a Gaussian's candidates.
     fn turn(&self, set: &GaussianSet, index: usize, area: Area) -> Turn {
         thread_local! {
-            static PATCH: std::cell::Cell<Option<Patch>> = const { std::cell::Cell::new(None) };
+            static PATCHES: std::cell::Cell<Vec<Patch>> = const { std::cell::Cell::new(Vec::new()) };
         }
         let symbols = set.symbols[index];
         let candidates = self.candidates(&symbols);
         let old = candidates[0].1.shape();
         let old_colours = values(self.quantiser, symbols.scales, self.colours_of(set, index));
-        let mut patch = PATCH.take().unwrap_or_default();
-        self.canvas.cut(area, Some((&old, &old_colours)), &mut patch);
-        let judge = |(symbols, splat): &(Symbols, Splat)| {
+        let mut patches = PATCHES.take();
+        let views: Vec<&View> = self.views.iter().filter(|view| index < view.end).collect();
+        patches.resize_with(patches.len().max(views.len()), Patch::default);
+        for (view, patch) in views.iter().zip(&mut patches) {
+            view.canvas.cut(area, Some((&old, &old_colours)), patch);
+        }
+        let judge = |(candidate, splat): &(Symbols, Splat)| {
             let shape = splat.shape();
-            let (error, colours) = self.colour(symbols, &patch.try_out(&shape));
-            (error, shape, colours)
+            let mut trial = Trial::default();
+            for (view, patch) in views.iter().zip(&patches) {
+                trial.add(&patch.try_out(&shape), view.weight);
+            }
+            let price = self.form_price(index, &symbols, candidate);
+            let (error, colours) = self.colour(index, candidate, &trial);
+            (error + price, shape, colours)
         };
         let judged: Vec<_> = if area.groups() >= LARGE {
             candidates.par_iter().map(judge).collect()
         } else {
             candidates.iter().map(judge).collect()
         };
-        PATCH.set(Some(patch));
+        PATCHES.set(patches);
         let mut best = 0;
         for (i, (error, ..)) in judged.iter().enumerate() {
             if *error < judged[best].0 {
@@ -281,17 +357,44 @@ impl<'a> Descent<'a> {
         Turn { index, old, old_colours, symbols: candidates[best].0, shape, colours, saved: -error }
     }
 
-    /// The best colours, and by how much the squared error is then above that without the Gaussian.
-    fn colour(&self, symbols: &Symbols, trial: &Trial) -> (f64, Vec<i32>) {
+    /// What a candidate's form costs, as a squared error.
+    fn form_price(&self, index: usize, current: &Symbols, candidate: &Symbols) -> f64 {
+        let Some(card) = self.cards.get(index) else { return 0.0 };
+        let bits = super::price::form_bits(self.quantiser, card, current, candidate);
+        self.lambda * f64::from(bits)
+    }
+
+    /// The best colours, and by how much the squared error (and what they cost) is then above that without the Gaussian.
+    fn colour(&self, gaussian: usize, symbols: &Symbols, trial: &Trial) -> (f64, Vec<i32>) {
         let curve = trial.curve.max(1e-6);
         let mut error = f64::from(trial.rise);
+        let card = self.cards.get(gaussian);
         let colours = (0..self.quantiser.planes()).map(|plane| {
             let step = self.quantiser.colour_step(symbols.scales, plane);
             let (least, most) = ((COLOUR.0 / step) as i32, (COLOUR.1 / step) as i32);
-            let index = ((trial.pull[plane] / curve / step).round() as i32).clamp(least, most);
-            let value = f64::from(index as f32 * step);
-            error += f64::from(trial.curve) * value * value - 2.0 * value * f64::from(trial.pull[plane]);
-            index
+            let nearest = ((trial.pull[plane] / curve / step).round() as i32).clamp(least, most);
+            let cost = |index: i32| {
+                let value = f64::from(index as f32 * step);
+                let error =
+                    f64::from(trial.curve) * value * value - 2.0 * value * f64::from(trial.pull[plane]);
+                error
+                    + card.map_or(0.0, |card| self.lambda * f64::from(card.colours[plane].bits(index, step)))
+            };
+            let mut best = (cost(nearest), nearest);
+            if let Some(card) = card {
+                // On the way to what is expected.
+                let expected = (card.colours[plane].expected / step).round() as i32;
+                let way = (expected - nearest).signum();
+                for i in 1..=(expected - nearest).abs().min(TOWARDS) {
+                    let index = nearest + i * way;
+                    let one = cost(index);
+                    if one < best.0 {
+                        best = (one, index);
+                    }
+                }
+            }
+            error += best.0;
+            best.1
         });
         let colours = colours.collect();
         (error, colours)

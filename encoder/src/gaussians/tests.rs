@@ -31,8 +31,13 @@ fn made(target: &Target, gaussians: usize, steps: usize, sweeps: usize) -> (Clou
     let go_on = &mut |_| ControlFlow::Continue(());
     let fitted = fit(target, &FitOptions { gaussians, steps }, &Cloud::new(3), go_on);
     let mut set = quantise(&fitted.cloud, &quantiser());
-    let refined =
-        refine(target, &quantiser(), &mut set, &RefineOptions { sweeps, frozen: 0, keep: usize::MAX }, go_on);
+    let refined = refine(
+        target,
+        &quantiser(),
+        &mut set,
+        &RefineOptions { sweeps, frozen: 0, keep: usize::MAX, prefixes: &[], pricing: None },
+        go_on,
+    );
     assert!(refined.after <= refined.before);
     (fitted.cloud, set, refined.after)
 }
@@ -75,7 +80,7 @@ fn frozen_gaussians_stay_and_the_rest_builds_on_them() {
         &target,
         &quantiser(),
         &mut set,
-        &RefineOptions { sweeps: 2, frozen: 60, keep: usize::MAX },
+        &RefineOptions { sweeps: 2, frozen: 60, keep: usize::MAX, prefixes: &[], pricing: None },
         go_on,
     );
     assert_eq!((&set.symbols[..60], &set.colours[..180]), (&first.symbols[..], &first.colours[..]));

@@ -4,11 +4,12 @@ use super::layer::{CodedLayer, code_layer};
 use super::options::{ImageOptions, Importance, Paging, Rate};
 use super::picture::Picture;
 use crate::gaussians::{
-    DROPS, FitOptions, Progress, RefineOptions, Target, dequantise, fit, quantise, refine, removal_energies,
+    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, fit, fit_prefixes, quantise,
+    refine, removal_energies,
 };
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
-use mcodec_decode::images::coded_image;
+use mcodec_decode::images::{MAX_LAYERS, coded_image};
 use mcodec_format::{ImageDescriptor, MAX_PAGE};
 use std::ops::ControlFlow;
 
@@ -42,11 +43,17 @@ const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
 const SURPLUS: f64 = 0.05;
 /// More are kept than a size is thought to hold: the weakest then make room.
-const SPARE: f64 = 1.10;
+const SPARE: f64 = 1.18;
 /// Pages have at least this many bytes on average.
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.
 const WHOLE_BYTES: u64 = 4 * PAGE_BYTES;
+/// What a bit is worth in the descent, see [`Pricing::strength`].
+const STRENGTH: f64 = 1.0;
+/// Gaussians of a prefix as a part of those of the next one: they take more bits each, so that these are about half the bytes.
+const SHARE: f64 = 0.47;
+/// What the squared error of a prefix counts beside that of the whole.
+const PREFIX: f32 = 0.3;
 /// Bytes of Gaussians that a picture has at any quality.
 const LEAST_BYTES: u64 = 64;
 /// Pixels up to which a picture has one layer.
@@ -83,6 +90,7 @@ pub fn encode_picture(
     size_of: &SizeOf<'_>,
 ) -> Result<EncodedImage> {
     let mut job = Job::new(picture, options, encode)?;
+    job.plan();
     let pixels = f64::from(picture.width) * f64::from(picture.height);
     match options.rate.of_picture(picture, None) {
         Rate::Gaussians(count) => job.attempt(count, Constants::LOW_RATE, None),
@@ -98,6 +106,9 @@ impl<'a> Job<'a> {
     fn new(picture: &'a Picture, options: &'a ImageOptions, encode: &'a EncodeOptions) -> Result<Self> {
         let (width, height) = (picture.width as usize, picture.height as usize);
         let planes = picture.planes();
+        if options.levels.is_some_and(|levels| levels > MAX_LAYERS) {
+            return Err(EncodeError::Request(format!("an image has at most {MAX_LAYERS} levels")));
+        }
         let importance = options.importance.as_ref();
         if let Some(map) = importance.filter(|map| map.size != [picture.width, picture.height]) {
             let (mask, own) = (map.size, [picture.width, picture.height]);
@@ -116,7 +127,6 @@ impl<'a> Job<'a> {
             Some(map) => Some(map.weights.clone()),
             None => options.masking.then(|| Importance::of_masking(picture).weights),
         };
-        let effort = usize::from(encode.effort.clamp(1, 9)) - 1;
         Ok(Self {
             picture,
             options,
@@ -124,8 +134,16 @@ impl<'a> Job<'a> {
             target: Target::new(width, height, planes, importance),
             interrupted: false,
             done: 0,
-            total: (STEPS[effort] + 8 * SWEEPS[effort]) as u64,
+            total: 0,
         })
+    }
+
+    /// Steps and sweeps that are to come, as [`Self::watch`] counts them.
+    fn plan(&mut self) {
+        let (effort, levels) = (self.effort(), self.levels());
+        let steps =
+            STEPS[effort] + (levels - 1) * (STEPS[effort] * 2 / 3) + STEPS[effort] / 2 * (levels - 1).min(1);
+        self.total = (steps + 8 * SWEEPS[effort]) as u64;
     }
 
     fn effort(&self) -> usize {
@@ -154,7 +172,7 @@ impl<'a> Job<'a> {
         let bits = budget * 8.0 / pixels as f64;
         let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
         let descriptor = self.descriptor(constants);
-        let least = size_of(&descriptor, &self.code(&descriptor, &[GaussianSet::default()], &[])?)?;
+        let least = size_of(&descriptor, &self.code(&descriptor, &[GaussianSet::default()])?)?;
         // A quality is no bound: the smallest pictures take what a few Gaussians do.
         let is_bound = matches!(self.options.rate, Rate::BitsPerPixel(_));
         let budget = if is_bound { budget as u64 } else { (budget as u64).max(least + LEAST_BYTES) };
@@ -206,7 +224,7 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Fits `count` Gaussians, layer after layer, and drops what goes beyond the budget.
+    /// Fits `count` Gaussians, in as many layers as are wanted, and drops what goes beyond the budget.
     fn attempt(
         &mut self,
         count: usize,
@@ -215,28 +233,17 @@ impl<'a> Job<'a> {
     ) -> Result<EncodedImage> {
         let descriptor = self.descriptor(constants);
         let coded = coded_image(&descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
-        let levels = self.levels();
-        let mut layers: Vec<GaussianSet> = Vec::new();
-        let mut error = 0.0;
-        let mut made = Vec::new();
-        for level in 0..levels {
-            // Each layer doubles what there is.
-            let share = 0.5f64.powi((levels - 1 - level) as i32);
-            let sum = ((count as f64 * share).round() as usize).max(level + 1);
-            let (layer, after) = self.layer(&coded, &layers, sum)?;
-            layers.push(layer);
-            error = after;
-            if let Some((budget, size_of)) = budget {
-                let most = (budget as f64 * share) as u64;
-                error = self.trim(&descriptor, &coded, &mut layers, &made, (most, size_of), error)?;
-            }
-            made = self.code(&descriptor, &layers, &made)?;
-            if self.interrupted {
-                break;
-            }
+        let (mut layers, mut error) = self.layers(&coded, count)?;
+        if let Some(budget) = budget {
+            error = self.trim(&descriptor, &coded, &mut layers, budget, error)?;
         }
+        let made = self.code(&descriptor, &layers)?;
         let psnr = self.target.psnr(error);
         Ok(EncodedImage { descriptor, layers: made, psnr, interrupted: self.interrupted })
+    }
+
+    fn pricing<'c>(&self, coded: &'c Image) -> Pricing<'c> {
+        Pricing { image: coded, size: [self.picture.width, self.picture.height], strength: STRENGTH }
     }
 
     /// Progress of a fit or descent; ends it if the user wishes.
@@ -254,84 +261,105 @@ impl<'a> Job<'a> {
         if self.interrupted && !self.options.save_on_interrupt { Err(EncodeError::Cancelled) } else { Ok(()) }
     }
 
-    /// A new layer on top of those there are, which make up `sum` Gaussians with it; and the squared error then.
-    fn layer(&mut self, coded: &Image, below: &[GaussianSet], sum: usize) -> Result<(GaussianSet, f64)> {
-        let effort = self.effort();
-        let mut set = joined(below);
-        let frozen = set.symbols.len();
-        let steps = if below.is_empty() { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
+    /// Layers of `count` Gaussians in all, and the squared error of the whole. Each layer doubles what there is. Layers are fitted one on
+    /// another, each while those below stay as they are; then they are moved together, so that all prefixes are good pictures.
+    fn layers(&mut self, coded: &Image, count: usize) -> Result<(Vec<GaussianSet>, f64)> {
+        let (effort, levels) = (self.effort(), self.levels());
         // A short descent would not drop them all.
-        let spare = if SWEEPS[effort] > DROPS { SURPLUS } else { 0.0 };
-        let surplus = (sum.saturating_sub(frozen) as f64 * spare) as usize;
-        let options = FitOptions { gaussians: sum.max(frozen) + surplus, steps };
-        let target = std::mem::take(&mut self.target.planes);
-        let target = Target { planes: target, ..self.target.clone() };
-        let fitted =
-            fit(&target, &options, &dequantise(&set, &coded.quantiser), &mut |_: Progress| self.watch(1));
-        let all = quantise(&fitted.cloud, &coded.quantiser);
-        let planes = coded.quantiser.planes();
-        set.symbols.extend_from_slice(&all.symbols[frozen.min(all.symbols.len())..]);
-        set.colours.extend_from_slice(&all.colours[(frozen * planes).min(all.colours.len())..]);
-        let options = RefineOptions { sweeps: SWEEPS[effort], frozen, keep: sum };
-        let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_: Progress| self.watch(8));
+        let spare = if SWEEPS[effort] > DROPS { 1.0 + SURPLUS } else { 1.0 };
+        let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
+        let planes = target.channels();
+        let mut cloud = Cloud::new(planes);
+        let mut prefixes = Vec::new();
+        for level in 0..levels {
+            let share = SHARE.powi((levels - 1 - level) as i32);
+            let gaussians = ((count as f64 * share * spare) as usize).max(cloud.len() + 1);
+            let steps = if level == 0 { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
+            cloud = fit(&target, &FitOptions { gaussians, steps }, &cloud, &mut |_| self.watch(1)).cloud;
+            if self.interrupted {
+                break;
+            }
+            if level + 1 < levels {
+                prefixes.push((cloud.len(), PREFIX));
+            }
+        }
+        if levels > 1 {
+            let all: Vec<_> = prefixes.iter().copied().chain([(cloud.len(), 1.0)]).collect();
+            cloud = fit_prefixes(&target, cloud, &all, STEPS[effort] / 2, &mut |_| self.watch(1));
+        }
+        let mut set = quantise(&cloud, &coded.quantiser);
+        let pricing = self.pricing(coded);
+        let options = RefineOptions {
+            sweeps: SWEEPS[effort],
+            frozen: 0,
+            keep: count.max(levels),
+            prefixes: &prefixes,
+            pricing: Some(&pricing),
+        };
+        let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_| self.watch(8));
         self.target.planes = target.planes;
         self.check_interrupt()?;
-        Ok((split_off(&mut set, frozen, planes), refined.after))
+        let layers = parted(set, &refined.ends, planes);
+        Ok((layers, refined.after))
     }
 
-    /// Drops the weakest Gaussians of the last layer until the file has at most `budget` bytes; `before` are the layers below it, coded.
+    /// Drops the weakest Gaussians until the file has at most `budget` bytes.
     fn trim(
         &mut self,
         descriptor: &ImageDescriptor,
         coded: &Image,
-        layers: &mut [GaussianSet],
-        before: &[CodedLayer],
+        layers: &mut Vec<GaussianSet>,
         (budget, size_of): (u64, &SizeOf<'_>),
         mut error: f64,
     ) -> Result<f64> {
         let planes = coded.quantiser.planes();
         loop {
-            let size = size_of(descriptor, &self.code(descriptor, layers, before)?)?;
-            let Some((last, below)) =
-                layers.split_last_mut().filter(|(last, _)| size > budget && !last.symbols.is_empty())
-            else {
+            let size = size_of(descriptor, &self.code(descriptor, layers)?)?;
+            let mut set = joined(layers);
+            if size <= budget || set.symbols.is_empty() {
                 return Ok(error);
-            };
-            let all = joined(below);
-            let frozen = all.symbols.len();
-            let mut set = joined(&[all, last.clone()]);
-            let energies = removal_energies(&self.target, &dequantise(&set, &coded.quantiser));
+            }
+            let mut ends = ends_of(layers);
+            let energies = self.energies(coded, &set, &ends);
             let excess = (size - budget) as f64 / size as f64 * set.symbols.len() as f64;
-            let drop = (excess.ceil() as usize + 1).min(last.symbols.len());
-            let mut order: Vec<usize> = (frozen..set.symbols.len()).collect();
+            let drop = (excess.ceil() as usize + 1).min(set.symbols.len());
+            let mut order: Vec<usize> = (0..set.symbols.len()).collect();
             order.sort_by(|&a, &b| energies[a].total_cmp(&energies[b]));
-            let mut kept: Vec<usize> = (0..frozen).chain(order[drop..].iter().copied()).collect();
+            let mut kept = order[drop..].to_vec();
             kept.sort_unstable();
+            ends.iter_mut().for_each(|end| *end = kept.partition_point(|&i| i < *end));
             set = picked(&set, &kept, planes);
-            let options = RefineOptions { sweeps: 1, frozen, keep: set.symbols.len() };
-            error =
-                refine(
-                    &self.target,
-                    &coded.quantiser,
-                    &mut set,
-                    &options,
-                    &mut |_| ControlFlow::Continue(()),
-                )
-                .after;
-            *last = split_off(&mut set, frozen, planes);
+            let prefixes: Vec<_> = ends.iter().map(|&end| (end, PREFIX)).collect();
+            let pricing = self.pricing(coded);
+            let options = RefineOptions {
+                sweeps: if drop * 30 > kept.len() { 3 } else { 1 },
+                frozen: 0,
+                keep: set.symbols.len(),
+                prefixes: &prefixes,
+                pricing: Some(&pricing),
+            };
+            let go_on = &mut |_| ControlFlow::Continue(());
+            error = refine(&self.target, &coded.quantiser, &mut set, &options, go_on).after;
+            *layers = parted(set, &ends, planes);
         }
     }
 
-    /// Codes the layers; `before` are those that were coded before and stay as they are.
-    fn code(
-        &self,
-        descriptor: &ImageDescriptor,
-        layers: &[GaussianSet],
-        before: &[CodedLayer],
-    ) -> Result<Vec<CodedLayer>> {
+    /// How much worse the picture, and those of the prefixes that end at these numbers, would be without each Gaussian.
+    fn energies(&self, coded: &Image, set: &GaussianSet, ends: &[usize]) -> Vec<f32> {
+        let cloud = dequantise(set, &coded.quantiser);
+        let mut all = removal_energies(&self.target, &cloud);
+        for &end in ends {
+            let prefix = removal_energies(&self.target, &cloud.first(end));
+            all.iter_mut().zip(prefix).for_each(|(sum, energy)| *sum += PREFIX * energy);
+        }
+        all
+    }
+
+    /// Codes the layers.
+    fn code(&self, descriptor: &ImageDescriptor, layers: &[GaussianSet]) -> Result<Vec<CodedLayer>> {
         let coded = coded_image(descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
-        let mut made = before.to_vec();
-        for layer in &layers[before.len()..] {
+        let mut made = Vec::new();
+        for layer in layers {
             let whole = self.picture.width.max(self.picture.height) <= MAX_PAGE;
             let page = match self.options.paging {
                 Paging::Side(side) => Some(side),
@@ -341,7 +369,7 @@ impl<'a> Job<'a> {
                     if whole && bytes <= WHOLE_BYTES { None } else { Some(self.page_side(bytes)) }
                 }
             };
-            made.push(code_layer(&coded, descriptor, layer, page)?);
+            made.push(code_layer(&coded, descriptor, layer, page, &made)?);
         }
         Ok(made)
     }
@@ -367,9 +395,26 @@ fn joined(layers: &[GaussianSet]) -> GaussianSet {
     all
 }
 
-/// What comes after the first `count`.
-fn split_off(set: &mut GaussianSet, count: usize, planes: usize) -> GaussianSet {
-    GaussianSet { symbols: set.symbols.split_off(count), colours: set.colours.split_off(count * planes) }
+/// Where all layers but the last end, in Gaussians.
+fn ends_of(layers: &[GaussianSet]) -> Vec<usize> {
+    let mut end = 0;
+    let ends = layers[..layers.len() - 1].iter().map(|layer| {
+        end += layer.symbols.len();
+        end
+    });
+    ends.collect()
+}
+
+/// Layers that end at these numbers, and the rest as the last.
+fn parted(mut set: GaussianSet, ends: &[usize], planes: usize) -> Vec<GaussianSet> {
+    let after = |&end: &usize| GaussianSet {
+        symbols: set.symbols.split_off(end),
+        colours: set.colours.split_off(end * planes),
+    };
+    let mut layers: Vec<GaussianSet> = ends.iter().rev().map(after).collect();
+    layers.push(set);
+    layers.reverse();
+    layers
 }
 
 /// Those of these numbers.

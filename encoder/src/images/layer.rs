@@ -4,7 +4,7 @@ use crate::{EncodeError, Result};
 use mcodec_coding::binary::BinaryEncoder;
 use mcodec_coding::gaussians::{GaussianSet, Grain, Image, SetCoder, canonical};
 use mcodec_decode::gaussians::splat_of;
-use mcodec_decode::images::{areas_of_chunk, page_grid};
+use mcodec_decode::images::{Below, areas_of_chunk, page_grid};
 use mcodec_format::{ImageDescriptor, LayerDescriptor, MAX_REACH, REACH_UNIT};
 use rayon::prelude::*;
 
@@ -27,7 +27,7 @@ impl CodedLayer {
     }
 }
 
-/// Codes Gaussians as a layer of one chunk, or of pages of `page` pixels.
+/// Codes Gaussians as a layer of one chunk, or of pages of `page` pixels, over the layers `below`.
 ///
 /// # Errors
 /// [`EncodeError::Request`] for Gaussians whose centre is outside of the image, or too many of them.
@@ -36,6 +36,7 @@ pub fn code_layer(
     image: &ImageDescriptor,
     set: &GaussianSet,
     page: Option<u32>,
+    below: &[CodedLayer],
 ) -> Result<CodedLayer> {
     let mut layer = LayerDescriptor::new(page, Vec::new());
     let chunks = match page {
@@ -54,6 +55,10 @@ pub fn code_layer(
             layer.reach[page] = reach_of(coded, &sets[0], corner, side);
         }
     }
+    let chunks_below = below
+        .iter()
+        .flat_map(|layer| layer.sets.iter().zip(0..).map(|(sets, chunk)| (&layer.descriptor, chunk, sets)));
+    let below = Below::new(coded, image, &layer, chunks_below);
     let payloads: Result<Vec<Vec<u8>>> = sets
         .par_iter()
         .enumerate()
@@ -61,6 +66,7 @@ pub fn code_layer(
             let mut io = BinaryEncoder::new();
             let mut coder = SetCoder::new(coded);
             for (area, set) in areas_of_chunk(image, &layer, chunk as u64).iter().zip(sets) {
+                coder.lay_over(below.of(chunk as u64, area.grain));
                 coder.encode(&mut io, area, set).map_err(EncodeError::coding("Gaussians"))?;
             }
             Ok(io.finish())

@@ -63,7 +63,7 @@ pub(crate) fn recode_image<S: ReadAt>(
             set.symbols.extend(read.symbols);
             set.colours.extend(read.colours);
         }
-        layers.push(code_layer(image.coded(), image.descriptor(), &set, layer.page)?);
+        layers.push(code_layer(image.coded(), image.descriptor(), &set, layer.page, &layers)?);
     }
     add_image(writer, asset.ordinal, &asset.name, image.descriptor(), &layers)
 }

@@ -51,21 +51,29 @@ proptest! {
     #![proptest_config(ProptestConfig::with_cases(60))]
 
     #[test]
-    fn sets_come_back(planes in 1usize..7, coarse in any::<bool>(), left in 0u32..50, first in numbers(), second in numbers()) {
+    fn sets_come_back(planes in 1usize..7, coarse in any::<bool>(), left in 0u32..50, first in numbers(), second in numbers(), third in numbers()) {
         let image = image(planes);
         let grain = if coarse { Grain::Coarse } else { Grain::Fine };
-        let areas = [Area { grain, left, top: 3, columns: 60, rows: 33 }, Area::whole(Grain::Fine, 201, 77)];
-        let sets = [(&areas[0], &first), (&areas[1], &second)].map(|(area, numbers)| canonical(&image, area, &set(&image, area, numbers)).unwrap());
+        let whole = Area::whole(Grain::Fine, 201, 77);
+        let areas = [Area { grain, left, top: 3, columns: 60, rows: 33 }, whole, whole];
+        // The third set lies over the second, and over what is not in its area.
+        let sets = [(&areas[0], &first), (&areas[1], &second), (&areas[2], &third)].map(|(area, numbers)| canonical(&image, area, &set(&image, area, numbers)).unwrap());
         let mut io = BinaryEncoder::new();
         let mut coder = SetCoder::new(&image);
-        for (area, set) in areas.iter().zip(&sets) {
+        let mut below = sets[0].clone();
+        below.symbols.extend(&sets[1].symbols);
+        below.colours.extend(&sets[1].colours);
+        let lay = |coder: &mut SetCoder<'_>, at: usize| coder.lay_over(if at == 2 { below.clone() } else { GaussianSet::default() });
+        for (at, (area, set)) in areas.iter().zip(&sets).enumerate() {
+            lay(&mut coder, at);
             coder.encode(&mut io, area, set).unwrap();
         }
         let learned = coder.into_mixer();
         let bytes = io.finish();
         let mut io = BinaryDecoder::new(&bytes);
         let mut coder = SetCoder::new(&image);
-        for (area, set) in areas.iter().zip(&sets) {
+        for (at, (area, set)) in areas.iter().zip(&sets).enumerate() {
+            lay(&mut coder, at);
             prop_assert_eq!(&coder.decode(&mut io, area, MAX_GAUSSIANS).unwrap(), set);
         }
         prop_assert!(coder.into_mixer() == learned);

@@ -354,14 +354,18 @@ fn areas() -> Vec<Area> {
     areas_of_chunk(&grey(), &LayerDescriptor::new(None, Vec::new()), 0)
 }
 
-/// What an encoder has written when it comes to a colour that it must not write.
+/// What an encoder has written when it comes to a colour that it must not write, in a layer over one of the same Gaussians.
 fn cut_off(colour: i32) -> Vec<u8> {
     let coded = coded_image(&grey()).expect("constants make steps");
-    let mut sets = layers(&grey(), &[(blobs(), None)])[0].sets[0].clone();
+    let below = layers(&grey(), &[(blobs(), None)])[0].sets[0].clone();
+    let mut sets = below.clone();
     sets[1].colours[0] = colour;
     let (mut io, mut coder) = (BinaryEncoder::new(), SetCoder::new(&coded));
-    let outcomes: Vec<_> =
-        areas().iter().zip(&sets).map(|(area, set)| coder.encode(&mut io, area, set)).collect();
+    let mut outcomes = Vec::new();
+    for ((area, set), below) in areas().iter().zip(&sets).zip(below) {
+        coder.lay_over(below);
+        outcomes.push(coder.encode(&mut io, area, set));
+    }
     assert!(outcomes[0].is_ok() && outcomes[1].is_err(), "the colour is refused");
     io.finish()
 }

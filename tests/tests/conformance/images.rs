@@ -82,10 +82,12 @@ pub fn quantised(coded: &Image, blobs: &[Blob]) -> GaussianSet {
 /// Codes an image's layers: of each the Gaussians, and the side of its pages.
 pub fn layers(image: &ImageDescriptor, all: &[(Vec<Blob>, Option<u32>)]) -> Vec<CodedLayer> {
     let coded = coded_image(image).expect("constants make steps");
-    let one = |(blobs, page): &(Vec<Blob>, Option<u32>)| {
-        code_layer(&coded, image, &quantised(&coded, blobs), *page).expect("the layer is coded")
-    };
-    all.iter().map(one).collect()
+    let mut made = Vec::new();
+    for (blobs, page) in all {
+        let layer = code_layer(&coded, image, &quantised(&coded, blobs), *page, &made);
+        made.push(layer.expect("the layer is coded"));
+    }
+    made
 }
 
 /// A file of one image with these layers.

@@ -44,6 +44,7 @@ pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> any
     command
         .arg(args.svg.clone().unwrap_or_default())
         .arg(common.effort.unwrap_or(5).to_string())
+        .arg(args.results.clone().unwrap_or_default())
         .args(&pictures);
     let output = command.stderr(std::process::Stdio::inherit()).output().context("running the script")?;
     console.cancel().check()?;

@@ -1,5 +1,6 @@
 //! Colours of a set, each predicted from those of the Gaussians around it (`SPEC.md` section 7.7.4).
 
+use super::card::{Card, ColourCard, PRICED};
 use super::integer::{cosine, lg, root, sine};
 use super::mixing::{Binary, Mixer};
 use super::model::Model;
@@ -22,6 +23,8 @@ pub(super) struct Colours<'a> {
     image: &'a Image,
     symbols: &'a [Symbols],
     neighbours: &'a Neighbours,
+    /// The first of the set: those before are of the layers below.
+    from: usize,
     /// Covariances xx, xy and yy, in units of 2^-8 square pixels.
     covariances: Vec<[i64; 3]>,
     /// Centres in eighths of a pixel.
@@ -39,18 +42,33 @@ struct Neighbourhood {
 }
 
 impl<'a> Colours<'a> {
-    pub(super) fn new(image: &'a Image, symbols: &'a [Symbols], neighbours: &'a Neighbours) -> Self {
+    /// Of a set's Gaussians, after those of the layers below, whose colours are known.
+    pub(super) fn new(
+        image: &'a Image,
+        symbols: &'a [Symbols],
+        neighbours: &'a Neighbours,
+        below: &[i32],
+    ) -> Self {
         let quantiser = &image.quantiser;
         let centre =
             |s: &Symbols| [quantiser.centre_fixed(s.scales, s.x), quantiser.centre_fixed(s.scales, s.y)];
+        let planes = quantiser.planes();
+        let mut values = vec![0; symbols.len() * planes];
+        for (i, (value, &index)) in values.iter_mut().zip(below).enumerate() {
+            let step = quantiser.colour_step_fixed(symbols[i / planes].scales, i % planes);
+            *value = (i64::from(index) * i64::from(step)).clamp(-MOST, MOST);
+        }
+        let mut done = vec![false; symbols.len()];
+        done[..below.len() / planes].fill(true);
         Self {
             image,
             symbols,
             neighbours,
+            from: below.len() / planes,
             covariances: symbols.iter().map(|symbols| covariance(image, symbols)).collect(),
             centres: symbols.iter().map(centre).collect(),
-            done: vec![false; symbols.len()],
-            values: vec![0; symbols.len() * quantiser.planes()],
+            done,
+            values,
         }
     }
 
@@ -61,23 +79,34 @@ impl<'a> Colours<'a> {
         mixer: &mut Mixer,
         io: &mut impl Binary,
         given: Option<&[i32]>,
+        mut cards: Option<&mut Vec<Card>>,
     ) -> Result<Vec<i32>> {
         let planes = self.image.quantiser.planes();
         let size = |symbols: &Symbols| (u32::from(symbols.scales[0]) + u32::from(symbols.scales[1])) / 3;
-        let mut order: Vec<u32> = (0..self.symbols.len() as u32).collect();
+        let mut order: Vec<u32> = (self.from as u32..self.symbols.len() as u32).collect();
         order.sort_by_key(|&i| u32::MAX - size(&self.symbols[i as usize]));
-        let mut indices = vec![0; self.values.len()];
+        let mut indices = vec![0; order.len() * planes];
         let mut sums = vec![0i64; planes];
-        for (done, &i) in order.iter().enumerate() {
+        for values in self.values[..self.from * planes].chunks_exact(planes) {
+            sums.iter_mut().zip(values).for_each(|(sum, value)| *sum += value);
+        }
+        for (done, &i) in (self.from..).zip(&order) {
             let i = i as usize;
+            let own = i - self.from;
             let near = self.neighbourhood(i);
             let mut before = Before::default();
             for plane in 0..planes {
                 let mean = if done == 0 { self.image.mean(plane) } else { sums[plane] / done as i64 };
                 let step = i64::from(self.image.quantiser.colour_step_fixed(self.symbols[i].scales, plane));
-                let (predicted, contexts) = self.contexts(plane, &near, mean, step, &mut before);
-                let given = given.map_or(0, |given| given[i * planes + plane]);
+                let (expected, contexts) = self.contexts(plane, &near, mean, step, &mut before);
+                let predicted = rounded(expected, step) as i32;
+                let given = given.map_or(0, |given| given[own * planes + plane]);
                 let role = self.image.roles[plane] as usize;
+                if let Some(cards) = &mut cards {
+                    let mut bits = [0.0; 2 * PRICED + 1];
+                    model.colours[role].bits(mixer, contexts, &mut bits);
+                    cards[own].colours.push(ColourCard { expected: expected as f32 / 16_777_216.0, bits });
+                }
                 let residual =
                     model.colours[role].code(mixer, io, given.wrapping_sub(predicted), contexts)?;
                 let index = predicted + residual;
@@ -85,7 +114,7 @@ impl<'a> Colours<'a> {
                     return Err(corrupt("colour of a Gaussian"));
                 }
                 before.residual(residual);
-                indices[i * planes + plane] = index;
+                indices[own * planes + plane] = index;
                 let value = (i64::from(index) * step).clamp(-MOST, MOST);
                 self.values[i * planes + plane] = value;
                 sums[plane] += value;
@@ -117,7 +146,7 @@ impl<'a> Colours<'a> {
         Neighbourhood { used, weight }
     }
 
-    /// The index expected of a plane, and the contexts of how far it is off.
+    /// The value expected of a plane, and the contexts of how far it is off.
     fn contexts(
         &self,
         plane: usize,
@@ -125,7 +154,7 @@ impl<'a> Colours<'a> {
         mean: i64,
         step: i64,
         before: &mut Before,
-    ) -> (i32, [usize; 4]) {
+    ) -> (i64, [usize; 4]) {
         let planes = self.image.quantiser.planes();
         let (mut sum, mut squares) = (MEAN_WEIGHT * mean, MEAN_WEIGHT * (mean >> 12).pow(2));
         for &(j, weight) in &near.used {
@@ -150,7 +179,7 @@ impl<'a> Colours<'a> {
             before.fineness * 16 + before.spread,
             before.side * 64 + before.size.min(6) as usize * 8 + spread / 2,
         ];
-        (rounded(expected, step) as i32, contexts)
+        (expected, contexts)
     }
 }
 

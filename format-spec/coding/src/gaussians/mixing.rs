@@ -134,6 +134,22 @@ impl Mixer {
         bit
     }
 
+    /// What each context says, and the probability of a one.
+    #[inline]
+    fn mix<const K: usize>(&self, contexts: [usize; K], set: usize) -> ([i32; K], u32) {
+        let stretches = stretches();
+        let evidence = contexts.map(|context| self.states[context].evidence(stretches));
+        let weights = &self.weights[set];
+        let dot: i64 = evidence.iter().zip(weights).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum();
+        (evidence, squash((dot >> 16).clamp(-32767, 32767) as i32).clamp(32, 65504))
+    }
+
+    /// Bits of a zero and of a one, as things stand.
+    pub(super) fn bits<const K: usize>(&self, contexts: [usize; K], set: usize) -> [f32; 2] {
+        let one = self.mix(contexts, set).1 as f32;
+        [16.0 - (65536.0 - one).log2(), 16.0 - one.log2()]
+    }
+
     /// Codes one decision under the states `contexts`, mixed by the weights `set`.
     #[inline]
     pub fn decide<const K: usize>(
@@ -143,14 +159,10 @@ impl Mixer {
         contexts: [usize; K],
         set: usize,
     ) -> bool {
-        let stretches = stretches();
-        let evidence = contexts.map(|context| self.states[context].evidence(stretches));
-        let weights = &mut self.weights[set];
-        let dot: i64 = evidence.iter().zip(weights.iter()).map(|(&x, &w)| i64::from(x) * i64::from(w)).sum();
-        let one = squash((dot >> 16).clamp(-32767, 32767) as i32).clamp(32, 65504);
+        let (evidence, one) = self.mix(contexts, set);
         let bit = io.code(bit, one);
         let error = i64::from(if bit { 65536 } else { 0 } - one as i32);
-        for (weight, x) in weights.iter_mut().zip(evidence) {
+        for (weight, x) in self.weights[set].iter_mut().zip(evidence) {
             let step = (error * i64::from(x) + (1 << 17)) >> 18;
             *weight = (i64::from(*weight) + step).clamp(-(1 << 20), 1 << 20) as i32;
         }

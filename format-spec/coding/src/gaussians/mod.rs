@@ -1,6 +1,7 @@
 //! Sets of 2D Gaussians: what a page of an image is coded as (`SPEC.md` section 7.7).
 
 mod area;
+mod card;
 mod colours;
 pub mod integer;
 pub mod mixing;
@@ -13,9 +14,10 @@ mod set;
 pub mod training;
 
 pub use area::{Area, Grain};
+pub use card::{Card, ColourCard, PRICED};
 pub use colours::MAX_COLOUR;
 pub use model::{Role, trained, untrained};
 pub use quantiser::{
     CHROMA_FACTOR, Constants, MAX_LEVELS, MAX_PLANES, MAX_SIGMA, PLAIN_FACTOR, Quantiser, Symbols,
 };
-pub use set::{GaussianSet, Image, MAX_CELLS, MAX_GAUSSIANS, SetCoder, canonical};
+pub use set::{GaussianSet, Image, MAX_CELLS, MAX_GAUSSIANS, SetCoder, canonical, canonical_order};

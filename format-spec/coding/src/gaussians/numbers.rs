@@ -119,6 +119,38 @@ impl<const K: usize> Unsigned<K> {
     }
 }
 
+/// Bits that an escape's raw part is thought to take for each octave beyond.
+const ESCAPE_PRICE: f32 = 2.0;
+
+impl<const K: usize> Unsigned<K> {
+    /// What a value costs as things stand, in bits, roughly so if it escapes.
+    pub(super) fn bits(&self, mixer: &Mixer, value: u32, contexts: [usize; K]) -> f32 {
+        let mut sum = 0.0;
+        self.each_bits(mixer, contexts, value + 1, |i, bits| {
+            if i == value {
+                sum = bits
+            }
+        });
+        sum
+    }
+
+    /// What each value from 0 up to `count` costs.
+    fn each_bits(&self, mixer: &Mixer, contexts: [usize; K], count: u32, mut give: impl FnMut(u32, f32)) {
+        let first = core::array::from_fn::<usize, K, _>(|j| self.slots[j].at(contexts[j]) + self.first_node);
+        let mut before = 0.0;
+        for i in 0..count {
+            if i < self.ones {
+                let [zero, one] =
+                    mixer.bits(first.map(|state| state + i as usize), self.weights + i.min(3) as usize);
+                give(i, before + zero);
+                before += one;
+            } else {
+                give(i, before + ESCAPE_PRICE * ((i - self.ones + 2) as f32).log2());
+            }
+        }
+    }
+}
+
 /// A number of either sign: whether it is not 0, whether it is negative, then its magnitude less 1 as [`Unsigned`].
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Signed<const K: usize> {
@@ -159,6 +191,21 @@ impl<const K: usize> Signed<K> {
     }
 }
 
+impl<const K: usize> Signed<K> {
+    /// What each value costs as things stand, from the least to the greatest of as many as `out` has (an odd number), 0 in the middle.
+    pub(super) fn bits(&self, mixer: &Mixer, contexts: [usize; K], out: &mut [f32]) {
+        let middle = out.len() / 2;
+        let states = core::array::from_fn::<usize, K, _>(|j| self.slots[j].at(contexts[j]));
+        let [zero, not] = mixer.bits(states, self.weights);
+        let [positive, negative] = mixer.bits(states.map(|state| state + 1), self.weights + 1);
+        out[middle] = zero;
+        self.magnitude.each_bits(mixer, contexts, middle as u32, |i, bits| {
+            out[middle + 1 + i as usize] = not + positive + bits;
+            out[middle - 1 - i as usize] = not + negative + bits;
+        });
+    }
+}
+
 /// A number of some bits, most significant first, each under the bits before it.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Tree<const K: usize> {
@@ -190,6 +237,18 @@ impl<const K: usize> Tree<K> {
             node = node << 1 | usize::from(bit);
         }
         (node as u32) - (1 << bits)
+    }
+
+    /// What the low `bits` bits of `value` cost as things stand.
+    pub(super) fn bits(&self, mixer: &Mixer, value: u32, bits: u32, contexts: [usize; K]) -> f32 {
+        let states = core::array::from_fn::<usize, K, _>(|j| self.slots[j].at(contexts[j]));
+        let (mut node, mut sum) = (1usize, 0.0);
+        for place in 0..bits {
+            let bit = (value >> (bits - 1 - place) & 1) as usize;
+            sum += mixer.bits(states.map(|state| state + node), self.weights + place as usize)[bit];
+            node = node << 1 | bit;
+        }
+        sum
     }
 
     /// Codes a number of `0..=most` by halving: whether it is above the middle of what is left. `most` is below `2^depth`.

@@ -71,6 +71,8 @@ pub(super) struct Counts {
     height: u32,
     /// Per cell of the box.
     cells: Vec<u32>,
+    /// Likewise, those of the layers below.
+    below: Vec<u32>,
 }
 
 /// Least power of two that holds `size`, as a logarithm.
@@ -82,12 +84,18 @@ impl Counts {
     /// No Gaussians in `width` by `height` cells, both at least 1.
     pub(super) fn new(width: u32, height: u32) -> Self {
         let log = (log_of(width), log_of(height));
-        Self { log, width, height, cells: vec![0; 1 << (log.0 + log.1)] }
+        let cells = vec![0; 1 << (log.0 + log.1)];
+        Self { log, width, height, below: cells.clone(), cells }
     }
 
     /// Adds a Gaussian to the cell in column `x` and row `y`.
     pub(super) fn add(&mut self, x: u32, y: u32) {
         self.cells[((y << self.log.0) + x) as usize] += 1;
+    }
+
+    /// Tells of a Gaussian of a layer below.
+    pub(super) fn add_below(&mut self, x: u32, y: u32) {
+        self.below[((y << self.log.0) + x) as usize] += 1;
     }
 
     /// Codes the counts of `total` Gaussians: given ones are written, or those read put in their place.
@@ -107,17 +115,23 @@ impl Counts {
             if along_x { across -= 1 } else { down -= 1 }
         }
         let mut levels = vec![(self.cells.clone(), self.log)];
+        let mut lower = vec![(self.below.clone(), self.log)];
         for &along_x in axes.iter().rev() {
-            let (below, log) = &levels[levels.len() - 1];
-            levels.push(sums(below, *log, along_x));
+            for levels in [&mut levels, &mut lower] {
+                let (cells, log) = &levels[levels.len() - 1];
+                let next = sums(cells, *log, along_x);
+                levels.push(next);
+            }
         }
         let mut level = vec![total];
         let mut log = (0, 0);
         levels.pop();
+        lower.pop();
         for (step, &along_x) in axes.iter().enumerate() {
-            let Some((below, below_log)) = levels.pop() else { break };
+            let (Some((below, below_log)), Some((lower, _))) = (levels.pop(), lower.pop()) else { break };
             let halves = Halving {
                 counts: &level,
+                lower: &lower,
                 log,
                 along_x,
                 depth: (axes.len() - step) as u32,
@@ -184,6 +198,8 @@ fn sums(cells: &[u32], log: (u32, u32), along_x: bool) -> (Vec<u32>, (u32, u32))
 struct Halving<'a> {
     /// Of the nodes, row by row.
     counts: &'a [u32],
+    /// Of the halves, those of the layers below.
+    lower: &'a [u32],
     log: (u32, u32),
     along_x: bool,
     /// Halvings left, this one counted.
@@ -249,7 +265,8 @@ impl Halving<'_> {
         let first = before.map_or(1, |before| 2 * at(before + apart)) + beside.map_or(0, at);
         let second = after.map_or(1, |after| i64::from(self.counts[after]))
             + beside.map_or(0, |beside| at(beside + apart));
-        match first - second {
+        let lower = i64::from(self.lower[place]) - i64::from(self.lower[place + apart]);
+        match first - second + lower {
             ..=-3 => 0,
             -2..=-1 => 1,
             0 => 2,

@@ -1,6 +1,7 @@
 //! Coding of one set of Gaussians (`SPEC.md` section 7.7.4).
 
 use super::area::Area;
+use super::card::Card;
 use super::colours::Colours;
 use super::integer::{cosine, direction, lg, root, sine};
 use super::mixing::{Binary, Mixer, Price};
@@ -48,19 +49,27 @@ impl Image {
 pub struct SetCoder<'a> {
     image: &'a Image,
     mixer: Mixer,
+    /// What the layers below have, for the next set.
+    below: GaussianSet,
 }
 
 impl<'a> SetCoder<'a> {
     /// A coder at the trained start.
     #[must_use]
     pub fn new(image: &'a Image) -> Self {
-        Self { image, mixer: trained().clone() }
+        Self::from_mixer(image, trained().clone())
     }
 
     /// A coder that goes on from `mixer`. For training.
     #[must_use]
     pub fn from_mixer(image: &'a Image, mixer: Mixer) -> Self {
-        Self { image, mixer }
+        Self { image, mixer, below: GaussianSet::default() }
+    }
+
+    /// The next set lies over these Gaussians of layers below it, which its own are coded under: in order, layer after layer; those with a
+    /// centre outside of its area do not count.
+    pub fn lay_over(&mut self, below: GaussianSet) {
+        self.below = below;
     }
 
     /// What has been learned.
@@ -94,7 +103,7 @@ impl<'a> SetCoder<'a> {
         if set.symbols.len() > MAX_GAUSSIANS || set.colours.len() != set.symbols.len() * planes {
             return Err(invalid("number of Gaussians or of their colours"));
         }
-        let written = self.code(io, area, Some(set), MAX_GAUSSIANS)?;
+        let written = self.code(io, area, Some(set), MAX_GAUSSIANS, None)?;
         if written != *set {
             return Err(invalid("set of Gaussians that is not in canonical form"));
         }
@@ -107,7 +116,18 @@ impl<'a> SetCoder<'a> {
     ///
     /// [`CodingError::Corrupt`] for what no encoder writes, [`CodingError::TooLarge`] above `most` Gaussians.
     pub fn decode(&mut self, io: &mut BinaryDecoder<'_>, area: &Area, most: usize) -> Result<GaussianSet> {
-        self.code(io, area, None, most)
+        self.code(io, area, None, most, None)
+    }
+
+    /// The price list of each Gaussian of a set in canonical form.
+    ///
+    /// # Errors
+    ///
+    /// As [`Self::encode`].
+    pub fn cards(&mut self, area: &Area, set: &GaussianSet) -> Result<Vec<Card>> {
+        let mut cards = Vec::with_capacity(set.symbols.len());
+        self.code(&mut Price::default(), area, Some(set), MAX_GAUSSIANS, Some(&mut cards))?;
+        Ok(cards)
     }
 
     fn code(
@@ -116,6 +136,7 @@ impl<'a> SetCoder<'a> {
         area: &Area,
         given: Option<&GaussianSet>,
         most: usize,
+        mut cards: Option<&mut Vec<Card>>,
     ) -> Result<GaussianSet> {
         if area.columns == 0 || area.rows == 0 || area.columns > MAX_CELLS || area.rows > MAX_CELLS {
             return Err(invalid("area of a set of Gaussians"));
@@ -134,6 +155,9 @@ impl<'a> SetCoder<'a> {
             return Ok(set);
         }
         let mut counts = Counts::new(area.columns, area.rows);
+        let (below, mut cells) = self.take_below(area);
+        cells.iter().for_each(|&(x, y)| counts.add_below(x, y));
+        let from = cells.len();
         for symbols in given.map_or(&[][..], |set| &set.symbols) {
             let (x, y) = area
                 .cell(&self.image.quantiser, symbols)
@@ -141,23 +165,38 @@ impl<'a> SetCoder<'a> {
             counts.add(x, y);
         }
         counts.code(&model.counts, &mut self.mixer, io, total)?;
-        let cells = counts.cells();
-        let neighbours = Neighbours::new(&cells);
-        let mut forms = Forms {
-            image: self.image,
-            area,
-            cells: &cells,
-            neighbours: &neighbours,
-            coded: Vec::with_capacity(cells.len()),
-        };
-        for index in 0..cells.len() {
-            let given = given.map(|set| set.symbols[index]);
+        cells.extend(counts.cells());
+        let neighbours = Neighbours::new(&cells, from);
+        let mut forms =
+            Forms { image: self.image, area, cells: &cells, neighbours: &neighbours, coded: below.symbols };
+        forms.coded.reserve(cells.len() - from);
+        for index in from..cells.len() {
+            let given = given.map(|set| set.symbols[index - from]);
+            if let (Some(cards), Some(given)) = (&mut cards, given) {
+                cards.push(forms.card(model, &self.mixer, index, given));
+            }
             forms.code(model, &mut self.mixer, io, index, given)?;
         }
-        set.symbols = forms.coded;
-        let mut colours = Colours::new(self.image, &set.symbols, &neighbours);
-        set.colours = colours.code(model, &mut self.mixer, io, given.map(|set| &set.colours[..]))?;
+        let mut symbols = forms.coded;
+        let mut colours = Colours::new(self.image, &symbols, &neighbours, &below.colours);
+        set.colours = colours.code(model, &mut self.mixer, io, given.map(|set| &set.colours[..]), cards)?;
+        set.symbols = symbols.split_off(from);
         Ok(set)
+    }
+
+    /// The Gaussians of the layers below with a centre in this area, and their cells.
+    fn take_below(&mut self, area: &Area) -> (GaussianSet, Vec<(u32, u32)>) {
+        let planes = self.image.quantiser.planes();
+        let all = core::mem::take(&mut self.below);
+        let (mut below, mut cells) = (GaussianSet::default(), Vec::new());
+        for (symbols, colours) in all.symbols.iter().zip(all.colours.chunks_exact(planes)) {
+            if let Some(cell) = area.cell(&self.image.quantiser, symbols) {
+                below.symbols.push(*symbols);
+                below.colours.extend_from_slice(colours);
+                cells.push(cell);
+            }
+        }
+        (below, cells)
     }
 
     fn count(&mut self, model: &Model, io: &mut impl Binary, area: &Area, count: u32) -> u32 {
@@ -171,6 +210,12 @@ impl<'a> SetCoder<'a> {
 /// Puts a set into the order and form that is written: the greater scale first, cells in Morton order, large Gaussians first in a cell.
 #[must_use]
 pub fn canonical(image: &Image, area: &Area, set: &GaussianSet) -> Option<GaussianSet> {
+    Some(canonical_order(image, area, set)?.0)
+}
+
+/// A set in canonical form, and of each of its Gaussians the number that it had.
+#[must_use]
+pub fn canonical_order(image: &Image, area: &Area, set: &GaussianSet) -> Option<(GaussianSet, Vec<usize>)> {
     let planes = image.quantiser.planes();
     let mut keyed = Vec::with_capacity(set.symbols.len());
     for (index, symbols) in set.symbols.iter().enumerate() {
@@ -191,7 +236,11 @@ pub fn canonical(image: &Image, area: &Area, set: &GaussianSet) -> Option<Gaussi
     keyed.sort_by_key(|(key, index, _)| (*key, *index));
     let colours =
         keyed.iter().flat_map(|&(_, index, _)| &set.colours[index * planes..][..planes]).copied().collect();
-    Some(GaussianSet { symbols: keyed.into_iter().map(|(_, _, symbols)| symbols).collect(), colours })
+    let order = keyed.iter().map(|&(_, index, _)| index).collect();
+    Some((
+        GaussianSet { symbols: keyed.into_iter().map(|(_, _, symbols)| symbols).collect(), colours },
+        order,
+    ))
 }
 
 /// Scales, places in cells, and angles, one Gaussian after another.
@@ -250,14 +299,8 @@ impl Forms<'_> {
         Ok(())
     }
 
-    fn scales(
-        &self,
-        model: &Model,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
-        index: usize,
-        given: [u8; 2],
-    ) -> Result<[u8; 2]> {
+    /// What is around a Gaussian, for the contexts of its scales.
+    fn around(&self, index: usize) -> Around {
         let near = self.neighbours.of(index);
         let cell = 16u64 << (self.area.grain.cell_bits() - 3);
         let third = match near {
@@ -267,7 +310,6 @@ impl Forms<'_> {
             _ => 8 * cell,
         };
         let eighth = near.get(7).map_or(12 * cell, |near| self.distance(near.distance));
-        let (q3, q8) = (distance_class(third), distance_class(eighth));
         let (mut weights, mut sums, mut differences) = (0, 0, 0);
         for (symbols, distance) in self.earlier(index).take(4) {
             let weight = ((1 << 20) / (32 + distance)) as i64;
@@ -279,16 +321,21 @@ impl Forms<'_> {
             0 => (64, 30),
             _ => (rounded(sums, 2 * weights).min(63) as usize, rounded(differences, weights) as usize),
         };
-        let contexts = [q3 / 2 * 32 + q8 / 2, average, (q3 + q8) / 3 * 33 + average / 2];
-        let sum = model.sum.code(mixer, io, u32::from(given[0]) + u32::from(given[1]), contexts)?;
-        let parity = sum & 1;
-        let contexts = [
-            sum as usize / 2,
-            16 * parity as usize + difference.min(15),
-            q3 / 2 * 22 + sum.min(63) as usize / 3,
-        ];
+        Around { third: distance_class(third), eighth: distance_class(eighth), average, difference }
+    }
+
+    fn scales(
+        &self,
+        model: &Model,
+        mixer: &mut Mixer,
+        io: &mut impl Binary,
+        index: usize,
+        given: [u8; 2],
+    ) -> Result<[u8; 2]> {
+        let around = self.around(index);
+        let sum = model.sum.code(mixer, io, u32::from(given[0]) + u32::from(given[1]), around.of_sum())?;
         let half = u32::from(given[0].saturating_sub(given[1])) / 2;
-        let half = model.difference.code(mixer, io, half, contexts)?;
+        let half = model.difference.code(mixer, io, half, around.of_difference(sum))?;
         let levels = self.image.quantiser.levels() as u32;
         let greater = sum.div_ceil(2) + half;
         if greater > sum || greater >= levels {
@@ -297,20 +344,40 @@ impl Forms<'_> {
         Ok([greater as u8, (sum - greater) as u8])
     }
 
-    fn angle(
-        &self,
-        model: &Model,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
-        index: usize,
-        scales: [u8; 2],
-        given: u8,
-    ) -> u8 {
-        let quantiser = &self.image.quantiser;
-        let bits = quantiser.angle_bits(scales);
-        if bits == 0 {
-            return 0;
+    /// Prices of a Gaussian's form; those of its colours come later.
+    fn card(&self, model: &Model, mixer: &Mixer, index: usize, given: Symbols) -> Card {
+        let around = self.around(index);
+        let levels = self.image.quantiser.levels() as i32;
+        let mut scales = [[f32::INFINITY; 3]; 3];
+        for (a, row) in (-1i32..).zip(&mut scales) {
+            for (b, bits) in (-1i32..).zip(row) {
+                let [k0, k1] = [i32::from(given.scales[0]) + a, i32::from(given.scales[1]) + b];
+                if !(0..levels).contains(&k0) || !(0..levels).contains(&k1) {
+                    continue;
+                }
+                let (sum, half) = ((k0 + k1) as u32, k0.abs_diff(k1) / 2);
+                *bits = model.sum.bits(mixer, sum, around.of_sum())
+                    + model.difference.bits(mixer, half, around.of_difference(sum));
+            }
         }
+        let bits = self.image.quantiser.angle_bits(given.scales);
+        let mut angle = [0.0; 3];
+        if bits > 0 {
+            let expected = self.expected_angle(index, bits);
+            for (turn, price) in (-1i32..).zip(&mut angle) {
+                let turned = i32::from(given.angle) + turn;
+                let turned = expected.turned(turned as u32 & ((1 << bits) - 1));
+                let top = bits.min(ANGLE_TREE_BITS);
+                let tree = model.angle.bits(mixer, turned >> (bits - top), top, expected.contexts());
+                *price = tree + (bits - top) as f32;
+            }
+        }
+        Card { scales, angle, colours: Vec::new() }
+    }
+
+    /// What an angle of so many bits is expected to be.
+    fn expected_angle(&self, index: usize, bits: u32) -> ExpectedAngle {
+        let quantiser = &self.image.quantiser;
         let (mut x, mut y, mut weights) = (0i64, 0i64, 0i64);
         let elongation = |symbols: &Symbols| {
             let sigma = symbols.scales.map(|level| u64::from(quantiser.sigma_fixed(level)));
@@ -335,18 +402,83 @@ impl Forms<'_> {
             218.. => 4,
         };
         let angles = 1u32 << bits;
-        let expected = if weights == 0 { 0 } else { ((direction(x, y) * angles + 128) >> 8) % angles };
-        let b = bits as usize;
-        let contexts = [
-            b * 8 + class,
-            b * 8 + ((coherence * 6) >> 8).min(7) as usize,
-            b * 16 + (16 * expected / angles) as usize,
-        ];
-        let turned = (u32::from(given) + angles - expected + angles / 2) % angles;
+        let index = if weights == 0 { 0 } else { ((direction(x, y) * angles + 128) >> 8) % angles };
+        ExpectedAngle { bits, index, class, coherence }
+    }
+
+    fn angle(
+        &self,
+        model: &Model,
+        mixer: &mut Mixer,
+        io: &mut impl Binary,
+        index: usize,
+        scales: [u8; 2],
+        given: u8,
+    ) -> u8 {
+        let bits = self.image.quantiser.angle_bits(scales);
+        if bits == 0 {
+            return 0;
+        }
+        let expected = self.expected_angle(index, bits);
+        let angles = 1u32 << bits;
+        let turned = expected.turned(u32::from(given));
         let top = bits.min(ANGLE_TREE_BITS);
         let rest = bits - top;
-        let high = model.angle.code(mixer, io, turned >> rest, top, contexts);
+        let high = model.angle.code(mixer, io, turned >> rest, top, expected.contexts());
         let low = io.code_raw(turned, rest) & ((1 << rest) - 1);
-        ((high << rest | low) + expected + angles - angles / 2) as u8 & (angles - 1) as u8
+        ((high << rest | low) + expected.index + angles - angles / 2) as u8 & (angles - 1) as u8
+    }
+}
+
+/// What is around a Gaussian.
+struct Around {
+    /// Classes of the distances of the first three and of the eighth.
+    third: usize,
+    eighth: usize,
+    /// Of the levels of those that are coded, and of their differences.
+    average: usize,
+    difference: usize,
+}
+
+impl Around {
+    /// Contexts of the sum of levels.
+    fn of_sum(&self) -> [usize; 3] {
+        let (third, eighth) = (self.third, self.eighth);
+        [third / 2 * 32 + eighth / 2, self.average, (third + eighth) / 3 * 33 + self.average / 2]
+    }
+
+    /// Contexts of half their difference.
+    fn of_difference(&self, sum: u32) -> [usize; 3] {
+        [
+            sum as usize / 2,
+            16 * (sum & 1) as usize + self.difference.min(15),
+            self.third / 2 * 22 + sum.min(63) as usize / 3,
+        ]
+    }
+}
+
+/// What an angle is expected to be.
+struct ExpectedAngle {
+    bits: u32,
+    index: u32,
+    /// How much the angles around agree: as one of five classes, and in units of 1/256.
+    class: usize,
+    coherence: i64,
+}
+
+impl ExpectedAngle {
+    fn contexts(&self) -> [usize; 3] {
+        let b = self.bits as usize;
+        [
+            b * 8 + self.class,
+            b * 8 + ((self.coherence * 6) >> 8).min(7) as usize,
+            b * 16 + ((16 * self.index) >> self.bits) as usize,
+        ]
+    }
+
+    /// What is coded for an angle: how far it is turned from the expected, which is in the middle.
+    fn turned(&self, angle: u32) -> u32 {
+        let angles = 1u32 << self.bits;
+        (angle + angles - self.index + angles / 2) % angles
     }
 }

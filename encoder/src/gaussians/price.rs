@@ -1,0 +1,130 @@
+//! What the coder would charge for a Gaussian and for what is next to it on the grids: bits beside errors in the descent.
+
+use mcodec_coding::gaussians::{
+    Area, Card, GaussianSet, Grain, Image, Quantiser, SetCoder, Symbols, canonical_order,
+};
+
+/// Side of the pages that pictures too large for one set are priced in, pixels.
+const PAGE: u32 = 4096;
+/// Bits that the place of a Gaussian takes, about: only what is dropped depends on it.
+const PLACE_BITS: f64 = 11.0;
+
+/// Where prices come from.
+#[derive(Debug, Clone, Copy)]
+pub struct Pricing<'a> {
+    /// How the Gaussians are coded.
+    pub image: &'a Image,
+    /// Pixels across and down.
+    pub size: [u32; 2],
+    /// What a bit is worth: this part of the squared error of the whole divided by its bits.
+    pub strength: f64,
+}
+
+impl Pricing<'_> {
+    /// The price list of each Gaussian of layers that end at these numbers.
+    pub(super) fn cards(&self, set: &GaussianSet, ends: &[usize]) -> Vec<Card> {
+        let count = set.symbols.len();
+        let mut cards: Vec<Option<Card>> = vec![None; count];
+        let mut start = 0;
+        for end in ends.iter().map(|&end| end.min(count)) {
+            self.layer(set, start..end, &mut cards);
+            start = end;
+        }
+        cards.into_iter().map(|card| card.unwrap_or_else(|| self.free())).collect()
+    }
+
+    /// A card on which nothing costs anything.
+    fn free(&self) -> Card {
+        Card { scales: [[0.0; 3]; 3], angle: [0.0; 3], colours: Vec::new() }
+    }
+
+    fn layer(&self, set: &GaussianSet, range: std::ops::Range<usize>, cards: &mut [Option<Card>]) {
+        let quantiser = &self.image.quantiser;
+        let planes = quantiser.planes();
+        let mut below = [GaussianSet::default(), GaussianSet::default()];
+        for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(planes)).take(range.start) {
+            let below = &mut below[usize::from(Grain::of(quantiser, symbols.scales) == Grain::Fine)];
+            let mut symbols = *symbols;
+            if symbols.scales[0] < symbols.scales[1] {
+                let angles = 1u32 << quantiser.angle_bits(symbols.scales);
+                symbols.scales.swap(0, 1);
+                symbols.angle = ((u32::from(symbols.angle) + angles / 2) % angles) as u8;
+            }
+            below.symbols.push(symbols);
+            below.colours.extend_from_slice(colours);
+        }
+        let columns = self.size[0].div_ceil(PAGE);
+        let page = |symbols: &Symbols| {
+            let at = |index| quantiser.centre_fixed(symbols.scales, index) as u32 / 8 / PAGE;
+            (at(symbols.y) * columns + at(symbols.x)) as usize
+        };
+        let mut sets = vec![Vec::new(); 1 + (columns * self.size[1].div_ceil(PAGE)) as usize];
+        for i in range {
+            let symbols = &set.symbols[i];
+            let place = match Grain::of(quantiser, symbols.scales) {
+                Grain::Coarse => 0,
+                Grain::Fine => 1 + page(symbols),
+            };
+            if let Some(set) = sets.get_mut(place) {
+                set.push(i);
+            }
+        }
+        let mut coder = SetCoder::new(self.image);
+        for (at, numbers) in sets.iter().enumerate() {
+            let area = match at.checked_sub(1) {
+                None => Area::whole(Grain::Coarse, self.size[0], self.size[1]),
+                Some(_) if sets.len() == 2 => Area::whole(Grain::Fine, self.size[0], self.size[1]),
+                Some(page) => Area::page(Grain::Fine, page as u32 % columns, page as u32 / columns, PAGE),
+            };
+            let mut part = GaussianSet::default();
+            for &i in numbers {
+                part.symbols.push(set.symbols[i]);
+                part.colours.extend_from_slice(&set.colours[i * planes..][..planes]);
+            }
+            let Some((part, order)) = canonical_order(self.image, &area, &part) else { continue };
+            coder.lay_over(below[usize::from(area.grain == Grain::Fine)].clone());
+            let Ok(list) = coder.cards(&area, &part) else { continue };
+            for (&place, mut card) in order.iter().zip(list) {
+                let i = numbers[place];
+                if set.symbols[i].scales[0] < set.symbols[i].scales[1] {
+                    let scales = card.scales;
+                    card.scales = core::array::from_fn(|a| core::array::from_fn(|b| scales[b][a]));
+                }
+                cards[i] = Some(card);
+            }
+        }
+    }
+
+    /// What a Gaussian costs as it is.
+    pub(super) fn bits(&self, card: &Card) -> f64 {
+        PLACE_BITS + f64::from(card.scales[1][1] + card.angle[1]) + 4.0 * card.colours.len() as f64
+    }
+}
+
+/// What a candidate's form costs in bits, apart from what all candidates have in common.
+pub(super) fn form_bits(quantiser: &Quantiser, card: &Card, current: &Symbols, candidate: &Symbols) -> f32 {
+    let by = |axis: usize| {
+        let by = i32::from(candidate.scales[axis]) - i32::from(current.scales[axis]);
+        (1 + by.clamp(-1, 1)) as usize
+    };
+    let (scales, places) = (candidate.scales, quantiser.position_bits(candidate.scales));
+    let mut bits = card.scales[by(0)][by(1)] - 2.0 * places as f32;
+    let (now, was) = (quantiser.angle_bits(scales), quantiser.angle_bits(current.scales));
+    if now > 0 && was > 0 {
+        let turn = (u32::from(candidate.angle) + (1 << now) - (u32::from(current.angle) << now >> was))
+            & ((1 << now) - 1);
+        let turn = if scales != current.scales {
+            1
+        } else if turn == 1 {
+            2
+        } else if turn == 0 {
+            1
+        } else {
+            0
+        };
+        bits += card.angle[turn] + now as f32 - was as f32;
+    } else {
+        bits += now as f32;
+    }
+    bits
+}
