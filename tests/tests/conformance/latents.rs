@@ -40,6 +40,56 @@ impl SharedObjects for Shared<'_> {
     }
 }
 
+/// Even cells of the numbers of three channels, for digits of these levels.
+fn cells_of(numbers: &[i32], levels: &[Vec<u16>], join: u8) -> Vec<DigitCells> {
+    let of = |c: usize| numbers.iter().enumerate().filter(move |(i, _)| i / 9 % 3 == c).map(|(_, n)| *n);
+    let cell = |(c, &l): (usize, &u16)| {
+        let (low, high) = (of(c).min().unwrap_or(0), of(c).max().unwrap_or(0));
+        let l = i32::from(l);
+        let firsts: Vec<i32> = (1..l).map(|d| low + (high - low) * d / l).collect();
+        let points = (0..l).map(|d| low + (high - low) * (2 * d + 1) / (2 * l)).collect();
+        DigitCells { firsts, join, points }
+    };
+    levels.iter().flatten().enumerate().map(cell).collect()
+}
+
+/// The tokens of four frames: the first of a position has the digits of two channels, the second of the third.
+fn tokens_of(numbers: &[i32], cells: &[DigitCells]) -> Vec<u8> {
+    let digit = |t: usize, c: usize, p: usize| {
+        let number = numbers[(t * 3 + c) * 9 + p];
+        cells[c].firsts.iter().filter(|&&f| f <= number).count() as u8
+    };
+    let first = |t: usize| (0..9).map(move |p| digit(t, 0, p) + 4 * digit(t, 1, p));
+    let second = |t: usize| (0..9).map(move |p| digit(t, 2, p));
+    (0..4).flat_map(|t| first(t).chain(second(t))).collect()
+}
+
+/// Adds a track of tokens, in chunks of three frames.
+fn add_tokens(
+    draft: &mut Draft,
+    id: u32,
+    name: &str,
+    tokens: &[u8],
+    levels: &[Vec<u16>],
+) -> (String, TensorDescriptor, Vec<u8>) {
+    let scheme = TokenScheme::digits(levels.to_vec(), true).expect("levels");
+    let code = |bytes: &[u8]| {
+        let shape = Shape { frames: bytes.len() / 18, channels: 2, height: 3, width: 3 };
+        encode_tokens(&Tokens { shape, size: 1, bytes }, &scheme).expect("tokens")
+    };
+    let payloads = tokens.chunks(3 * 18).map(code).collect();
+    let dtype = Dtype::by_name("U8").expect("registered");
+    let descriptor = TensorDescriptor {
+        dtype: Some(dtype),
+        dtype_name: dtype.name.into(),
+        shape: vec![4, 2, 3, 3],
+        representation: Representation::Predicted,
+        ..bytes_tensor(chunking(coding::TOKENS, 3 * 18, tokens.len()))
+    };
+    draft.add((row(id, entry::TENSOR, name, descriptor.to_fields()), payloads));
+    (name.into(), descriptor, tokens.to_vec())
+}
+
 /// Tokens, and grids that refine them: of upper halves that two digits share, of few frames where tokens come in more, with steps.
 fn refined() -> Vector {
     let mut draft = Draft::of(vec![Asset { kind: asset::LATENTS, ..model(0, "refined") }]);
@@ -60,50 +110,11 @@ fn refined() -> Vector {
             Some(quantiser) => quantiser.number(i / 9 % 3, element.value(b)).unwrap_or(0),
         };
         let numbers: Vec<i32> = bytes.chunks(element.bytes()).enumerate().map(number).collect();
-        let of = |c: usize| numbers.iter().enumerate().filter(move |(i, _)| i / 9 % 3 == c).map(|(_, n)| *n);
-        let cells: Vec<DigitCells> = levels
-            .iter()
-            .flatten()
-            .enumerate()
-            .map(|(c, &l)| {
-                let (low, high) = (of(c).min().unwrap_or(0), of(c).max().unwrap_or(0));
-                let l = i32::from(l);
-                let firsts: Vec<i32> = (1..l).map(|d| low + (high - low) * d / l).collect();
-                let points = (0..l).map(|d| low + (high - low) * (2 * d + 1) / (2 * l)).collect();
-                DigitCells { firsts, join: u8::from(pair > 0), points }
-            })
-            .collect();
+        let cells = cells_of(&numbers, &levels, u8::from(pair > 0));
         let digits = Digits::new(vec![2, 1], &cells).expect("digits");
-        let digit = |t: usize, c: usize, p: usize| {
-            let number = numbers[(t * 3 + c) * 9 + p];
-            cells[c].firsts.iter().filter(|&&f| f <= number).count() as u8
-        };
-        let mut tokens = Vec::new();
-        for t in 0..4 {
-            tokens.extend((0..9).map(|p| digit(t, 0, p) + 4 * digit(t, 1, p)));
-            tokens.extend((0..9).map(|p| digit(t, 2, p)));
-        }
+        let tokens = tokens_of(&numbers, &cells);
         let (first, id) = (10 * pair, 10 * pair + 1);
-        let token_shape = Shape { channels: 2, ..shape };
-        let scheme = TokenScheme::digits(levels.clone(), true).expect("levels");
-        let payloads = tokens
-            .chunks(3 * 18)
-            .map(|bytes| {
-                let shape = Shape { frames: bytes.len() / 18, ..token_shape };
-                encode_tokens(&Tokens { shape, size: 1, bytes }, &scheme).expect("tokens")
-            })
-            .collect();
-        let dtype = Dtype::by_name("U8").expect("registered");
-        let of_tokens = TensorDescriptor {
-            dtype: Some(dtype),
-            dtype_name: dtype.name.into(),
-            shape: vec![4, 2, 3, 3],
-            representation: Representation::Predicted,
-            ..bytes_tensor(chunking(coding::TOKENS, 3 * 18, tokens.len()))
-        };
-        let name = format!("tokens {pair}");
-        draft.add((row(first, entry::TENSOR, &name, of_tokens.to_fields()), payloads));
-        hashed.push((name, of_tokens, tokens.clone()));
+        hashed.push(add_tokens(&mut draft, first, &format!("tokens {pair}"), &tokens, &levels));
         let dependency = u32::from(step.is_some());
         let frame = bytes.len() / 4;
         let (mut payloads, mut decoded) = (Vec::new(), Vec::new());

@@ -128,7 +128,7 @@ impl<const K: usize> Unsigned<K> {
         let mut sum = 0.0;
         self.each_bits(mixer, contexts, value + 1, |i, bits| {
             if i == value {
-                sum = bits
+                sum = bits;
             }
         });
         sum
