@@ -13,7 +13,7 @@
 //! # Ok::<(), Box<dyn std::error::Error>>(())
 //! ```
 
-use crate::decode::{decode_chunk, groups_of, payload, shared_of};
+use crate::decode::{check_element, decode_chunk, groups_of, payload, shared_of};
 use crate::entry::Entry;
 use crate::plan::chunk_spans;
 use crate::reader::Reader;
@@ -571,9 +571,15 @@ impl<S: ReadAt> Reader<S> {
             let (entry, chunking) = (&piece.entry, piece.entry.chunking());
             for span in spans {
                 let range = chunking.chunk_range(span.place.chunk);
+                let payload = payload(span, entry.kind_name(), entry.name(), fetched)?;
+                let dtype_name = entry.tensor().map_or("", |tensor| &tensor.dtype_name);
+                check_element(chunking.coding, payload, dtype_name).map_err(|source| {
+                    let (name, place) = (entry.name().to_owned(), span.place);
+                    DecodeError::Coding { name, place, source }
+                })?;
                 chunks.push(DeviceChunk {
                     coding: chunking.coding,
-                    payload: payload(span, entry.kind_name(), entry.name(), fetched)?,
+                    payload,
                     shared: shared_of(groups, &entry.dependencies_of(span.place.chunk)),
                     len: (range.end - range.start) as usize,
                     out_at: piece.out_at + (range.start - piece.range.start),

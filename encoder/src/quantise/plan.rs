@@ -134,7 +134,7 @@ impl Planner {
             && weights >= LEAST_WEIGHTS
             && item.alias_of.is_none()
             && item.base.is_none();
-        if !fits || is_router(&item.name) || self.keep.is_match(&item.name) {
+        if !fits || is_router(&item.name, weights / columns, columns) || self.keep.is_match(&item.name) {
             return Ok(None);
         }
         let unread =
@@ -298,10 +298,25 @@ fn first_scale(planned: &[Planned<'_>], shifts: &BTreeMap<Unit, f64>) -> f64 {
     sum / f64::max(count, 1.0)
 }
 
-/// Whether the name is that of a layer that chooses experts.
-fn is_router(name: &str) -> bool {
+/// Whether a matrix of so many rows and columns chooses experts, by its name: what lies within a router does if it tells few of many.
+fn is_router(name: &str, rows: u64, columns: u64) -> bool {
     let name = name.strip_suffix(".weight").unwrap_or(name);
     let last = name.rsplit('.').next().unwrap_or(name);
     matches!(last, "gate" | "router" | "shared_expert_gate" | "wg")
-        || name.split('.').any(|part| part == "router")
+        || name.split('.').any(|part| part == "router") && rows < columns
+}
+
+#[cfg(test)]
+mod tests {
+    use super::is_router;
+
+    #[test]
+    fn routers_are_told_from_what_else_is_in_them() {
+        for name in ["model.layers.0.mlp.gate.weight", "layers.3.router.layer.weight", "h.0.router.weight"] {
+            assert!(is_router(name, 8, 512), "{name}");
+        }
+        for name in ["layers.0.mlp.gate_proj.weight", "router.W_k.weight", "router_encoder.proj.weight"] {
+            assert!(!is_router(name, 128, 128), "{name}");
+        }
+    }
 }

@@ -64,7 +64,10 @@ mod tests {
     #[test]
     fn feedback_lowers_the_error_that_counts() {
         let (rows, n) = (40, 48);
-        let weights: Vec<f32> = (0..rows * n).map(|i| (i * 7919 % 1013) as f32 / 506.5 - 1.0).collect();
+        // Mixed, so that the errors of a row do not cancel by themselves.
+        let mixed = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let weight = |i: usize| (mixed(i) ^ mixed(i) >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40;
+        let weights: Vec<f32> = (0..rows * n).map(|i| weight(i) as f32 / (1 << 23) as f32 - 1.0).collect();
         // Inputs that nearly agree: what one column gets wrong the others can make up for.
         let gram: Vec<f32> = (0..n * n).map(|i| if i % (n + 1) == 0 { 1.0 } else { 0.9 }).collect();
         let factor = Factor::new(&gram, n, 0.01).unwrap();

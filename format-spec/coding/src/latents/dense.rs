@@ -7,6 +7,7 @@ use super::digits::Bounds;
 use super::least_squares::{FEATURE_LIMIT, LANES, LOCAL, LocalSquares, OWN, OWN_KNOWN, OwnSquares};
 use super::mixing::{Correction, Mixer};
 use super::neighbours::Neighbours;
+use super::search::{Limits, Search};
 use super::tables::{STRETCH_LIMIT, Tables};
 use crate::binary::{BinaryDecoder, BinaryEncoder};
 use core::marker::PhantomData;
@@ -67,7 +68,7 @@ pub(super) const INPUTS: usize = EXPERTS;
 /// The same with counters.
 pub(super) const COUNTED_INPUTS: usize = EXPERTS + COUNTERS;
 /// The most experts.
-const EXPERTS: usize = 8;
+pub(super) const EXPERTS: usize = 8;
 /// The expert that looks at the next frame, where digits of it are known.
 const AHEAD: usize = 7;
 
@@ -791,25 +792,4 @@ impl<P: Profile, B: Bounds, const N: usize> Work for Bounded<'_, Dense<P, N>, B>
     fn work(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
         self.dense.code_all(decisions, self.bounds, numbers);
     }
-}
-
-/// What digits tell of a number, and of that in its place in the next frame: the lowest that it can be, and the one after the last.
-struct Limits {
-    here: (i32, i32),
-    next: Option<(i32, i32)>,
-}
-
-/// What is known of a number while it is searched for.
-struct Search {
-    /// It is at least this.
-    low: i32,
-    /// And below this.
-    high: i32,
-    /// What each expert gives to all below `low`, and below `high`.
-    at_low: [u32; EXPERTS],
-    at_high: [u32; EXPERTS],
-    middle: [i32; EXPERTS],
-    inverse: [i64; EXPERTS],
-    channel: usize,
-    class: usize,
 }

@@ -16,6 +16,7 @@ mod neighbours;
 mod order;
 mod output;
 mod scheme;
+mod search;
 mod surroundings;
 mod tables;
 mod tokens;

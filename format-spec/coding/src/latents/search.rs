@@ -1,0 +1,24 @@
+//! A number of a dense grid while it is searched for, half by half.
+
+use super::dense::EXPERTS;
+
+/// What digits tell of a number, and of that in its place in the next frame: the lowest that it can be, and the one after the last.
+pub(super) struct Limits {
+    pub(super) here: (i32, i32),
+    pub(super) next: Option<(i32, i32)>,
+}
+
+/// What is known of a number while it is searched for.
+pub(super) struct Search {
+    /// It is at least this.
+    pub(super) low: i32,
+    /// And below this.
+    pub(super) high: i32,
+    /// What each expert gives to all below `low`, and below `high`.
+    pub(super) at_low: [u32; EXPERTS],
+    pub(super) at_high: [u32; EXPERTS],
+    pub(super) middle: [i32; EXPERTS],
+    pub(super) inverse: [i64; EXPERTS],
+    pub(super) channel: usize,
+    pub(super) class: usize,
+}
