@@ -220,8 +220,8 @@ fn textures_come_out_with_mip_levels_and_go_in_again() {
     place.run(&["decode", "s.mcodec", "-o", "n.ktx2", "--channels", "wall_normal", "--format", "bc5"]).done();
     assert_eq!([12, 32].map(|at| header(&place.read("n.ktx2"), at)), [141, 0]);
     // A pack is a folder of textures.
-    place.run(&["append", "wall.mcodec", "s.mcodec"]).done();
-    place.run(&["decode", "wall.mcodec", "-o", "all/", "--format", "bc7"]).done();
+    place.run(&["merge", "wall.mcodec", "s.mcodec", "-o", "pack.mcodec"]).done();
+    place.run(&["decode", "pack.mcodec", "-o", "all/", "--format", "bc7"]).done();
     assert!(place.has("all/wall.ktx2") && place.has("all/s.ktx2"));
     place.run(&["decode", "s.mcodec", "-o", "x.ktx2", "--format", "png"]).refused(2, &["KTX2"]);
 }
