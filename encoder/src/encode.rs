@@ -325,6 +325,7 @@ pub(crate) fn add_asset(
         asset: input.name,
         image: None,
         quantised: None,
+        reduced: Vec::new(),
     })
 }
 

@@ -164,6 +164,8 @@ pub struct EncodeReport {
     pub image: Option<ImageReport>,
     /// What was quantised, if something was.
     pub quantised: Option<crate::quantise::QuantiseReport>,
+    /// What was dropped of tracks of latents.
+    pub reduced: Vec<crate::latents::ReducedTrack>,
 }
 
 /// How an image was fitted.

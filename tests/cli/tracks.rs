@@ -59,6 +59,63 @@ fn a_sample_of_named_tracks_comes_back_as_it_was() {
 }
 
 #[test]
+fn what_repeats_is_told_and_dropped() {
+    let place = Workplace::new();
+    let shape = [8u64, 4, 6, 6];
+    // Each frame is a little off the one before.
+    let drift = |i: usize| (i % 144 * 37 % 101) as f32 / 25.0 + (i / 144) as f32 * 0.05;
+    let bytes: Vec<u8> = (0..8 * 144).flat_map(|i| drift(i).to_le_bytes()).collect();
+    place.write("clip.safetensors", safetensors(None, &[tensor("x", "F32", &shape, bytes)]));
+    let encode = |reduce: &str| {
+        let line =
+            ["encode", "clip.safetensors", "-o", "c.mcodec", "-f", "--as", "latents", "--reduce", reduce];
+        place.run(&[&line[..], &["--json"]].concat())
+    };
+    let told = |line: &[&str]| {
+        place.run(line).done().json()["assets"][0]["tensors"][0]["track"]["redundancy"].clone()
+    };
+    let report = encode("temporal:thr=0").done().json();
+    assert_eq!(
+        (&report["reduced"][0]["kept"], &report["reduced"][0]["snr"]),
+        (&1.0.into(), &serde_json::Value::Null)
+    );
+    let plain = told(&["info", "c.mcodec", "--redundancy=0.1", "--json"]);
+    assert_eq!((&plain["temporal"]["positions"], &plain["temporal"]["same"]), (&252.into(), &0.into()));
+    assert_eq!((&plain["temporal"]["near"], &plain["within"]), (&252.into(), &0.1.into()));
+    let before = place.read("c.mcodec").len();
+    // Deviations are about 1.2: two frames of three are dropped.
+    let report = encode("temporal:thr=0.1,spatial:rate=1").done().json();
+    let (dropped, snr) = (&report["reduced"][0]["dropped"], report["reduced"][0]["snr"].as_f64().unwrap());
+    assert!(dropped.as_u64().unwrap() >= 126 && snr > 20.0, "{report}");
+    assert!(report["notes"][0].as_str().unwrap().contains("positions are kept"), "{report}");
+    assert!(place.read("c.mcodec").len() < before);
+    place.run(&["verify", "--deep", "c.mcodec"]).done();
+    let less = told(&["info", "c.mcodec", "--redundancy", "--json"]);
+    assert_eq!(&less["temporal"]["same"], dropped);
+    assert!(place.run(&["info", "c.mcodec", "--redundancy"]).done().text().contains("as the frame before: "));
+    assert!(told(&["info", "c.mcodec", "--json"]).is_null());
+    let report = encode("spatial:rate=0.5").done().json();
+    assert!((report["reduced"][0]["kept"].as_f64().unwrap() - 0.5).abs() < 0.03, "{report}");
+    for bad in ["spatial:rate=2", "temporal", "thr=1"] {
+        encode(bad).refused(2, &["--reduce"]);
+    }
+    place
+        .run(&[
+            "encode",
+            "clip.safetensors",
+            "-o",
+            "no.mcodec",
+            "--as",
+            "tokens",
+            "--vocab",
+            "8",
+            "--reduce",
+            "temporal:thr=1",
+        ])
+        .refused(2, &["--reduce is for latents"]);
+}
+
+#[test]
 fn files_are_merged_and_listed() {
     let place = Workplace::new();
     for (name, count) in [("a", 96), ("b", 192)] {

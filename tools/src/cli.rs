@@ -221,6 +221,11 @@ pub(crate) struct Latents {
     /// Store tokens too, as fsq:8,8,8,5,5,5, and the latents as what refines them
     #[arg(long, value_name = "fsq:LEVELS")]
     pub(crate) quantise: Option<String>,
+    /// Drop positions that are like what is there already, and fill them with that, so that what is decoded has the filled values:
+    /// temporal:thr=T those within T deviations (root of the mean square over channels) of what the frame before holds there;
+    /// spatial:rate=R of the others all but this share, those nearest to their left or upper neighbour
+    #[arg(long, value_name = "temporal:thr=T,spatial:rate=R")]
+    pub(crate) reduce: Option<String>,
     /// A JSON file with lists "mean" and "std", one number for each channel [default: the model's, or measured]; of a model that is quantised: a
     /// safetensors file of what its layers read and how much their outputs matter [default: nothing is known]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
@@ -316,6 +321,11 @@ pub(crate) enum OnInterrupt {
 
 fn parse_positive(text: &str) -> Result<f64, String> {
     text.parse().ok().filter(|v: &f64| v.is_finite() && *v > 0.0).ok_or_else(|| "not a number above 0".into())
+}
+
+fn parse_distance(text: &str) -> Result<f64, String> {
+    let number = text.parse().ok().filter(|v: &f64| v.is_finite() && *v >= 0.0);
+    number.ok_or_else(|| "not a number of 0 or more".into())
 }
 
 /// A number of bytes, with a decimal prefix if it has one.
@@ -458,6 +468,10 @@ pub(crate) struct Info {
     /// Read all chunks, to say where the bytes within them go (--json does so too)
     #[arg(long)]
     pub(crate) ledger: bool,
+    /// Decode tracks of latents, to say what share of their positions is the same as in the frame before, and as to the left or above, and
+    /// what share is within this many deviations (root of the mean square over channels) of it
+    #[arg(long, value_name = "DEVIATIONS", num_args = 0..=1, require_equals = true, default_missing_value = "0.125", value_parser = parse_distance)]
+    pub(crate) redundancy: Option<f64>,
 }
 
 #[derive(Debug, Args)]

@@ -8,6 +8,7 @@ use super::fsq;
 use super::levels::Levels;
 use super::models::{Made as TokensOf, StoredModel, TokenCoder, model_for};
 use super::precision::Precision;
+use super::reduce::ReducedTrack;
 use super::resolve::{Resolved, about, element_of};
 use super::shared::{Need, Objects};
 use super::statistics::{Moments, identity, is_applied};
@@ -32,6 +33,8 @@ pub(super) struct Maker<'a> {
     model: Option<Arc<StoredModel>>,
     /// Whether there are several clips.
     several: bool,
+    /// What was dropped of the tracks of the last asset.
+    pub(super) reduced: Vec<ReducedTrack>,
 }
 
 /// What a channel's numbers are counted in, and what is said of its normalisation.
@@ -54,8 +57,10 @@ impl<'a> Maker<'a> {
             objects: Objects::default(),
             model: model_for(clips, latents, options)?,
             several: clips.len() > 1,
+            reduced: Vec::new(),
         };
-        let lossy = |p: Precision| p != Precision::Lossless;
+        // Steps and distances are counted in deviations.
+        let lossy = |p: Precision| p != Precision::Lossless || latents.reduction.is_some();
         if !lossy(latents.precision) && !latents.tracks.iter().any(|t| t.precision.is_some_and(lossy)) {
             return Ok(maker);
         }
@@ -105,7 +110,7 @@ impl<'a> Maker<'a> {
             fields.set(registry::asset_field::MODEL_HASH, false, hash.clone());
         }
         let input_bytes = arrays.iter().map(|a| a.bytes.len() as u64).sum();
-        let mut parts = Parts::default();
+        let mut parts = Parts { asset: clip.name.clone(), ..Parts::default() };
         let mut grids = Vec::new();
         for (stored, resolved) in arrays.into_iter().zip(&resolved) {
             let name = stored.name.clone();
@@ -215,11 +220,19 @@ impl<'a> Maker<'a> {
         let element = element_of(dtype, channels)?.ok_or("its elements are not of a grid")?;
         let lossy = resolved.precision() != Precision::Lossless;
         let is_float = element.float().is_some();
-        if lossy && !is_float {
+        if (lossy || self.latents.reduction.is_some()) && !is_float {
             let (name, dtype) = (&array.name, dtype.name);
             parts.notes.push(format!("{name:?}: elements of type {dtype} are kept as they are"));
         }
         let scaled = self.scaled(resolved, &array, element, &mut parts.notes)?;
+        if let Some(statistics) = scaled.steps.as_ref().filter(|_| self.latents.reduction.is_some()) {
+            let (dropped, merged, error) = self.latents.reduction.apply(&mut array, element, statistics);
+            let [frames, _, height, width] = array.shape;
+            let (asset, track) = (parts.asset.clone(), resolved.name.clone());
+            let positions = (frames * height * width) as u64;
+            self.reduced.push(ReducedTrack { asset, track, positions, dropped, merged, error });
+        }
+        let steps = scaled.steps.filter(|_| lossy);
         let known = scaled.normalisation.as_ref().and_then(|(applied, s)| s.clone().filter(|_| !applied));
         if let Some(levels) = resolved.quantise() {
             if !is_float {
@@ -229,7 +242,7 @@ impl<'a> Maker<'a> {
         }
         let source = (is_float && !parts.bases.is_empty()).then(|| array.clone());
         let coder = coder_of(self.options.effort);
-        let mut content = match scaled.steps {
+        let mut content = match steps {
             Some(statistics) => {
                 let step = resolved.precision().step(&array, element, &statistics, coder)?;
                 let shared = self.several || group < array.shape[0] || scaled.normalisation.is_some();
@@ -341,7 +354,8 @@ impl<'a> Maker<'a> {
         element: Element,
         notes: &mut Vec<String>,
     ) -> Result<Scaled, String> {
-        let lossy = resolved.precision() != Precision::Lossless && element.float().is_some();
+        let counted = resolved.precision() != Precision::Lossless || self.latents.reduction.is_some();
+        let counted = counted && element.float().is_some();
         let channels = array.channels();
         let given = resolved.given().map_err(|e| e.to_string())?;
         if given.as_ref().is_some_and(|g| g.channels().len() != channels) {
@@ -350,7 +364,7 @@ impl<'a> Maker<'a> {
         let published = resolved.published(channels);
         let known = given.clone().or_else(|| published.clone()).filter(|_| element.float().is_some());
         let Some(known) = known else {
-            let steps = if lossy {
+            let steps = if counted {
                 let measured = self.measured.get(&resolved.slot).cloned();
                 Some(measured.ok_or("its statistics were not measured")?)
             } else {
@@ -371,7 +385,7 @@ impl<'a> Maker<'a> {
             }
         };
         let of_steps = if given.is_none() && applied { identity(channels) } else { known.clone() };
-        Ok(Scaled { steps: lossy.then_some(of_steps), normalisation: Some((applied, Some(known))) })
+        Ok(Scaled { steps: counted.then_some(of_steps), normalisation: Some((applied, Some(known))) })
     }
 
     fn item_of(&self, made: Made) -> Item<'static> {
@@ -408,6 +422,7 @@ struct TokenTrack {
 /// An asset in the making.
 #[derive(Default)]
 struct Parts {
+    asset: String,
     made: Vec<Made>,
     bases: Vec<TokenTrack>,
     notes: Vec<String>,

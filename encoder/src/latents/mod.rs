@@ -10,6 +10,8 @@ mod levels;
 mod models;
 mod precision;
 mod presets;
+mod reduce;
+mod redundancy;
 mod resolve;
 mod shared;
 mod statistics;
@@ -30,6 +32,8 @@ pub use levels::Levels;
 use mcodec_format::track::Track;
 use mcodec_format::{Fields, registry};
 pub use precision::Precision;
+pub use reduce::{ReducedTrack, Reduction};
+pub use redundancy::{Redundancy, Repeats, redundancy};
 use shared::Objects;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
@@ -49,6 +53,8 @@ pub struct LatentsOptions {
     pub dtype: Option<String>,
     /// How much may be lost.
     pub precision: Precision,
+    /// Positions that are dropped. The decoded arrays hold what was put in their place.
+    pub reduction: Reduction,
     /// Frames of a group: the unit of access. 0: the whole clip.
     pub group: Option<usize>,
     /// Frames of the source in a second: numerator and denominator.
@@ -139,9 +145,11 @@ fn add_clips(
         all.input_bytes += made.input_bytes;
         all.tensors += made.tensors;
         all.notes.extend(made.notes);
+        all.reduced.append(&mut maker.reduced);
         (all.asset, all.content_hash) = (made.asset, made.content_hash);
     }
     all.notes.dedup();
+    all.notes.extend(reduce::note(&all.reduced));
     Ok(all)
 }
 

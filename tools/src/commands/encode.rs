@@ -175,6 +175,9 @@ struct Report<'a> {
     /// What was quantised.
     #[serde(skip_serializing_if = "Option::is_none")]
     quantised: Option<ReportOfQuantised>,
+    /// What was dropped of tracks of latents; absent unless asked for.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    reduced: Vec<ReportOfReduced<'a>>,
     notes: &'a [String],
 }
 
@@ -184,6 +187,36 @@ struct ReportOfQuantised {
     tensors: u64,
     weights: u64,
     bits_per_weight: f64,
+}
+
+/// What was dropped of a track, as JSON.
+#[derive(Serialize)]
+struct ReportOfReduced<'a> {
+    asset: &'a str,
+    track: &'a str,
+    positions: u64,
+    /// Positions that hold what the frame before does.
+    dropped: u64,
+    /// Positions that hold what a neighbour does.
+    merged: u64,
+    /// The share of positions that hold their own.
+    kept: f64,
+    /// In dB, of errors in deviations of channels; null if nothing was lost.
+    snr: Option<f64>,
+}
+
+impl<'a> From<&'a mcodec_encode::latents::ReducedTrack> for ReportOfReduced<'a> {
+    fn from(track: &'a mcodec_encode::latents::ReducedTrack) -> Self {
+        Self {
+            asset: &track.asset,
+            track: &track.track,
+            positions: track.positions,
+            dropped: track.dropped,
+            merged: track.merged,
+            kept: track.kept(),
+            snr: track.snr(),
+        }
+    }
 }
 
 /// How a picture was fitted, as JSON.
@@ -235,6 +268,7 @@ pub(crate) fn tell(input: &Path, report: &EncodeReport, console: &Console) -> an
             weights: q.weights,
             bits_per_weight: q.bits_per_weight,
         }),
+        reduced: report.reduced.iter().map(ReportOfReduced::from).collect(),
         notes: &report.notes,
     };
     let (from, to) = (report.input_bytes, report.output_bytes);

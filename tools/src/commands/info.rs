@@ -2,7 +2,7 @@
 
 use crate::cli::{Common, Info};
 use crate::console::Console;
-use crate::info::{report, text};
+use crate::info::{add_redundancy, report, text};
 use crate::input;
 use crate::outcome::Outcome;
 use crate::sink::is_std;
@@ -20,7 +20,10 @@ pub(crate) fn run(args: &Info, common: &Common, console: &Console) -> anyhow::Re
     let options = ReadOptions::default().threads(common.threads());
     let reader = Reader::open(file, options).with_context(|| name.clone())?;
     let inside = args.ledger || console.json();
-    let report = report(name, &reader, inside, console)?;
+    let mut report = report(name.clone(), &reader, inside, console)?;
+    if let Some(within) = args.redundancy {
+        add_redundancy(&mut report, &reader, within, console).with_context(|| name)?;
+    }
     if console.json() {
         console.print_json(&report)?;
     } else {

@@ -3,9 +3,11 @@
 mod image;
 mod inventory;
 mod ledger;
+mod redundancy;
 mod report;
 mod text;
 mod track;
 
+pub(crate) use redundancy::add_redundancy;
 pub(crate) use report::report;
 pub(crate) use text::text;

@@ -75,6 +75,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
         writeln!(out, "  {name:width$}  {}", tensor_line(tensor))?;
         if let Some(track) = &tensor.track {
             writeln!(out, "    {}", track.line())?;
+            if let Some(redundancy) = &track.redundancy {
+                writeln!(out, "    {}", redundancy.line())?;
+            }
         }
     }
     if shown < asset.tensors.len() {

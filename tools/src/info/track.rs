@@ -1,6 +1,7 @@
 //! What tracks of latents say of themselves.
 
 use super::inventory::Item;
+use super::redundancy::RedundancyInfo;
 use crate::console::printable;
 use mcodec_format::track::{AXES, Track};
 use mcodec_format::{Asset, EntryDescriptor, registry, wire};
@@ -44,6 +45,8 @@ pub(crate) struct TrackInfo {
     pub(super) normalised_channels: u64,
     /// Positions in time of a group, the unit of access.
     pub(super) group: u64,
+    /// What its positions repeat; null unless that was asked for.
+    pub(super) redundancy: Option<RedundancyInfo>,
 }
 
 /// What an asset says of its tracks; `None` if it has none.
@@ -90,6 +93,7 @@ pub(super) fn track_info(item: &Item) -> Option<TrackInfo> {
         normalised: track.normalisation.as_ref().map(|n| n.applied),
         normalised_channels: channels,
         group: tensor.chunking.chunk_len.checked_div(frame).unwrap_or(0),
+        redundancy: None,
     })
 }
 

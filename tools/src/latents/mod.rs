@@ -12,7 +12,7 @@ use crate::outcome::{Outcome, usage};
 use crate::sink::is_std;
 use mcodec_encode::Output;
 use mcodec_encode::latents::{
-    LatentsOptions, Levels, Precision, TrackOptions, append_latents, encode_latents,
+    LatentsOptions, Levels, Precision, Reduction, TrackOptions, append_latents, encode_latents,
 };
 use std::path::Path;
 
@@ -66,6 +66,11 @@ fn options(given: &Latents, import: &Import, input: &Path) -> anyhow::Result<Lat
     if are_tokens && precision != Precision::Lossless {
         return Err(usage("tokens are kept as they are: --step, --snr and --bits are for latents"));
     }
+    let reduction = given.reduce.as_deref().map_or(Ok(Reduction::default()), Reduction::parse);
+    let reduction = reduction.map_err(|why| usage(format!("--reduce: {why}")))?;
+    if are_tokens && reduction.is_some() {
+        return Err(usage("tokens are kept as they are: --reduce is for latents"));
+    }
     let levels = levels_of(given.fsq.as_deref(), given.vocab)?;
     if given.prior.is_some() && !are_tokens {
         return Err(usage("--prior is for --as tokens"));
@@ -91,6 +96,7 @@ fn options(given: &Latents, import: &Import, input: &Path) -> anyhow::Result<Lat
             Some(text) => Some(Levels::quantiser(text, ',').map_err(usage)?),
             None => None,
         },
+        reduction,
         group: given.group,
         frame_rate,
         model: given.model.clone(),
