@@ -352,13 +352,16 @@ impl Job<'_> {
         let mut notes = Vec::new();
         for (name, what) in &outputs.all {
             let mut file = folder.file(name)?;
-            match what {
-                What::File(source) => self.write_source(source, &mut file, &mut meter)?,
+            let told = match what {
+                What::File(source) => {
+                    self.write_source(source, &mut file, &mut meter)?;
+                    Vec::new()
+                }
                 #[cfg(feature = "images")]
                 What::Picture(asset, part, Some(texture)) => {
                     let made = ktx2::make(self.reader, asset, part, *texture)?;
-                    notes.extend(made.notes.into_iter().map(|note| format!("{name}: {note}")));
                     file.write_all(&made.bytes).with_context(|| format!("writing {name:?}"))?;
+                    made.notes
                 }
                 #[cfg(feature = "images")]
                 What::Picture(asset, part, None) => {
@@ -366,8 +369,10 @@ impl Job<'_> {
                     let format = crate::export::picture::usual_format(&drawn);
                     file.write_all(&crate::export::picture::encode(drawn, format)?)
                         .with_context(|| format!("writing {name:?}"))?;
+                    Vec::new()
                 }
-            }
+            };
+            notes.extend(told.into_iter().map(|note: String| format!("{name}: {note}")));
             file.sync_all().with_context(|| format!("cannot write {name:?}"))?;
         }
         folder.commit()?;
