@@ -312,21 +312,21 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         Ok((samples, [view.width, view.height]))
     }
 
-    /// Draws a region as so many pixels across and down, up to a level: the channels of each pixel, as [`ImageReader::draw`].
+    /// Draws a region of a scene as so many pixels across and down: the channels of each pixel, as [`ImageReader::draw`]. The scene is of that region and of
+    /// a scale that is no larger, so that one serves all mip levels.
     ///
     /// # Errors
-    /// As [`ImageReader::draw`].
-    pub fn draw_sized(&self, region: Region, size: [u32; 2], level: Option<usize>) -> Result<Vec<f32>> {
-        let [across, down] = [(region.width, size[0]), (region.height, size[1])]
-            .map(|(source, pixels)| f64::from(pixels.max(1)) / f64::from(source.max(1)));
+    /// If the output is above the limits.
+    pub fn draw_sized(&self, scene: &Scene, region: Region, size: [u32; 2]) -> Result<Vec<f32>> {
+        let step = |source: u32, pixels: u32| f64::from(source) / f64::from(pixels.max(1));
         let view = View {
             left: f64::from(region.x),
             top: f64::from(region.y),
-            step: [across.recip(), down.recip()],
+            step: [step(region.width, size[0]), step(region.height, size[1])],
             width: size[0].max(1) as usize,
             height: size[1].max(1) as usize,
         };
-        self.draw_view(&view, &self.scene(region, across.min(down), level)?)
+        self.draw_view(&view, scene)
     }
 
     fn draw_view(&self, view: &View, scene: &Scene) -> Result<Vec<f32>> {

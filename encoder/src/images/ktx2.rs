@@ -4,6 +4,7 @@ use super::import::MAX_ALLOC;
 use half::f16;
 use ktx2::{Format, Header, LevelIndex, SupercompressionScheme};
 use mcodec_format::{Depth, GroupKind, MAX_SIDE, Transfer};
+use std::borrow::Cow;
 
 /// The first bytes of a file.
 pub(super) const MAGIC: [u8; 12] = ktx2::MAGIC;
@@ -92,10 +93,11 @@ pub(super) fn read(bytes: &[u8]) -> Result<Texture, String> {
     let level = range(bytes, level.byte_offset, level.byte_length)
         .ok_or("its first level lies beyond the end of the file")?;
     let data = match header.supercompression_scheme {
-        None => level.to_vec(),
+        None => Cow::Borrowed(level),
         Some(SupercompressionScheme::Zstandard) => {
             // One byte more would show that it is longer.
-            zstd::bulk::decompress(level, wanted + 1).map_err(|e| format!("its first level: {e}"))?
+            let whole = zstd::bulk::decompress(level, wanted + 1);
+            Cow::Owned(whole.map_err(|e| format!("its first level: {e}"))?)
         }
         Some(other) => return Err(format!("supercompression {} is not read", other.value())),
     };

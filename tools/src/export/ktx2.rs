@@ -67,10 +67,13 @@ pub(crate) fn make(
     let format = wanted.0.unwrap_or(if floats { TexelFormat::Bc6h } else { TexelFormat::Bc7 });
     let mut texture = Texture::new(format, size, &layers);
     let all = image.descriptor().channel_count();
+    // Read once: what the last level, a single pixel, needs has all that the others need.
+    let smallest = f64::from(region.width.max(region.height)).recip();
+    let scene = image.scene(region, smallest.min(scale), part.level)?;
     let mut level = 0;
     loop {
         let mip = mip_size(size, level);
-        let samples = image.draw_sized(region, mip, part.level)?;
+        let samples = image.draw_sized(&scene, region, mip)?;
         let mut bytes = Vec::new();
         for &chosen in &chosen {
             let first: usize = groups[..chosen].iter().map(ChannelGroup::channel_count).sum();
