@@ -4,8 +4,9 @@ from blake3 import blake3
 from independent_values import Cursor, need
 
 MAX_PATH = 4096
-SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 17, 18, 24, 25, 26)  # entry kinds [5.5]
-REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted", 17: "refined", 24: "quant"}
+SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 17, 18, 24, 25, 26, 57, 58)  # entry kinds [5.5]
+ARRAYS = (1, 56)  # entry kinds of tensors and of what they are built from
+REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted", 17: "refined", 24: "quant", 56: "low-rank", 57: "select", 58: "tiers"}
 DELTA, SAME, PREDICTED, REFINED, QUANT = 3, 4, 16, 17, 24
 LAYER = 9  # entry kind
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
@@ -79,7 +80,7 @@ def check_tokens(target, tokens, shape):
 
 def stride_of_base(entry, descriptor, total, step, base):
     """[6] Bytes of the base, of `base` in all, that go with a chunk of `step` bytes."""
-    if entry["kind"] != 1 or descriptor["representation"][0] != REFINED:
+    if entry["kind"] not in ARRAYS or descriptor["representation"][0] != REFINED:
         return step
     frames = descriptor["shape"][0]
     need(step % (total // frames) == 0, "chunks of a refined tensor that are no whole frames")
@@ -88,13 +89,13 @@ def stride_of_base(entry, descriptor, total, step, base):
 
 def has_base(entry, descriptor):
     """[6] Whether dependency 0 is what the tensor is told against."""
-    return entry["kind"] == 1 and descriptor["representation"][0] in (DELTA, SAME, REFINED)
+    return entry["kind"] in ARRAYS and descriptor["representation"][0] in (DELTA, SAME, REFINED)
 
 
 def content_length(entry, descriptor):
     if entry["kind"] in SHARED_OBJECTS:
         return sum(n for part in entry["parts"] for n in part["lengths"])
-    if entry["kind"] == 1 and descriptor["dtype"] != 0:
+    if entry["kind"] in ARRAYS and descriptor["dtype"] != 0:
         shape, dtype = descriptor["shape"], descriptor["dtype"]
         if 0 in shape:
             return 0

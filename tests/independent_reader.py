@@ -16,9 +16,10 @@ from pathlib import Path
 from blake3 import blake3
 
 sys.dont_write_bytecode = True  # no __pycache__ in the tree
+from independent_built import BUILT, build, check_bundles, check_parameters
 from independent_coding import decode_chunk, field_modes
 from independent_difference import difference_twin
-from independent_entries import (BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REFINED, REPRESENTATIONS, SAME, SHARED_OBJECTS, check_tokens,
+from independent_entries import (ARRAYS, BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REFINED, REPRESENTATIONS, SAME, SHARED_OBJECTS, check_tokens,
                                  content_length, dependencies_of, has_base, is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header,
                                  stride_of_base)
 from independent_gaussians import GAUSSIANS, hash_of_sets, image_hash, image_of, layers_of
@@ -32,11 +33,11 @@ PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob", 3: "image", 4: "latents"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
-               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 17: "digits", 18: "token-model", 24: "column-steps", 25: "column-classes", 26: "codebook"}
+               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 17: "digits", 18: "token-model", 24: "column-steps", 25: "column-classes", 26: "codebook", 56: "array", 57: "index-map", 58: "bundles"}
 CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes", 25: "grouped"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
-SCHEMAS = {"json"}
+SCHEMAS = {"json", "recipe"}
 
 
 # ------------------------------------------------------------------------------------------------------- [2] preamble and slots
@@ -338,11 +339,14 @@ class Contents:
         descriptor = parse_descriptor(fields, entry["kind"])
         need(entry["kind"] in SHARED_OBJECTS or descriptor["coding"] in CODINGS, f"unknown coding {descriptor['coding']}", Unsupported)
         need(entry["kind"] != 2 or descriptor["layout"] in FILE_LAYOUTS, f"unknown file layout {descriptor['layout']}", Unsupported)
-        if entry["kind"] == 1:
+        if entry["kind"] in ARRAYS:
             need(descriptor["dtype"] is not None, "no dtype")
             need(descriptor["dtype"] == 0 or descriptor["dtype"] in DTYPES or descriptor["dtype"] in BLOCKS, f"unknown dtype {descriptor['dtype']}", Unsupported)
             need(descriptor["representation"][0] in REPRESENTATIONS, f"unknown representation {descriptor['representation'][0]}", Unsupported)
-            need(len(descriptor["representation"]) == (2 if descriptor["representation"][0] == 2 else 1), "parameters of a representation")
+            if descriptor["representation"][0] in BUILT:
+                check_parameters(descriptor["representation"], descriptor["dtype"], descriptor["shape"])
+            else:
+                need(len(descriptor["representation"]) == (2 if descriptor["representation"][0] == 2 else 1), "parameters of a representation")
             need((descriptor["coding"] == 4) == (descriptor["representation"][0] == DELTA), "coding of a delta")
             need((descriptor["coding"] in (24, 25)) == (descriptor["representation"][0] == QUANT), "coding of a quantised tensor")
             need(descriptor["representation"][0] != QUANT or descriptor["dtype"] in (2, 3, 4), "dtype of a quantised tensor")
@@ -389,10 +393,12 @@ class Contents:
         return self.cache[key]
 
     def decode(self, entry, descriptor):
-        if entry["kind"] == 1 and descriptor["representation"][0] == 2:
+        if entry["kind"] in ARRAYS and descriptor["representation"][0] == 2:
             return self.alias(entry, descriptor)
+        if entry["kind"] in ARRAYS and descriptor["representation"][0] in BUILT:
+            return build(self, entry, descriptor)
         base = self.base(entry, descriptor) if has_base(entry, descriptor) else b""
-        if entry["kind"] == 1 and descriptor["representation"][0] == SAME:
+        if entry["kind"] in ARRAYS and descriptor["representation"][0] == SAME:
             need(not any(p["lengths"] for p in entry["parts"]), "chunks of a tensor that is its base")
             return base
         coding = descriptor["coding"] if entry["kind"] not in SHARED_OBJECTS else 0
@@ -431,7 +437,7 @@ class Contents:
         return self.content(target)
 
     def alike(self, contents, target, descriptor):
-        need(target["kind"] == 1, "base that is no tensor")
+        need(target["kind"] in ARRAYS, "base that is no tensor")
         other = contents.describe(target)
         need(all(other[k] == descriptor[k] for k in ("dtype", "dtype_name", "shape")), "base of another shape or dtype")
         return contents.content(target)
@@ -464,11 +470,11 @@ class Contents:
 
     def alias(self, entry, descriptor):
         representation = descriptor["representation"]
-        need(entry["kind"] == 1 and len(representation) == 2, "alias that is not a tensor's")
+        need(len(representation) == 2, "alias that is not a tensor's")
         need(entry["dependencies"][:1] == [{"kind": "same-asset", "entry": representation[1]}], "alias and dependency 0")
         target = self.target(entry, entry["dependencies"][0])
         other = self.describe(target)
-        need(target["kind"] == 1 and other["representation"][0] != 2, "alias of an alias")
+        need(target["kind"] in ARRAYS and other["representation"][0] != 2, "alias of an alias")
         need(all(other[k] == descriptor[k] for k in ("dtype", "dtype_name", "shape")), "alias of another shape or dtype")
         need(not any(p["lengths"] for p in entry["parts"]), "alias with chunks")
         return self.content(target)
@@ -596,7 +602,7 @@ class Twin:
     def part_twin(self, entry, part):
         chunks = chunk_places(part, part["base"])
         coding = dict((i, v) for i, _, v in parse_fields(entry["descriptor"])).get(6, b"\1")
-        if coding in (b"\1", b"\2", b"\4") and entry["kind"] in (1, 2, 4):
+        if coding in (b"\1", b"\2", b"\4") and entry["kind"] in (1, 2, 4, 56):
             for chunk in chunks:
                 try:
                     payload = self.data[chunk["offset"]:chunk["offset"] + chunk["length"]]
@@ -629,6 +635,10 @@ class Twin:
         if asset["kind"] not in ASSET_KINDS and not asset["critical"]:
             self.unknown.append(f"asset kind {asset['kind']} of {asset['ordinal']}")
         self.check_hash(asset)
+        try:
+            check_bundles(self.contents, asset["ordinal"], {e["id"]: e for e in self.entries_of(asset, None)})
+        except Refused as refused:
+            self.damage.append(f"{refused} of {asset['name']}")
         try:
             need(asset["kind"] in ASSET_KINDS or not asset["critical"], "unknown critical asset kind")
             need(not any(f["critical"] for f in twin["unknown_fields"]), "unknown critical asset field")

@@ -39,7 +39,7 @@ fn put_string(out: &mut Vec<u8>, text: &str) {
 /// Whether the entry's content counts for the content hash of a model.
 #[must_use]
 pub fn is_hashed(entry: &Entry) -> bool {
-    entry.tensor().is_some_and(|t| t.owner.is_none())
+    entry.kind() == registry::entry::TENSOR && entry.tensor().is_some_and(|t| t.owner.is_none())
 }
 
 /// The content hash of an asset, from its decoded content; `None` for a kind whose rule this reader does not know.

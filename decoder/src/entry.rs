@@ -1,10 +1,11 @@
 //! An entry as the decoder sees it: its descriptor, its rows, and what it depends on.
 
+use crate::built::Parts;
 use crate::index::RowRef;
 use crate::{DecodeError, Result};
 use mcodec_format::{
     Asset, Chunking, Dependency, EntryDescriptor, EntryRow, FormatError, Limits, Representation,
-    TensorDescriptor, registry,
+    TensorDescriptor, built, registry,
 };
 use std::ops::Range;
 use std::sync::Arc;
@@ -20,6 +21,8 @@ pub struct Entry {
     stored: EntryDescriptor,
     chunking: Chunking,
     base: Option<BaseTensor>,
+    /// What it is built from.
+    parts: Option<Arc<Parts>>,
 }
 
 /// What a tensor is told against.
@@ -38,6 +41,8 @@ pub enum BaseTensor {
 
 /// What an entry whose bytes are all another's is read in.
 const SAME_STEP: u64 = 256 << 10;
+/// Bytes of a built array that are read at once, about.
+const BUILT_STEP: u64 = 64 << 20;
 
 impl Entry {
     /// Resolves the entry of a row.
@@ -64,6 +69,14 @@ impl Entry {
                 _ => SAME_STEP,
             };
         }
+        let parts = Parts::resolve(&content, &stored, limits).map_err(|e| match e {
+            DecodeError::Format(source) => fail(source),
+            other => other,
+        })?;
+        if let (Some(chunking), true) = (&mut chunking, parts.is_some()) {
+            let row = row_len(&stored).max(1);
+            chunking.chunk_len = (BUILT_STEP / row).max(1).saturating_mul(row);
+        }
         // A shared object's content is its one raw chunk, as long as it is stored.
         let len = content.get().lengths.first().copied().unwrap_or(0);
         let chunking = chunking.unwrap_or(Chunking {
@@ -74,12 +87,13 @@ impl Entry {
         let rows = content.get();
         let end = rows.first_chunk.saturating_add(rows.lengths.len() as u64);
         let same = stored.representation() == Some(&Representation::Same);
-        let most = if same { 0 } else { chunking.chunk_count() };
+        let most = if same || parts.is_some() { 0 } else { chunking.chunk_count() };
         if end > most {
             let why = format!("it has {end} chunks where its descriptor says {most}");
             return Err(fail(FormatError::corrupt("chunk table", 0, why)));
         }
-        Ok(Self { at, descriptor, content, stored, chunking, base })
+        let parts = parts.map(Arc::new);
+        Ok(Self { at, descriptor, content, stored, chunking, base, parts })
     }
 
     /// Name.
@@ -163,6 +177,12 @@ impl Entry {
         self.base.as_ref()
     }
 
+    /// What it is built from, if it is: it then has no chunks.
+    #[must_use]
+    pub fn parts(&self) -> Option<&Parts> {
+        self.parts.as_deref()
+    }
+
     /// Whether all its bytes are its base's: it then has no chunks.
     #[must_use]
     pub fn is_same_as_base(&self) -> bool {
@@ -228,6 +248,13 @@ impl Entry {
     }
 }
 
+/// Bytes of a row of an array taken as a matrix.
+fn row_len(descriptor: &EntryDescriptor) -> u64 {
+    let EntryDescriptor::Tensor(tensor) = descriptor else { return 0 };
+    let rows = built::matrix(&tensor.shape).map_or(1, |(rows, _)| rows);
+    tensor.chunking.byte_len.checked_div(rows).unwrap_or(0)
+}
+
 /// The row and descriptor of the tensor that `alias` repeats.
 fn owner_of(
     at: &RowRef,
@@ -280,7 +307,7 @@ fn are_tokens_of(tokens: &EntryDescriptor, refined: &EntryDescriptor) -> bool {
 }
 
 /// What the tensor of a row, whose descriptor says that it has one, is told against.
-fn base_of(at: &RowRef, descriptor: &EntryDescriptor, limits: &Limits) -> Result<BaseTensor> {
+pub(crate) fn base_of(at: &RowRef, descriptor: &EntryDescriptor, limits: &Limits) -> Result<BaseTensor> {
     let row = at.get();
     let corrupt = |why: &str| named(row, FormatError::corrupt("delta", 0, why));
     let Some(dependency) = row.dependencies.first() else {

@@ -15,6 +15,7 @@
 #![deny(unsafe_code)]
 
 mod base;
+pub mod built;
 mod content_hash;
 mod decode;
 mod dequantise;

@@ -1,6 +1,8 @@
 //! From requests to byte ranges, without IO.
 
+use crate::built::Parts;
 use crate::entry::{BaseTensor, Entry, row_of};
+use crate::index::RowRef;
 use crate::{DecodeError, Result};
 use mcodec_format::{ChunkPlace, ChunkSpan, Dependency, FormatError};
 use std::collections::{BTreeMap, BTreeSet};
@@ -63,6 +65,9 @@ impl Planner {
         if range.is_empty() || entry.is_same_as_base() {
             return Ok(());
         }
+        if let Some(parts) = entry.parts() {
+            return self.add_parts(entry, parts);
+        }
         let mut group = None;
         for span in chunk_spans(entry, &range)? {
             let of_chunk = Some(entry.dependencies_of(span.place.chunk));
@@ -73,6 +78,41 @@ impl Planner {
             }
         }
         Ok(())
+    }
+
+    /// Adds all of what an array is built from: which rows and columns of it a part needs, only index maps tell.
+    fn add_parts(&mut self, entry: &Entry, parts: &Parts) -> Result<()> {
+        let mut arrays: Vec<&Entry> = Vec::new();
+        match parts {
+            Parts::LowRank { base, left, right, .. } => {
+                arrays.extend([&**left, &**right]);
+                match base {
+                    Some(BaseTensor::Entry(base)) => arrays.push(base),
+                    Some(BaseTensor::External { hash, name }) => {
+                        self.plan.external.push((*hash, name.clone()))
+                    }
+                    None => {}
+                }
+            }
+            Parts::Select { source, rows, columns } => {
+                arrays.push(source);
+                rows.iter().chain(columns).for_each(|map| self.add_object(map));
+            }
+            Parts::Tiers { runs, .. } => arrays.extend(runs.iter().filter_map(|run| run.1.as_deref())),
+        }
+        let missing = arrays.iter().find(|array| array.content().get().first_chunk > 0);
+        if let Some(array) = missing {
+            return Err(DecodeError::Request(format!("{:?} needs {:?} whole", entry.name(), array.name())));
+        }
+        arrays.into_iter().try_for_each(|array| self.add(array, 0..array.byte_len()))
+    }
+
+    /// Adds a shared object.
+    pub(crate) fn add_object(&mut self, row: &RowRef) {
+        for span in row.get().spans(row.asset().ordinal) {
+            self.shared.insert(span.place);
+            self.plan.chunks.insert(span.place, span);
+        }
     }
 
     /// Adds the content of dependencies `group` of `entry`, and of everything that they depend on, to any depth.

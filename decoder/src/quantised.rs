@@ -1,4 +1,4 @@
-//! What the quantised tensors of a file take.
+//! What the quantised tensors of a file take, and those that are built from arrays.
 
 use mcodec_format::registry::{self, Dtype};
 use mcodec_format::{Dependency, EntryDescriptor, EntryRow, Limits, Representation, TensorDescriptor};
@@ -26,16 +26,25 @@ impl Counted {
     #[must_use]
     pub fn of<'r>(rows: impl Iterator<Item = (u32, &'r EntryRow)> + Clone, index: u64) -> Self {
         let mut counted = Self::default();
-        let mut needed: HashSet<(u32, u32)> = HashSet::new();
         let mut elements: HashMap<(u32, u32), u64> = HashMap::new();
-        for (asset, row) in rows.clone().filter(|(_, row)| row.kind == registry::entry::TENSOR) {
-            if let Some(tensor) = quantised(row) {
+        let mut dependencies: HashMap<(u32, u32), &'r [Dependency]> = HashMap::new();
+        for (asset, row) in rows.clone() {
+            dependencies.entry((asset, row.id)).or_insert(&row.dependencies);
+            if let Some(tensor) = quantised(row).filter(|_| row.kind == registry::entry::TENSOR) {
                 elements
                     .insert((asset, row.id), tensor.shape.iter().fold(1, |n: u64, &d| n.saturating_mul(d)));
-                needed.extend(row.dependencies.iter().filter_map(|dependency| match dependency {
-                    Dependency::Entry(id) => Some((asset, *id)),
-                    _ => None,
-                }));
+            }
+        }
+        // What they are built from or share, to any depth.
+        let mut needed: HashSet<(u32, u32)> = HashSet::new();
+        let mut open: Vec<(u32, u32)> = elements.keys().copied().collect();
+        while let Some((asset, id)) = open.pop() {
+            for dependency in dependencies.get(&(asset, id)).copied().unwrap_or_default() {
+                if let Dependency::Entry(on) = dependency
+                    && needed.insert((asset, *on))
+                {
+                    open.push((asset, *on));
+                }
             }
         }
         counted.tensors = elements.len() as u64;
@@ -45,7 +54,8 @@ impl Counted {
             all += 1;
             let key = (asset, row.id);
             let is_shared = registry::entry::is_shared_object(row.kind) && needed.contains(&key);
-            if !is_shared && !elements.contains_key(&key) {
+            let is_part = row.kind == registry::entry::ARRAY && needed.contains(&key);
+            if !is_shared && !is_part && !elements.contains_key(&key) {
                 continue;
             }
             own += 1;
@@ -73,7 +83,11 @@ impl Counted {
 
 fn quantised(row: &EntryRow) -> Option<TensorDescriptor> {
     match EntryDescriptor::parse(row.kind, &row.fields, &Limits::default()) {
-        Ok(EntryDescriptor::Tensor(tensor)) if tensor.representation == Representation::Quant => Some(tensor),
+        Ok(EntryDescriptor::Tensor(tensor))
+            if matches!(tensor.representation, Representation::Quant | Representation::Built(_)) =>
+        {
+            Some(tensor)
+        }
         _ => None,
     }
 }
@@ -86,7 +100,8 @@ pub fn weights_of(row: &EntryRow) -> u64 {
     }
     match EntryDescriptor::parse(row.kind, &row.fields, &Limits::default()) {
         Ok(EntryDescriptor::Tensor(tensor))
-            if tensor.owner.is_none() && !tensor.representation.is_borrowed() =>
+            if tensor.owner.is_none()
+                && (!tensor.representation.is_borrowed() || tensor.representation.built().is_some()) =>
         {
             let is_float = |d: Dtype| matches!(d.name, "F64" | "F32" | "F16" | "BF16");
             let count = tensor.shape.iter().fold(1, |n: u64, &d| n.saturating_mul(d));

@@ -1,12 +1,13 @@
 //! A file opened for random access: the sans-IO parts, driven over any [`ReadAt`].
 
 use crate::base::BaseModel;
+use crate::built::{Leaves, Levels};
 use crate::decode::{Fetched, codes_ledger, decode_range, labelled_ledger};
 use crate::entry::{BaseTensor, Entry};
 use crate::index::{Index, Lookup, NeedLeaf, RowRef};
 use crate::open::{Opener, Step, Warning};
 use crate::plan::{Plan, Planner};
-use crate::shared::SharedCache;
+use crate::shared::{SharedCache, SharedObject};
 use crate::source::{ReadAt, fetch, slice};
 use crate::{DecodeError, Result};
 use mcodec_coding::codes::CodesLedger;
@@ -70,6 +71,8 @@ pub struct Reader<S> {
     #[cfg(feature = "gpu")]
     pub(crate) gpu: Option<Arc<mcodec_gpu::Gpu>>,
     bases: Vec<Arc<dyn BaseModel>>,
+    /// What is kept of arrays.
+    levels: Levels,
 }
 
 /// Coded bytes held at once while an entry is read.
@@ -111,6 +114,7 @@ impl<S: ReadAt> Reader<S> {
             pool,
             options,
             bases,
+            levels: Levels::default(),
             #[cfg(feature = "gpu")]
             gpu: None,
         })
@@ -121,6 +125,20 @@ impl<S: ReadAt> Reader<S> {
     pub fn with_bases(mut self, bases: Vec<Arc<dyn BaseModel>>) -> Self {
         self.bases = bases;
         self
+    }
+
+    /// With these levels of its arrays: all that is read is what they leave (see [`Reader::variant`]). What is told against an array, as a
+    /// delta is, has it whole.
+    #[must_use]
+    pub fn with_levels(mut self, levels: Levels) -> Self {
+        self.levels = levels;
+        self
+    }
+
+    /// The levels it was given.
+    #[must_use]
+    pub fn levels(&self) -> &Levels {
+        &self.levels
     }
 
     /// The models of other files that were given.
@@ -334,16 +352,33 @@ impl<S: ReadAt> Reader<S> {
     /// # Errors
     /// If the range is outside the content or the index is damaged there.
     pub fn plan(&self, entry: &Entry, range: Range<u64>) -> Result<Plan> {
+        if entry.parts().is_some() || self.levels.cuts(entry) {
+            return self.plan_leaves(self.leaves_of_built(entry, &range, &self.levels)?);
+        }
+        let mut leaves = Leaves::default();
+        leaves.arrays.push((entry.clone(), range));
+        self.plan_leaves(leaves)
+    }
+
+    /// Plans the read of what a block is made of.
+    pub(crate) fn plan_leaves(&self, leaves: Leaves) -> Result<Plan> {
         let mut planner = Planner::new(self.options.merge_gap);
-        let mut external = Vec::new();
-        let mut next = Some((entry.clone(), range));
-        while let Some((entry, range)) = next.take() {
+        let Leaves { arrays: mut open, mut external, maps } = leaves;
+        maps.iter().for_each(|map| planner.add_object(map));
+        while let Some((entry, range)) = open.pop() {
+            if entry.parts().is_some() {
+                let mut of = self.leaves_of_built(&entry, &range, &Levels::default())?;
+                open.append(&mut of.arrays);
+                external.append(&mut of.external);
+                of.maps.iter().for_each(|map| planner.add_object(map));
+                continue;
+            }
             for (part, range) in self.parts(&entry, range.clone())? {
                 planner.add_without_base(&part, range)?;
             }
             match entry.base() {
                 _ if range.is_empty() => {}
-                Some(BaseTensor::Entry(base)) => next = Some(((**base).clone(), entry.base_range(&range))),
+                Some(BaseTensor::Entry(base)) => open.push(((**base).clone(), entry.base_range(&range))),
                 Some(BaseTensor::External { hash, name }) => external.push((*hash, name.clone())),
                 None => {}
             }
@@ -383,6 +418,14 @@ impl<S: ReadAt> Reader<S> {
                 entry.name()
             )));
         }
+        if entry.parts().is_some() || self.levels.cuts(entry) {
+            return self.read_built(entry, range, &self.levels, out);
+        }
+        self.read_stored(entry, range, out)
+    }
+
+    /// As [`Reader::read_into`], whole, of an array with chunks of its own or a base's.
+    pub(crate) fn read_stored(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
         if entry.is_same_as_base() && range.end <= entry.byte_len() {
             return self.read_base(entry, range, out);
         }
@@ -472,15 +515,35 @@ impl<S: ReadAt> Reader<S> {
     /// Reads bytes `range` of what `entry` is told against.
     fn read_base(&self, entry: &Entry, range: Range<u64>, out: &mut [u8]) -> Result<()> {
         let (hash, name) = match entry.base() {
-            Some(BaseTensor::Entry(base)) => return self.read_into(base, range, out),
+            Some(BaseTensor::Entry(base)) if base.parts().is_some() => {
+                return self.read_built(base, range, &Levels::default(), out);
+            }
+            Some(BaseTensor::Entry(base)) => return self.read_stored(base, range, out),
             Some(BaseTensor::External { hash, name }) => (hash, name),
             None => return Ok(()),
         };
         self.external(entry, hash, name)?.read_into(name, range, out)
     }
 
+    /// A shared object, kept for the next time.
+    pub(crate) fn shared_object(&self, row: &RowRef) -> Result<Arc<SharedObject>> {
+        let mut planner = Planner::new(0);
+        planner.add_object(row);
+        let mut fetched = Fetched::default();
+        fetched.objects.extend(planner.without(|place| self.shared.get(place)));
+        let plan = planner.finish();
+        let total = plan.reads.iter().fold(0u64, |sum, r| sum.saturating_add(r.end.saturating_sub(r.start)));
+        Limits::check("coded bytes of one read", total, self.limits().memory)?;
+        for read in &plan.reads {
+            fetched.add(read.start, fetch(&self.source, read)?);
+        }
+        self.shared.one(row, &fetched)?.ok_or_else(|| {
+            DecodeError::Request(format!("{:?} is not there, or is no shared object", row.get().name))
+        })
+    }
+
     /// The base of another file that has tensor `name` as `entry` needs it.
-    fn external(&self, entry: &Entry, hash: &[u8; 32], name: &str) -> Result<&dyn BaseModel> {
+    pub(crate) fn external(&self, entry: &Entry, hash: &[u8; 32], name: &str) -> Result<&dyn BaseModel> {
         let Some(base) = self.bases.iter().find(|b| b.content_hash() == *hash) else {
             return Err(self.missing(entry, hash));
         };
@@ -498,6 +561,10 @@ impl<S: ReadAt> Reader<S> {
 
     /// Checks that all that bytes `range` of the content are made of is there.
     pub(crate) fn check_stored(&self, entry: &Entry, range: Range<u64>) -> Result<()> {
+        if entry.parts().is_some() {
+            // What it is built from is checked where it is read; its own length, where it was resolved.
+            return Ok(());
+        }
         if !entry.is_same_as_base() {
             for (part, range) in self.parts(entry, range.clone())? {
                 crate::plan::chunk_spans(&part, &range)?;

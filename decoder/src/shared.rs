@@ -4,6 +4,8 @@ use crate::DecodeError;
 use crate::Result;
 use crate::decode::{Fetched, payload};
 use crate::entry::{Entry, row_of};
+use crate::index::RowRef;
+use mcodec_coding::index_map::IndexMap;
 use mcodec_coding::labelled::{Classes, ColumnLabels};
 use mcodec_coding::{CodingError, DecodeTable, Table, codes, difference, fields, grouped, labelled, latents};
 use mcodec_format::{ChunkPlace, registry};
@@ -36,6 +38,8 @@ pub enum SharedObject {
     ColumnClasses(codes::ColumnClasses),
     /// What grouped codes stand for.
     Codebook(grouped::Codebook),
+    /// Which rows or columns of an array those of another are.
+    IndexMap(IndexMap),
 }
 
 impl SharedObject {
@@ -66,6 +70,7 @@ impl SharedObject {
             registry::entry::COLUMN_STEPS => Self::ColumnSteps(codes::ColumnSteps::parse(bytes)?),
             registry::entry::COLUMN_CLASSES => Self::ColumnClasses(codes::ColumnClasses::parse(bytes)?),
             registry::entry::CODEBOOK => Self::Codebook(grouped::Codebook::parse(bytes)?),
+            registry::entry::INDEX_MAP => Self::IndexMap(IndexMap::parse(bytes)?),
             _ => return Ok(None),
         }))
     }
@@ -79,6 +84,7 @@ impl SharedObject {
             Self::ColumnSteps(columns) => columns.memory(),
             Self::ColumnClasses(columns) => columns.memory(),
             Self::Codebook(book) => book.memory(),
+            Self::IndexMap(map) => map.memory(),
             _ => 0,
         }
     }
@@ -219,27 +225,33 @@ impl SharedCache {
                 if !registry::entry::is_shared_object(kind) {
                     return Ok(None);
                 }
-                let Some(span) = target.get().spans(target.asset().ordinal).next() else { return Ok(None) };
-                if let Some(known) = fetched.objects.get(&span.place).or(lock(&self.0).get(&span.place)) {
-                    return Ok(Some(Arc::clone(known)));
-                }
-                let name = &target.get().name;
-                let kind_name = registry::name_of(&registry::entry::ALL, kind).unwrap_or("entry");
-                let bytes = payload(&span, kind_name, name, fetched)?;
-                let coding = |source| DecodeError::Coding { name: name.clone(), place: span.place, source };
-                let Some(object) = SharedObject::parse(kind, bytes).map_err(coding)? else { return Ok(None) };
-                let object = Arc::new(object);
-                let mut cache = lock(&self.0);
-                let large = |kept: &HashMap<ChunkPlace, Arc<SharedObject>>| {
-                    kept.values().fold(object.memory(), |sum, o| sum.saturating_add(o.memory())) > LARGE
-                };
-                if cache.len() >= KEPT || large(&cache) {
-                    cache.clear();
-                }
-                cache.insert(span.place, Arc::clone(&object));
-                Ok(Some(object))
+                self.one(&target, fetched)
             })
             .collect()
+    }
+
+    /// The shared object of a row, if it is one.
+    pub(crate) fn one(&self, target: &RowRef, fetched: &Fetched<'_>) -> Result<Option<Arc<SharedObject>>> {
+        let kind = target.get().kind;
+        let Some(span) = target.get().spans(target.asset().ordinal).next() else { return Ok(None) };
+        if let Some(known) = fetched.objects.get(&span.place).or(lock(&self.0).get(&span.place)) {
+            return Ok(Some(Arc::clone(known)));
+        }
+        let name = &target.get().name;
+        let kind_name = registry::name_of(&registry::entry::ALL, kind).unwrap_or("entry");
+        let bytes = payload(&span, kind_name, name, fetched)?;
+        let coding = |source| DecodeError::Coding { name: name.clone(), place: span.place, source };
+        let Some(object) = SharedObject::parse(kind, bytes).map_err(coding)? else { return Ok(None) };
+        let object = Arc::new(object);
+        let mut cache = lock(&self.0);
+        let large = |kept: &HashMap<ChunkPlace, Arc<SharedObject>>| {
+            kept.values().fold(object.memory(), |sum, o| sum.saturating_add(o.memory())) > LARGE
+        };
+        if cache.len() >= KEPT || large(&cache) {
+            cache.clear();
+        }
+        cache.insert(span.place, Arc::clone(&object));
+        Ok(Some(object))
     }
 }
 

@@ -328,6 +328,9 @@ fn check_entries<S: ReadAt>(reader: &Reader<S>, deep: bool, report: &mut VerifyR
             report.missing(&crate::hex(&hash), &format!(" (it was called {name:?})"));
         }
         let before = report.damage.len();
+        if let Err(e) = reader.bundles(&asset.name) {
+            report.fault(&asset.name, e)?;
+        }
         for row in reader.rows(&asset.name)? {
             check_entry(reader, row, deep, report)?;
         }

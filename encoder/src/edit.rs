@@ -183,6 +183,7 @@ fn record_tensors(source: &ModelSource, record: &str, owner: u32) -> Result<Vec<
             name: format!("{record}/{}", tensor.name),
             content: Content::Tensor { dtype_name, shape, owner: Some(owner) },
             byte_len: tensor.byte_len(),
+            array: false,
             alias_of: None,
             base: None,
             read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),

@@ -1,6 +1,7 @@
 //! Encoding a whole input into a new file.
 
 use crate::against::{Against, tell_against};
+use crate::build::write_bundles;
 use crate::copy::entries_of;
 #[cfg(feature = "images")]
 use crate::images::import::looks_like_picture as is_picture;
@@ -8,7 +9,7 @@ use crate::import::gguf::{GgufSource, looks_like_gguf};
 use crate::import::safetensors::looks_like_safetensors;
 use crate::import::{ImportError, ModelSource, looks_like_parts};
 use crate::inputs::{
-    AssetInput, asset_input, blob_input, find_duplicates, gguf_input, model_input, stream_input,
+    AssetInput, asset_input, blob_input, bytes_item, find_duplicates, gguf_input, model_input, stream_input,
 };
 use crate::items::{Content, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
@@ -16,7 +17,7 @@ use crate::pack::rows_of;
 use crate::writer::{ContainerWriter, new_asset};
 use crate::{EncodeError, Result};
 use mcodec_decode::{ModelHasher, ReadOptions, Reader};
-use mcodec_format::{Asset, Dependency, Representation, registry};
+use mcodec_format::{Asset, Bundles, Dependency, Representation, registry};
 use std::fs::File;
 use std::io::Read;
 use std::path::Path;
@@ -274,9 +275,31 @@ fn is_picture(_: &[u8]) -> bool {
 pub(crate) fn add_asset(
     writer: &mut ContainerWriter,
     ordinal: u32,
+    input: AssetInput<'_>,
+    twice: bool,
+    against: Option<&Against>,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    add_asset_with(writer, ordinal, input, twice, against, Extras::default(), options)
+}
+
+/// What an asset has besides its items.
+#[derive(Debug, Default, Clone)]
+pub(crate) struct Extras {
+    /// What is cut together.
+    pub(crate) bundles: Bundles,
+    /// What was done to it: a record of the schema `recipe`.
+    pub(crate) recipe: Option<Vec<u8>>,
+}
+
+/// As [`add_asset`], with what it has besides its items.
+pub(crate) fn add_asset_with(
+    writer: &mut ContainerWriter,
+    ordinal: u32,
     mut input: AssetInput<'_>,
     twice: bool,
     against: Option<&Against>,
+    extras: Extras,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
     if input.name.contains('\0') || input.name.len() as u64 > options.limits.name_bytes {
@@ -297,6 +320,9 @@ pub(crate) fn add_asset(
     let mut tensors = 0;
     let mut hash = hashes.first().copied().unwrap_or_default();
     for (item, bytes) in input.items.iter().zip(&hashes) {
+        if item.array {
+            continue;
+        }
         if let Content::Tensor { dtype_name, shape, owner: None } = &item.content {
             model.add(&item.name, dtype_name, shape, *bytes);
             tensors += 1;
@@ -305,8 +331,14 @@ pub(crate) fn add_asset(
             model.add(&item.name, track.dtype().name, &track.dimensions(), *bytes);
             tensors += 1;
         }
-        if let Content::Quantised(content) = &item.content {
-            model.add(&item.name, content.dtype().name, content.shape(), *bytes);
+        let made = match &item.content {
+            Content::Quantised(content) => Some((content.dtype().name, content.shape())),
+            Content::Coded(content) => Some((content.dtype().name, content.shape())),
+            Content::Built(content) => Some((content.dtype.name, &content.shape[..])),
+            _ => None,
+        };
+        if let Some((dtype_name, shape)) = made {
+            model.add(&item.name, dtype_name, shape, *bytes);
             tensors += 1;
         }
     }
@@ -314,6 +346,15 @@ pub(crate) fn add_asset(
         hash = model.finish();
     }
     writer.draft().assets[at].hash = hash;
+    if extras.bundles != Bundles::default() {
+        let id = writer.draft().next_id(at);
+        write_bundles(writer, at, id, &input.items, extras.bundles)?;
+    }
+    if let Some(recipe) = extras.recipe {
+        let content = Content::Record { schema: "recipe".into(), bound: hash, required: false };
+        let id = writer.draft().next_id(at);
+        encode_items(writer, at, id, &[bytes_item("recipe".into(), content, recipe)], options)?;
+    }
     Ok(EncodeReport {
         input_bytes: input.input_bytes,
         output_bytes: 0,
@@ -379,7 +420,10 @@ fn has_codes(reader: &Reader<File>, asset: &Asset) -> Result<bool> {
     for row in reader.rows(&asset.name)? {
         if row.get().kind == registry::entry::TENSOR
             && let Ok(entry) = reader.resolve(row)
-            && entry.descriptor().representation() == Some(&Representation::Quant)
+            && matches!(
+                entry.descriptor().representation(),
+                Some(Representation::Quant | Representation::Built(_))
+            )
         {
             return Ok(true);
         }

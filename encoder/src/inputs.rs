@@ -129,6 +129,7 @@ fn tensor_item(tensor: &HeaderEntry, file: Arc<ShardFile>, data_offset: u64) -> 
             owner: None,
         },
         byte_len: tensor.byte_len(),
+        array: false,
         alias_of: None,
         base: None,
         read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),
@@ -151,7 +152,7 @@ pub(crate) fn bytes_item(name: String, content: Content<'static>, bytes: Vec<u8>
         }
         Ok(())
     });
-    Item { name, content, byte_len, alias_of: None, base: None, read }
+    Item { name, content, byte_len, array: false, alias_of: None, base: None, read }
 }
 
 fn file_item(name: &str, file: Arc<ShardFile>, layout: u64) -> Item<'static> {
@@ -159,6 +160,7 @@ fn file_item(name: &str, file: Arc<ShardFile>, layout: u64) -> Item<'static> {
         name: name.to_owned(),
         content: Content::File { layout },
         byte_len: file.len(),
+        array: false,
         alias_of: None,
         base: None,
         read: Box::new(move |offset, buf| Ok(file.read_at(offset, buf)?)),
@@ -193,6 +195,7 @@ pub(crate) fn gguf_input(source: &GgufSource) -> Result<AssetInput<'static>> {
             name: tensor.name.clone(),
             content,
             byte_len: tensor.byte_len,
+            array: false,
             alias_of: None,
             base: None,
             read: Box::new(move |offset, buf| Ok(file.read_at(begin + offset, buf)?)),
@@ -267,6 +270,7 @@ fn stream_item(tensor: &HeaderEntry, input: SharedInput, ends: bool) -> Item<'st
             owner: None,
         },
         byte_len,
+        array: false,
         alias_of: None,
         base: None,
         read: Box::new(move |offset, buf| {
@@ -365,6 +369,7 @@ fn entry_item<S: ReadAt + 'static>(
         name: entry.name().to_owned(),
         content,
         byte_len: entry.byte_len(),
+        array: false,
         alias_of: None,
         base: None,
         read: Box::new(move |offset, buf| {
@@ -381,6 +386,7 @@ pub(crate) fn find_duplicates(items: &mut [Item<'_>], first_id: u32, threads: us
     for (at, item) in items.iter().enumerate() {
         if let Content::Tensor { dtype_name, shape, .. } = &item.content
             && item.byte_len >= LEAST
+            && !item.array
         {
             groups.entry((dtype_name.clone(), shape.clone())).or_default().push(at);
         }

@@ -1,5 +1,6 @@
 //! Encoding the content of entries: in segments of bounded size, chunks in parallel, bytes independent of the thread count.
 
+use crate::build::{BuiltContent, CodedArray, decoded, order_of};
 use crate::latents::TrackContent;
 use crate::plain::Element;
 use crate::quantise::QuantContent;
@@ -34,6 +35,10 @@ pub(crate) enum Content<'a> {
     },
     Track(std::sync::Arc<TrackContent>),
     Quantised(std::sync::Arc<QuantContent<'a>>),
+    /// Codes that a caller made.
+    Coded(std::sync::Arc<CodedArray>),
+    /// What is built from other items.
+    Built(std::sync::Arc<BuiltContent>),
     /// What other entries' chunks are decoded with.
     Object {
         kind: u64,
@@ -50,6 +55,8 @@ pub(crate) struct Item<'a> {
     pub(crate) name: String,
     pub(crate) content: Content<'a>,
     pub(crate) byte_len: u64,
+    /// It is an array that tensors are built from, not a tensor of the model.
+    pub(crate) array: bool,
     /// Id of the entry with the same bytes that this one is stored as.
     pub(crate) alias_of: Option<u32>,
     /// What it is told against.
@@ -68,7 +75,17 @@ pub(crate) struct ItemBase<'a> {
 impl Item<'_> {
     pub(crate) fn kind(&self) -> u64 {
         match self.content {
-            Content::Tensor { .. } | Content::Track(_) | Content::Quantised(_) => registry::entry::TENSOR,
+            Content::Tensor { .. }
+            | Content::Track(_)
+            | Content::Quantised(_)
+            | Content::Coded(_)
+            | Content::Built(_) => {
+                if self.array {
+                    registry::entry::ARRAY
+                } else {
+                    registry::entry::TENSOR
+                }
+            }
             Content::File { .. } => registry::entry::FILE,
             Content::Object { kind } => kind,
             Content::Record { .. } => registry::entry::RECORD,
@@ -77,7 +94,7 @@ impl Item<'_> {
 
     /// Whether it is a tensor of a model, rather than of a record.
     pub(crate) fn is_tensor(&self) -> bool {
-        matches!(self.content, Content::Tensor { owner: None, .. })
+        matches!(self.content, Content::Tensor { owner: None, .. }) && !self.array
     }
 
     pub(crate) fn element(&self) -> Element {
@@ -111,7 +128,8 @@ impl Item<'_> {
     /// Bytes that chunks are made of.
     pub(crate) fn stored_len(&self) -> u64 {
         let same = self.base.as_ref().is_some_and(|b| b.same.is_some());
-        if same || self.alias_of.is_some() { 0 } else { self.byte_len }
+        let built = matches!(self.content, Content::Built(_));
+        if same || built || self.alias_of.is_some() { 0 } else { self.byte_len }
     }
 
     /// The type of float.
@@ -151,8 +169,11 @@ impl Item<'_> {
             Content::Object { .. } => return self.byte_len.max(1),
             _ => {}
         }
-        if let Content::Quantised(content) = &self.content {
-            return content.chunk_len(target);
+        match &self.content {
+            Content::Quantised(content) => return content.chunk_len(target),
+            Content::Coded(content) => return content.chunk_len(target),
+            Content::Built(_) => return self.byte_len.max(1),
+            _ => {}
         }
         let row = match &self.content {
             Content::Tensor { shape, .. } => {
@@ -211,6 +232,11 @@ impl Item<'_> {
             }
             Content::Object { .. } => (mcodec_format::Fields::default(), true),
             Content::Quantised(content) => (content.fields(chunking.chunk_len, self.byte_len), true),
+            Content::Coded(content) => (content.fields(chunking.chunk_len, self.byte_len), true),
+            Content::Built(content) => {
+                dependencies = content.dependencies();
+                (content.fields(self.byte_len), true)
+            }
             Content::File { layout } => (FileDescriptor { layout: *layout, chunking }.to_fields(), true),
             Content::Record { schema, bound, required } => {
                 let r = RecordDescriptor { schema: schema.clone(), bound: *bound, chunking };
@@ -262,7 +288,14 @@ pub(crate) fn encode_items(
     let mut open: Option<blake3::Hasher> = None;
     let mut pieces: Vec<Piece> = Vec::new();
     let mut held = 0u64;
-    for (at, item) in items.iter().enumerate() {
+    for at in order_of(items) {
+        let item = &items[at];
+        if matches!(item.content, Content::Built(_)) && item.alias_of.is_none() {
+            options.check_cancel()?;
+            let bytes = pool.install(|| decoded(items, at))?;
+            hashes[at] = *blake3::hash(&bytes).as_bytes();
+            continue;
+        }
         let group = item.group_chunks(options).map(|chunks| chunks * item.chunk_len(options.chunk_len));
         let mut start = 0u64;
         let stored = item.stored_len();

@@ -12,6 +12,7 @@
 mod against;
 mod bases;
 pub mod blocks;
+pub mod build;
 mod checkpoints;
 mod copy;
 mod delta;
@@ -32,6 +33,7 @@ mod pack;
 pub mod plain;
 pub mod publish;
 pub mod quantise;
+pub mod recipes;
 mod recover;
 mod salvage;
 mod segment;

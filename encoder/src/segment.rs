@@ -5,7 +5,6 @@ use crate::difference::{self, Member as Pair, Plan};
 use crate::items::{Content, GROUP_DEPENDENCIES, Item};
 use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
 use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
-use crate::quantise::QuantContent;
 use crate::writer::{ContainerWriter, NewEntry};
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::labelled::ColumnLabels;
@@ -151,8 +150,8 @@ impl<'w, 'i> Segment<'w, 'i> {
             .zip(labelled.par_iter().zip(&coders))
             .map(|(piece, (labelled, coder))| {
                 let item = &items[piece.item];
-                let coded = if let Content::Quantised(content) = &item.content {
-                    return encode_codes(content, item, piece, options);
+                let coded = if matches!(item.content, Content::Quantised(_) | Content::Coded(_)) {
+                    return encode_codes(item, piece, options);
                 } else if item.base.is_some() {
                     encode_delta(item, piece, coder.as_ref(), options)
                 } else {
@@ -317,26 +316,33 @@ fn pairs_of<'p>(items: &'p [Item<'_>], pieces: &'p [Piece]) -> Vec<Option<Pair<'
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    let otherwise =
-        matches!(item.content, Content::Track(_) | Content::Quantised(_) | Content::Object { .. })
-            || item.float_format(options).is_some()
-            || item.block_type().is_some()
-            || item.base.is_some();
+    let otherwise = matches!(
+        item.content,
+        Content::Track(_)
+            | Content::Quantised(_)
+            | Content::Coded(_)
+            | Content::Built(_)
+            | Content::Object { .. }
+    ) || item.float_format(options).is_some()
+        || item.block_type().is_some()
+        || item.base.is_some();
     whole && len <= item.chunk_len(options.chunk_len) && !otherwise
 }
 
 /// A piece of a quantised tensor; its objects go with the first one.
-fn encode_codes(
-    content: &QuantContent<'_>,
-    item: &Item<'_>,
-    piece: &Piece,
-    options: &EncodeOptions,
-) -> Result<Coded> {
+fn encode_codes(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> Result<Coded> {
     let chunk_len = item.chunk_len(options.chunk_len);
-    let (payloads, objects) = content.encode(piece.start, piece.bytes.len(), chunk_len)?;
-    if piece.last {
-        content.release();
-    }
+    let (payloads, objects) = match &item.content {
+        Content::Quantised(content) => {
+            let made = content.encode(piece.start, piece.bytes.len(), chunk_len)?;
+            if piece.last {
+                content.release();
+            }
+            made
+        }
+        Content::Coded(content) => content.encode(piece.start, piece.bytes.len(), chunk_len)?,
+        _ => return Err(EncodeError::Request(format!("{:?} has no codes", item.name))),
+    };
     let needs = objects.into_iter().map(|(kind, bytes)| Needs::Object(kind, bytes)).collect();
     Ok(Coded { payloads, needs, alone: None })
 }

@@ -2,7 +2,7 @@
 
 use crate::registry::{self, Dtype, coding, field, file_layout, representation};
 use crate::wire;
-use crate::{Fields, FormatError, LayerDescriptor, Limits, Result};
+use crate::{Built, Fields, FormatError, LayerDescriptor, Limits, Result};
 
 /// How the content of an entry is cut and coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -68,6 +68,8 @@ pub enum Representation {
     Refined,
     /// Its chunks are integers and steps of their rows and columns.
     Quant,
+    /// It is built from the arrays that are its dependencies.
+    Built(Built),
 }
 
 impl Representation {
@@ -77,10 +79,36 @@ impl Representation {
         matches!(self, Self::Delta | Self::Same | Self::Refined)
     }
 
+    /// Its id ([`registry::representation`]).
+    #[must_use]
+    pub fn id(&self) -> u64 {
+        match self {
+            Self::Plain => representation::PLAIN,
+            Self::Alias(_) => representation::ALIAS,
+            Self::Delta => representation::DELTA,
+            Self::Same => representation::SAME,
+            Self::Predicted => representation::PREDICTED,
+            Self::Refined => representation::REFINED,
+            Self::Quant => representation::QUANT,
+            Self::Built(Built::LowRank { .. }) => representation::LOW_RANK,
+            Self::Built(Built::Select { .. }) => representation::SELECT,
+            Self::Built(Built::Tiers { .. }) => representation::TIERS,
+        }
+    }
+
     /// Whether it has no chunks of its own.
     #[must_use]
     pub fn is_borrowed(&self) -> bool {
-        matches!(self, Self::Alias(_) | Self::Same)
+        matches!(self, Self::Alias(_) | Self::Same | Self::Built(_))
+    }
+
+    /// How it is built from other arrays, if it is.
+    #[must_use]
+    pub fn built(&self) -> Option<&Built> {
+        match self {
+            Self::Built(built) => Some(built),
+            _ => None,
+        }
     }
 }
 
@@ -161,7 +189,9 @@ impl EntryDescriptor {
             return Err(unsupported(format!("critical descriptor field {}", unknown.id)));
         }
         match kind {
-            registry::entry::TENSOR => TensorDescriptor::parse(fields, limits).map(Self::Tensor),
+            registry::entry::TENSOR | registry::entry::ARRAY => {
+                TensorDescriptor::parse(fields, limits).map(Self::Tensor)
+            }
             registry::entry::FILE => {
                 let layout = fields.varint(WHAT, field::FILE_LAYOUT)?.unwrap_or(0);
                 if registry::name_of(&file_layout::ALL, layout).is_none() {
@@ -265,6 +295,9 @@ impl TensorDescriptor {
         if representation == Representation::Quant && !matches!(&*dtype_name, "F32" | "F16" | "BF16") {
             return Err(FormatError::corrupt(WHAT, 0, "a quantised tensor is not of F32, F16 or BF16"));
         }
+        if let Representation::Built(built) = &representation {
+            built.check(dtype, &shape)?;
+        }
         let groups = fields.get(field::DEPENDENCY_GROUPS).map(groups).transpose()?;
         Ok(Self { dtype, dtype_name, shape, representation, chunking, owner, groups })
     }
@@ -296,6 +329,7 @@ impl TensorDescriptor {
             Representation::Predicted => f.set_varint(field::REPRESENTATION, true, representation::PREDICTED),
             Representation::Refined => f.set_varint(field::REPRESENTATION, true, representation::REFINED),
             Representation::Quant => f.set_varint(field::REPRESENTATION, true, representation::QUANT),
+            Representation::Built(ref built) => f.set(field::REPRESENTATION, true, built.to_bytes()),
         }
         if !self.representation.is_borrowed() {
             put_chunking(&mut f, &self.chunking);
@@ -379,6 +413,9 @@ fn representation(value: Option<&[u8]>) -> Result<Representation> {
         | representation::PREDICTED
         | representation::REFINED
         | representation::QUANT => Err(FormatError::corrupt(WHAT, 0, "bytes follow the representation")),
+        representation::LOW_RANK | representation::SELECT | representation::TIERS => {
+            Built::parse(id, rest).map(Representation::Built)
+        }
         other => Err(unsupported(format!("representation {other}"))),
     }
 }

@@ -5,6 +5,8 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+pub mod built;
+mod bundles;
 mod check;
 mod descriptor;
 mod error;
@@ -20,6 +22,8 @@ mod root;
 pub mod track;
 pub mod wire;
 
+pub use built::{Built, MatrixAxis};
+pub use bundles::{Bundle, Bundles, CutAxis, Member, NestOrder, Variant};
 pub use check::{Check, ChunkPlace, check_bytes, check_len};
 pub use descriptor::{
     Chunking, DependencyGroups, EntryDescriptor, FileDescriptor, RecordDescriptor, Representation,

@@ -81,8 +81,14 @@ pub mod entry {
     pub const COLUMN_CLASSES: u64 = 25;
     /// What grouped codes stand for.
     pub const CODEBOOK: u64 = 26;
+    /// An array that tensors are built from.
+    pub const ARRAY: u64 = 56;
+    /// Which rows or columns of an array those of another are.
+    pub const INDEX_MAP: u64 = 57;
+    /// What is cut together, and how far.
+    pub const BUNDLES: u64 = 58;
     /// All of them.
-    pub const ALL: [Named; 15] = [
+    pub const ALL: [Named; 18] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -98,6 +104,9 @@ pub mod entry {
         named(COLUMN_STEPS, "column-steps"),
         named(COLUMN_CLASSES, "column-classes"),
         named(CODEBOOK, "codebook"),
+        named(ARRAY, "array"),
+        named(INDEX_MAP, "index-map"),
+        named(BUNDLES, "bundles"),
     ];
 
     /// Whether entries of this kind are what other entries' chunks are decoded with, stored raw in one chunk.
@@ -113,7 +122,7 @@ pub mod entry {
                 | STATISTICS
                 | DIGITS
                 | TOKEN_MODEL
-        ) || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK)
+        ) || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK | INDEX_MAP | BUNDLES)
     }
 }
 
@@ -134,8 +143,14 @@ pub mod representation {
     pub const REFINED: u64 = 17;
     /// Integers times steps of their rows and columns.
     pub const QUANT: u64 = 24;
+    /// The product of two arrays.
+    pub const LOW_RANK: u64 = 56;
+    /// Rows and columns of an array, by their places.
+    pub const SELECT: u64 = 57;
+    /// Runs of rows or columns, each an array.
+    pub const TIERS: u64 = 58;
     /// All of them.
-    pub const ALL: [Named; 7] = [
+    pub const ALL: [Named; 10] = [
         named(PLAIN, "plain"),
         named(ALIAS, "alias"),
         named(DELTA, "delta"),
@@ -143,6 +158,9 @@ pub mod representation {
         named(PREDICTED, "predicted"),
         named(REFINED, "refined"),
         named(QUANT, "quant"),
+        named(LOW_RANK, "low-rank"),
+        named(SELECT, "select"),
+        named(TIERS, "tiers"),
     ];
 }
 
@@ -242,7 +260,7 @@ pub const DEPENDENCY_KINDS: [Named; 3] =
     [named(0, "same-asset"), named(1, "other-asset"), named(2, "other-file")];
 
 /// Record schemas that this reader understands.
-pub const SCHEMAS: [&str; 1] = ["json"];
+pub const SCHEMAS: [&str; 2] = ["json", "recipe"];
 
 /// Required features. Bits are set when a file is made and never change, so a later generation cannot need another one.
 pub const REQUIRED_FEATURES: [Named; 1] = [named(0, "zstd-pages")];

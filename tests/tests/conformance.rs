@@ -2,6 +2,8 @@
 //!
 //! `MCODEC_BLESS=1` writes the vectors and twins anew. `MCODEC_TWINS=DIR` writes the twin of every file there.
 
+#[path = "conformance/built.rs"]
+mod built;
 #[path = "conformance/coverage.rs"]
 mod coverage;
 #[path = "conformance/deltas.rs"]
@@ -68,6 +70,7 @@ fn vectors() -> &'static [Vector] {
         all.extend(deltas::all());
         all.extend(latents::all());
         all.extend(quant::all());
+        all.extend(built::all());
         all.extend(versions::all());
         all.extend(hostile::all());
         all.extend(labelled_hostile::all());

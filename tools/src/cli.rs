@@ -188,6 +188,9 @@ pub(crate) struct Quantise {
     /// Tensors that stay lossless, and do not count among the bits of a weight; may be repeated
     #[arg(long, value_name = "GLOB")]
     pub(crate) keep: Vec<String>,
+    /// A step that changes how a model is stored, PASS:KEY=VALUE,..., or a file of them: prune:ratio=0.2,axis=units, lowrank:rank=24,block=32,target=*v_proj*, quant:bits=4; may be repeated, and steps run in this order
+    #[arg(long, value_name = "PASS|FILE")]
+    pub(crate) recipe: Vec<String>,
 }
 
 /// How latents are taken (--as latents).
@@ -411,6 +414,9 @@ pub(crate) struct Decode {
     /// The asset to decode, if there are several
     #[arg(long, value_name = "NAME")]
     pub(crate) asset: Option<String>,
+    /// A smaller variant of a model, as info lists them: what it leaves out is zeros, and is not read
+    #[arg(long, value_name = "NAME")]
+    pub(crate) variant: Option<String>,
     /// Only the tensors whose names match; may be repeated
     #[arg(long = "tensor", value_name = "GLOB")]
     pub(crate) tensors: Vec<String>,

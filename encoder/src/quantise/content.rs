@@ -194,11 +194,7 @@ impl<'a> QuantContent<'a> {
                 column_classes,
                 row_steps: &made.row_steps[rows.clone()],
                 row_classes: &made.row_classes[rows],
-                lanes_log2: match codes.len() {
-                    ALL_LANES.. => 6,
-                    SOME_LANES.. => 4,
-                    _ => 2,
-                },
+                lanes_log2: lanes_for(codes.len()),
             };
             encode(codes, &spec)
         };
@@ -211,6 +207,15 @@ impl<'a> QuantContent<'a> {
     /// Lets go of the codes.
     pub(crate) fn release(&self) {
         *self.made.lock().unwrap_or_else(PoisonError::into_inner) = None;
+    }
+}
+
+/// log2 of the lanes of a chunk of so many codes.
+pub(super) fn lanes_for(codes: usize) -> u8 {
+    match codes {
+        ALL_LANES.. => 6,
+        SOME_LANES.. => 4,
+        _ => 2,
     }
 }
 

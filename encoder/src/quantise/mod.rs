@@ -4,6 +4,7 @@
 //! Gram matrix the error of each column is made up for in those after it; with the Fisher information of the outputs rows have steps,
 //! and one scale serves all matrices. That scale is found by trials, and corrected by the size of the file that comes out.
 
+mod arrays;
 mod content;
 mod factor;
 mod plan;
@@ -13,11 +14,14 @@ mod spread;
 mod statistics;
 mod tables;
 
-pub(crate) use content::QuantContent;
+pub(crate) use arrays::encode_plain_codes;
+pub(crate) use content::{Objects, QuantContent};
+pub(crate) use statistics::Statistics;
 
-use crate::encode::{add_asset, open_model};
+use crate::encode::{Extras, add_asset_with, open_model};
 use crate::inputs::find_duplicates;
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
+use crate::recipes::Structure;
 use crate::writer::{ContainerWriter, Draft};
 use crate::{EncodeError, Result};
 use mcodec_decode::quantised::Counted;
@@ -76,6 +80,21 @@ pub fn encode_quantised(
     quantise: &QuantiseOptions,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
+    encode_quantised_with(input, kind, output, quantise, None, options)
+}
+
+/// Passes that come before, and the patterns of what is then quantised (none: all that can be).
+type Before<'s> = Option<(&'s Structure, Vec<String>)>;
+
+/// As [`encode_quantised`], after other passes.
+pub(crate) fn encode_quantised_with(
+    input: &Path,
+    kind: Option<AssetKind>,
+    output: Output,
+    quantise: &QuantiseOptions,
+    before: Before<'_>,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
     match output {
         Output::File { path, force } => {
             if let Size::BitsPerWeight(bits) = quantise.size
@@ -85,14 +104,14 @@ pub fn encode_quantised(
                     "{bits} bits per weight are not within 0.05 to 16"
                 )));
             }
-            to_file(input, kind, (&path, force), quantise, options)
+            to_file(input, kind, (&path, force), quantise, &before, options)
         }
         Output::Stream(mut out) => {
             // Of several attempts only the last may be seen.
             let dir =
                 tempfile::tempdir().map_err(EncodeError::io("create a folder in", &std::env::temp_dir()))?;
             let path = dir.path().join("model.mcodec");
-            let report = to_file(input, kind, (&path, false), quantise, options)?;
+            let report = to_file(input, kind, (&path, false), quantise, &before, options)?;
             let mut file = std::fs::File::open(&path).map_err(EncodeError::io("open", &path))?;
             let copied = std::io::copy(&mut file, &mut out).and_then(|_| out.flush());
             copied.map_err(EncodeError::io("write", Path::new("the output")))?;
@@ -106,12 +125,14 @@ fn to_file(
     kind: Option<AssetKind>,
     (path, force): (&Path, bool),
     quantise: &QuantiseOptions,
+    before: &Before<'_>,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let pool =
         pool.map_err(|e| EncodeError::Request(format!("cannot start {} threads: {e}", options.threads)))?;
-    let mut planner = Planner::new(quantise)?;
+    let targets: &[String] = before.as_ref().map_or(&[], |(_, targets)| targets);
+    let mut planner = Planner::new(quantise, targets)?;
     let said = what_was_asked(quantise)?;
     // Bits of what a plan does not reckon.
     let mut beside: Option<f64> = None;
@@ -119,6 +140,10 @@ fn to_file(
     for attempt in 1..=ATTEMPTS {
         let (mut asset, mut notes) = open_model(input, kind, options)?;
         let aliases = find_duplicates(&mut asset.items, 0, options.threads)?;
+        let extras = match before {
+            Some((structure, _)) => pool.install(|| structure.apply(&mut asset, options))?,
+            None => Extras::default(),
+        };
         let wanted = |e: &Expected| {
             aim * size_in_bits(quantise, e) - beside.unwrap_or_else(|| first_guess(quantise, e))
         };
@@ -126,7 +151,7 @@ fn to_file(
         asset.fields.set(registry::asset_field::QUANTISED, false, said.clone());
         let to = Output::File { path: path.to_owned(), force };
         let mut writer = ContainerWriter::create(to)?;
-        let mut report = add_asset(&mut writer, 0, asset, false, None, options)?;
+        let mut report = add_asset_with(&mut writer, 0, asset, false, None, extras, options)?;
         let mut found = 0.0;
         let wanted = size_in_bits(quantise, &expected);
         let last = attempt == ATTEMPTS;
@@ -159,12 +184,17 @@ fn what_was_asked(quantise: &QuantiseOptions) -> Result<Vec<u8>> {
     };
     said["keep"] = quantise.keep.clone().into();
     if let Some(path) = &quantise.statistics {
-        let mut hasher = blake3::Hasher::new();
-        let mut file = std::fs::File::open(path).map_err(EncodeError::io("open", path))?;
-        std::io::copy(&mut file, &mut hasher).map_err(EncodeError::io("read", path))?;
-        said["statistics"] = hasher.finalize().to_hex().as_str().into();
+        said["statistics"] = hash_of_file(path)?.into();
     }
     Ok(said.to_string().into_bytes())
+}
+
+/// BLAKE3 of a file, in hex.
+pub(crate) fn hash_of_file(path: &Path) -> Result<String> {
+    let mut hasher = blake3::Hasher::new();
+    let mut file = std::fs::File::open(path).map_err(EncodeError::io("open", path))?;
+    std::io::copy(&mut file, &mut hasher).map_err(EncodeError::io("read", path))?;
+    Ok(hasher.finalize().to_hex().to_string())
 }
 
 fn counted_weights(quantise: &QuantiseOptions, expected: &Expected) -> u64 {

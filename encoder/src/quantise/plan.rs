@@ -34,6 +34,8 @@ const CHUNK_BITS: f64 = 8.0 * 90.0;
 pub(super) struct Planner {
     rules: Arc<Rules>,
     keep: GlobSet,
+    /// What is quantised, if that is not all that can be.
+    only: Option<GlobSet>,
     known: HashMap<String, Arc<Rule>>,
     scale: f64,
 }
@@ -61,15 +63,17 @@ struct Planned<'a> {
 }
 
 impl Planner {
-    pub(super) fn new(quantise: &QuantiseOptions) -> Result<Self> {
-        let mut keep = GlobSetBuilder::new();
-        for pattern in &quantise.keep {
-            let glob = GlobBuilder::new(pattern).build();
-            keep.add(glob.map_err(|e| EncodeError::Request(format!("pattern {pattern:?}: {e}")))?);
-        }
-        let keep = keep.build().map_err(|e| EncodeError::Request(e.to_string()))?;
+    pub(super) fn new(quantise: &QuantiseOptions, targets: &[String]) -> Result<Self> {
+        let keep = globs(&quantise.keep)?;
+        let only = if targets.is_empty() { None } else { Some(globs(targets)?) };
         let statistics = quantise.statistics.as_deref().map(Statistics::open).transpose()?;
-        Ok(Self { rules: Arc::new(Rules::new(statistics)), keep, known: HashMap::new(), scale: f64::NAN })
+        Ok(Self {
+            rules: Arc::new(Rules::new(statistics)),
+            keep,
+            only,
+            known: HashMap::new(),
+            scale: f64::NAN,
+        })
     }
 
     /// Puts quantised tensors in the place of those that can be, with steps that make `target` bits of them, each about what it says of the
@@ -86,13 +90,21 @@ impl Planner {
         for (at, item) in items.iter_mut().enumerate() {
             options.check_cancel()?;
             count_weights(item, &mut expected);
+            if let Content::Built(content) = &item.content
+                && !item.array
+            {
+                expected.weights += content.shape.iter().product::<u64>();
+                expected.tensors += 1;
+            }
             match self.tensor(at, item, notes)? {
                 Some(tensor) => {
-                    expected.weights += (tensor.source.rows * tensor.source.columns) as u64;
-                    expected.tensors += 1;
+                    if !item.array {
+                        expected.weights += (tensor.source.rows * tensor.source.columns) as u64;
+                        expected.tensors += 1;
+                    }
                     planned.push(tensor);
                 }
-                None => expected.other_bytes += if item.alias_of.is_some() { 0 } else { item.byte_len },
+                None => expected.other_bytes += item.stored_len(),
             }
         }
         if planned.is_empty() {
@@ -135,6 +147,9 @@ impl Planner {
             && item.alias_of.is_none()
             && item.base.is_none();
         if !fits || is_router(&item.name, weights / columns, columns) || self.keep.is_match(&item.name) {
+            return Ok(None);
+        }
+        if self.only.as_ref().is_some_and(|only| !only.is_match(&item.name)) {
             return Ok(None);
         }
         let unread =
@@ -263,12 +278,24 @@ impl Planner {
     }
 }
 
+fn globs(patterns: &[String]) -> Result<GlobSet> {
+    let mut all = GlobSetBuilder::new();
+    for pattern in patterns {
+        let glob = GlobBuilder::new(pattern).build();
+        all.add(glob.map_err(|e| EncodeError::Request(format!("pattern {pattern:?}: {e}")))?);
+    }
+    all.build().map_err(|e| EncodeError::Request(e.to_string()))
+}
+
 /// Adds a tensor's weights to those of all.
 fn count_weights(item: &Item<'_>, expected: &mut Expected) {
-    if let Content::Tensor { dtype_name, shape, owner: None } = &item.content
-        && item.alias_of.is_none()
-        && matches!(dtype_name.as_str(), "F64" | "F32" | "F16" | "BF16")
-    {
+    let (dtype_name, shape) = match &item.content {
+        Content::Tensor { dtype_name, shape, owner: None } => (dtype_name.as_str(), shape),
+        Content::Built(content) => (content.dtype.name, &content.shape),
+        _ => return,
+    };
+    let is_float = matches!(dtype_name, "F64" | "F32" | "F16" | "BF16");
+    if item.alias_of.is_none() && !item.array && is_float {
         expected.all_weights += shape.iter().product::<u64>();
     }
 }

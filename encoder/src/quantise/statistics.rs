@@ -19,7 +19,7 @@ use std::collections::HashMap;
 use std::path::{Path, PathBuf};
 
 /// An open file of statistics.
-pub(super) struct Statistics {
+pub(crate) struct Statistics {
     file: ShardFile,
     path: PathBuf,
     data_offset: u64,
@@ -28,7 +28,7 @@ pub(super) struct Statistics {
 }
 
 impl Statistics {
-    pub(super) fn open(path: &Path) -> Result<Self> {
+    pub(crate) fn open(path: &Path) -> Result<Self> {
         let file = ShardFile::open(path)?;
         let mut reader = std::fs::File::open(path).map_err(EncodeError::io("open", path))?;
         let fail = |source| crate::import::ImportError::Header { path: path.to_owned(), source };
@@ -42,12 +42,12 @@ impl Statistics {
     }
 
     /// The name of what the layer of this weight reads.
-    pub(super) fn input_of<'a>(&'a self, weight: &'a str) -> &'a str {
+    pub(crate) fn input_of<'a>(&'a self, weight: &'a str) -> &'a str {
         self.inputs.get(weight).map_or(weight, String::as_str)
     }
 
     /// The Gram matrix of an input of `n` columns.
-    pub(super) fn gram(&self, input: &str, n: usize) -> Result<Option<Vec<f32>>> {
+    pub(crate) fn gram(&self, input: &str, n: usize) -> Result<Option<Vec<f32>>> {
         self.read(&format!("{input}.gram"), &[n as u64, n as u64])
     }
 

@@ -17,6 +17,7 @@ mod error;
 pub mod fields;
 pub mod gaussians;
 pub mod grouped;
+pub mod index_map;
 pub mod labelled;
 pub mod latents;
 mod levels;

@@ -46,8 +46,11 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         && args.frames.is_none()
         && args.track.is_none()
         && !args.from_tokens
+        && args.variant.is_none()
         && args.crop.is_none();
     let whole = uncut && args.format.is_none();
+    let varied =
+        args.variant.is_some() && args.tensors.is_empty() && args.rows.is_none() && args.format.is_none();
     let bases = input::bases(&args.bases, common, console)?;
     let reader = if !is_std(&args.input) {
         input::open(&args.input, common, console)?
@@ -69,6 +72,15 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         let named = args.asset.as_deref().filter(|a| !a.starts_with("blake3:"));
         input::check_bases(&reader, &args.input, named)?;
     }
+    let reader = match &args.variant {
+        Some(variant) => {
+            let asset = selection::asset(&reader, args.asset.as_deref())?;
+            let (levels, found) = reader.variant(&asset.name, variant)?;
+            console.note(&format!("variant {variant:?} reads {} bytes of chunks", found.bytes));
+            reader.with_levels(levels)
+        }
+        None => reader,
+    };
     let job = Job { args, common, console, output, reader: &reader };
     if args.record.is_none()
         && let Some(done) = crate::latents::decode(args, &reader, output, common)?
@@ -109,7 +121,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
             None if args.dtype.is_some() && asset.kind != registry::asset::MODEL => {
                 return Err(usage(format!("--dtype is of models: asset {:?} is none", asset.name)));
             }
-            None if whole || args.dtype.is_some() => job.original(&asset)?,
+            None if whole || args.dtype.is_some() || varied => job.original(&asset)?,
             None => job.export(&asset)?,
         }
     };

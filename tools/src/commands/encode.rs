@@ -5,9 +5,11 @@ use crate::console::{Console, bytes, percent};
 use crate::input;
 use crate::outcome::{Outcome, usage};
 use crate::sink::{self, is_std};
+use anyhow::Context;
 use mcodec_decode::hex;
 use mcodec_encode::images::{ImageOptions, Paging, Rate};
 use mcodec_encode::quantise::{QuantiseOptions, Size, encode_quantised};
+use mcodec_encode::recipes::{PassSpec, Recipe, RecipeInputs, encode_recipe};
 use mcodec_encode::{AssetKind, EncodeOptions, EncodeReport, Output, encode_path, encode_stream};
 use serde::Serialize;
 use std::path::Path;
@@ -37,7 +39,13 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     let [input] = &args.input[..] else {
         return Err(usage("one input at a time, unless several pictures make one image: --stack"));
     };
-    let report = if let Some(quantise) = quantise(args)? {
+    let report = if !args.quantise.recipe.is_empty() {
+        if is_std(input) || !options.bases.is_empty() || options.mappable {
+            return Err(usage("a recipe is for a model file or a folder, without --base and --mappable"));
+        }
+        let (recipe, inputs) = recipe(args)?;
+        encode_recipe(input, kind, output, &recipe, &inputs, &options).map_err(|e| input::about(input, e))?
+    } else if let Some(quantise) = quantise(args)? {
         if is_std(input) || !options.bases.is_empty() || options.mappable {
             return Err(usage(
                 "what is quantised is a model file or a folder, without --base and --mappable",
@@ -66,6 +74,28 @@ fn quantise(args: &Encode) -> anyhow::Result<Option<QuantiseOptions>> {
         (None, None) => return Err(usage("--keep and --stats go with a size: --bits or --max-bytes")),
     };
     Ok(Some(QuantiseOptions { size, statistics: latents.stats.clone(), keep }))
+}
+
+/// The steps that are asked for; a size is a last one.
+fn recipe(args: &Encode) -> anyhow::Result<(Recipe, RecipeInputs)> {
+    let mut recipe = Recipe::default();
+    for said in &args.quantise.recipe {
+        // A file's name has no colon before its first parameter.
+        if !said.contains(':') && Path::new(said).is_file() {
+            let text = std::fs::read_to_string(said).with_context(|| format!("cannot read {said}"))?;
+            recipe.passes.extend(Recipe::parse(&text)?.passes);
+        } else {
+            recipe.passes.push(PassSpec::parse(said)?);
+        }
+    }
+    if let Some(bits) = args.latents.bits {
+        recipe.passes.push(PassSpec::parse(&format!("quant:bits={bits}"))?);
+    }
+    if let Some(bytes) = args.quantise.max_bytes {
+        recipe.passes.push(PassSpec::parse(&format!("quant:max-bytes={bytes}"))?);
+    }
+    let inputs = RecipeInputs { statistics: args.latents.stats.clone(), keep: args.quantise.keep.clone() };
+    Ok((recipe, inputs))
 }
 
 /// Several pictures as one image.

@@ -123,6 +123,13 @@ impl Stream {
             if page.asset_of(row).map(|a| a.ordinal) != self.assets.first().map(|a| a.0) {
                 continue;
             }
+            let parsed = EntryDescriptor::parse(row.kind, &row.fields, &self.limits);
+            if parsed.is_ok_and(|d| matches!(d.representation(), Some(Representation::Built(_)))) {
+                bail!(
+                    "{:?} is built from other arrays of the stream: store it in a file first, then decode that",
+                    row.name
+                );
+            }
             let descriptor = EntryDescriptor::parse(row.kind, &row.fields, &self.limits);
             if row.kind == registry::entry::FILE && !self.files.contains(&row.id) {
                 self.files.push(row.id);

@@ -132,19 +132,24 @@ pub(super) fn ledger<S: ReadAt>(
             | registry::entry::TOKEN_MODEL => {
                 ledger.coding.shared_tables += item.coded;
             }
-            registry::entry::COLUMN_LABELS | registry::entry::DIFFERENCE_COLUMNS => {
+            registry::entry::COLUMN_LABELS
+            | registry::entry::DIFFERENCE_COLUMNS
+            | registry::entry::INDEX_MAP
+            | registry::entry::BUNDLES => {
                 ledger.coding.shared_labels += item.coded;
             }
             registry::entry::COLUMN_STEPS | registry::entry::COLUMN_CLASSES | registry::entry::CODEBOOK => {
                 ledger.coding.shared_labels += item.coded;
             }
             registry::entry::TENSOR if item.is_owned() => ledger.domain.records += item.coded,
-            registry::entry::TENSOR if deep && item.is_of_codes() => {
+            registry::entry::TENSOR | registry::entry::ARRAY if deep && item.is_of_codes() => {
                 let found = quantised.get_or_insert_default();
                 inside_codes(reader, item, (&mut ledger.coding, found), cancel)?;
             }
-            registry::entry::TENSOR if deep => inside(reader, item, &mut ledger.coding, cancel)?,
-            registry::entry::TENSOR => ledger.coding.unread += item.coded,
+            registry::entry::TENSOR | registry::entry::ARRAY if deep => {
+                inside(reader, item, &mut ledger.coding, cancel)?
+            }
+            registry::entry::TENSOR | registry::entry::ARRAY => ledger.coding.unread += item.coded,
             registry::entry::LAYER => ledger.domain.gaussians += item.coded,
             _ => ledger.domain.unknown += item.coded,
         }

@@ -92,6 +92,21 @@ pub(crate) struct AssetInfo {
     pub(super) files: Vec<FileInfo>,
     /// Records.
     pub(super) records: Vec<RecordInfo>,
+    /// Arrays that tensors are built from.
+    pub(super) arrays: u64,
+    /// Bundles of axes that are cut together.
+    pub(super) bundles: u64,
+    /// Variants: what can be read of it that is smaller.
+    pub(super) variants: Vec<VariantInfo>,
+}
+
+/// What `decode --variant` gives.
+#[derive(Debug, Serialize)]
+pub(crate) struct VariantInfo {
+    /// Name.
+    pub(super) name: String,
+    /// Bytes of the chunks that it needs.
+    pub(super) bytes: u64,
 }
 
 /// What an asset is told against.
@@ -286,6 +301,7 @@ fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventor
     let bytes = own().map(|t| t.bytes).chain(files.iter().map(|f| f.bytes)).fold(0, u64::saturating_add);
     let coded_bytes = items.iter().map(|item| item.coded).fold(0, u64::saturating_add);
     let kind = registry::name_of(&registry::asset::ALL, asset.kind);
+    let bundles = reader.bundles(&asset.name).ok().flatten().unwrap_or_default();
     AssetInfo {
         name: asset.name.clone(),
         kind: kind.map_or_else(|| format!("unknown kind {}", asset.kind), str::to_owned),
@@ -302,6 +318,13 @@ fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventor
         image: image_info(reader, asset, deep),
         latents: latents_info(asset),
         records: of_kind(registry::entry::RECORD).map(|item| record_info(reader, item)).collect(),
+        arrays: of_kind(registry::entry::ARRAY).count() as u64,
+        bundles: bundles.bundles.len() as u64,
+        variants: bundles
+            .variants
+            .into_iter()
+            .map(|v| VariantInfo { name: v.name, bytes: v.bytes })
+            .collect(),
         tensors,
         files,
     }
@@ -360,23 +383,13 @@ fn describe(info: &mut TensorInfo, t: &TensorDescriptor) {
     info.shape.clone_from(&t.shape);
     info.bytes = t.chunking.byte_len;
     info.ratio = ratio(info.bytes, info.coded_bytes);
-    let representation = match t.representation {
-        Representation::Plain => registry::representation::PLAIN,
-        Representation::Alias(of) => {
-            info.alias_of = Some(of);
-            registry::representation::ALIAS
-        }
-        Representation::Delta => registry::representation::DELTA,
-        Representation::Same => registry::representation::SAME,
-        Representation::Predicted => registry::representation::PREDICTED,
-        Representation::Refined => registry::representation::REFINED,
-        Representation::Quant => registry::representation::QUANT,
-        _ => 0,
-    };
+    if let Representation::Alias(of) = t.representation {
+        info.alias_of = Some(of);
+    }
     if !t.representation.is_borrowed() {
         info.coding = registry::name_of(&registry::coding::ALL, t.chunking.coding);
     }
-    info.representation = registry::name_of(&registry::representation::ALL, representation);
+    info.representation = registry::name_of(&registry::representation::ALL, t.representation.id());
 }
 
 fn file_info(item: &Item) -> FileInfo {

@@ -59,6 +59,12 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
     if asset.tensor_count > 0 {
         writeln!(out, "  {} tensors, {} parameters", asset.tensor_count, asset.parameters)?;
     }
+    if asset.arrays > 0 {
+        writeln!(out, "  built from {} arrays, {} bundles", asset.arrays, asset.bundles)?;
+    }
+    for variant in &asset.variants {
+        writeln!(out, "  variant {:?}: {}", printable(&variant.name), bytes(variant.bytes))?;
+    }
     if let Some(line) = asset.latents.as_ref().and_then(super::track::LatentsInfo::line) {
         writeln!(out, "  {line}")?;
     }
