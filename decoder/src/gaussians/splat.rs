@@ -41,7 +41,7 @@ pub struct Shape {
     /// Half the width and half the height of the bounding box of what it can reach.
     pub half: [f32; 2],
     /// Determinant of the covariance.
-    determinant: f32,
+    pub(super) determinant: f32,
 }
 
 impl Splat {
