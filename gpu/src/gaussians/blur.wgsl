@@ -11,12 +11,20 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) all: vec3u, @
         return;
     }
     let column = i32(at % search.width);
-    let radius = i32(search.radius);
+    let last = i32(search.width) - 1;
+    let row = i32(search.planes_at + at) - column;
     var sum = 0.0;
-    for (var i = 0; i <= 2 * radius; i++) {
-        let source = column + i - radius;
-        if source >= 0 && source < i32(search.width) {
-            sum = fma(search.taps[i / 4][i % 4], pyramid[search.planes_at + at + u32(source - column)], sum);
+    if search.radius == u32(NARROW_RADIUS) {
+        for (var i = -NARROW_RADIUS; i <= NARROW_RADIUS; i++) {
+            let x = column + i;
+            let is_inside = x >= 0 && x <= last;
+            sum = fma(select(0.0, NARROW[abs(i)], is_inside), pyramid[row + clamp(x, 0, last)], sum);
+        }
+    } else {
+        for (var i = -WIDE_RADIUS; i <= WIDE_RADIUS; i++) {
+            let x = column + i;
+            let is_inside = x >= 0 && x <= last;
+            sum = fma(select(0.0, WIDE[abs(i)], is_inside), pyramid[row + clamp(x, 0, last)], sum);
         }
     }
     across[at] = sum;

@@ -11,16 +11,24 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) all: vec3u, @
     if at >= pixels {
         return;
     }
+    let width = i32(search.width);
+    let last = i32(search.height) - 1;
     let row = i32(at / search.width);
-    let radius = i32(search.radius);
     var out = 0.0;
     for (var plane = 0u; plane < search.planes; plane++) {
+        let top = i32(plane * pixels + at) - row * width;
         var sum = 0.0;
-        for (var i = 0; i <= 2 * radius; i++) {
-            let source = row + i - radius;
-            if source >= 0 && source < i32(search.height) {
-                let place = u32(i32(plane * pixels + at) + (source - row) * i32(search.width));
-                sum = fma(search.taps[i / 4][i % 4], across[place], sum);
+        if search.radius == u32(NARROW_RADIUS) {
+            for (var i = -NARROW_RADIUS; i <= NARROW_RADIUS; i++) {
+                let y = row + i;
+                let is_inside = y >= 0 && y <= last;
+                sum = fma(select(0.0, NARROW[abs(i)], is_inside), across[top + clamp(y, 0, last) * width], sum);
+            }
+        } else {
+            for (var i = -WIDE_RADIUS; i <= WIDE_RADIUS; i++) {
+                let y = row + i;
+                let is_inside = y >= 0 && y <= last;
+                sum = fma(select(0.0, WIDE[abs(i)], is_inside), across[top + clamp(y, 0, last) * width], sum);
             }
         }
         if plane == CHANNELS {

@@ -303,6 +303,27 @@ impl<'g> Fit<'g> {
     }
 }
 
+#[cfg(test)]
+impl Fit<'_> {
+    /// Kernels by name, to be measured.
+    pub(super) fn parts(&self) -> Vec<(&'static str, Vec<(&Bound, [u32; 2])>)> {
+        let pass = &self.passes[0];
+        let mut all = vec![
+            ("shape", vec![(&self.shape, workgroups(self.room, 64))]),
+            ("bin", vec![(&pass.bin, self.grid.squares)]),
+            ("step", vec![(&pass.step, self.grid.tiles)]),
+            ("total", vec![(&pass.total, [1, 1])]),
+            ("back", vec![(&pass.back, workgroups(self.room, 1))]),
+            ("adam", vec![(&self.adam, workgroups(self.moving, 64))]),
+            ("blend", vec![(&self.blend, self.grid.tiles)]),
+            ("removal", vec![(&self.removal, workgroups(self.room, 1))]),
+            ("weakest", vec![(&self.weakest, workgroups(self.moving, 64))]),
+        ];
+        all.extend(self.pursuit.parts());
+        all
+    }
+}
+
 fn words(bytes: &[u8]) -> Vec<u32> {
     bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
 }

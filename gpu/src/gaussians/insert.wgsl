@@ -13,24 +13,33 @@
 
 const TRUST: f32 = 0.5;
 
+fn tap(radius: i32, i: i32) -> f32 {
+    var narrow = NARROW;
+    var wide = WIDE;
+    if radius == NARROW_RADIUS {
+        return narrow[min(abs(i), NARROW_RADIUS)];
+    }
+    return wide[min(abs(i), WIDE_RADIUS)];
+}
+
 fn blurred(search: u32, plane: u32, column: i32, row: i32) -> f32 {
     let level = searches[search];
     let radius = i32(level.radius);
     var sum = 0.0;
-    for (var j = 0; j <= 2 * radius; j++) {
-        let y = row + j - radius;
+    for (var j = -radius; j <= radius; j++) {
+        let y = row + j;
         if y < 0 || y >= i32(level.height) {
             continue;
         }
         var in_row = 0.0;
-        for (var i = 0; i <= 2 * radius; i++) {
-            let x = column + i - radius;
+        for (var i = -radius; i <= radius; i++) {
+            let x = column + i;
             if x >= 0 && x < i32(level.width) {
                 let at = level.planes_at + (plane * level.height + u32(y)) * level.width + u32(x);
-                in_row += searches[search].taps[i / 4][i % 4] * pyramid[at];
+                in_row += tap(radius, i) * pyramid[at];
             }
         }
-        sum += searches[search].taps[j / 4][j % 4] * in_row;
+        sum += tap(radius, j) * in_row;
     }
     return sum;
 }

@@ -106,6 +106,11 @@ impl<'g> Work<'g> {
         Ok(())
     }
 
+    /// Fills a buffer with zeros, after what was recorded before.
+    pub(super) fn clear(&mut self, buffer: &Buffer) {
+        self.encoder.clear_buffer(buffer, 0, None);
+    }
+
     pub(super) fn submit(self) -> Result<()> {
         let Self { gpu, encoder } = self;
         gpu.scoped("work on a picture", 0, || {

@@ -24,7 +24,7 @@ const ENERGY: Text = Text("energy", &[COMMON, include_str!("energy.wgsl")]);
 const MAXIMA: Text = Text("maxima", &[COMMON, include_str!("maxima.wgsl")]);
 const THRESHOLD: Text = Text("threshold", &[FIT, COMMON, include_str!("threshold.wgsl")]);
 const COLLECT: Text = Text("collected places", &[FIT, COMMON, include_str!("collect.wgsl")]);
-const RANK: Text = Text("order of places", &[FIT, include_str!("rank.wgsl")]);
+const RANK: Text = Text("order of places", &[FIT, COMMON, include_str!("rank.wgsl")]);
 const ACCEPT: Text = Text("places that are taken", &[FIT, COMMON, include_str!("accept.wgsl")]);
 const INSERT: Text = Text("new Gaussians", &[FIT, COMMON, include_str!("insert.wgsl")]);
 
@@ -41,7 +41,6 @@ struct Search {
     scale: f32,
     pixel: f32,
     padding: [f32; 3],
-    taps: [f32; 12],
 }
 
 /// Kernels of one search.
@@ -53,6 +52,7 @@ struct Level {
 /// The search for places, ready to run.
 pub(super) struct Pursuit {
     event: Buffer,
+    bins: Buffer,
     searches: u32,
     levels: Vec<Level>,
     maxima: usize,
@@ -93,6 +93,7 @@ impl Pursuit {
         let energy = zeros(gpu, "energies", first)?;
         let maxima = zeros(gpu, "maxima", BLURS.len() * all_pixels)?;
         let bins = zeros(gpu, "counts of maxima", BINS)?;
+        let starts = zeros(gpu, "order of bins", BINS)?;
         let mut levels = Vec::new();
         let mut searches = Vec::new();
         let (mut from, mut maxima_at) = (0, 0);
@@ -113,19 +114,17 @@ impl Pursuit {
             for sigma in BLURS {
                 let pixel = (1 << level) as f32;
                 let scale = pixel * sigma;
-                let (taps, radius) = taps_of(sigma);
                 let search = Search {
                     from: from as u32,
                     maxima: maxima_at as u32,
                     width: width as u32,
                     height: height as u32,
                     planes: planes as u32,
-                    radius,
+                    radius: (3.0 * sigma).ceil() as u32,
                     gain: 4.0 * std::f32::consts::PI * scale * scale,
                     scale,
                     pixel,
                     padding: [0.0; 3],
-                    taps,
                 };
                 searches.push(search);
                 maxima_at += count;
@@ -155,12 +154,13 @@ impl Pursuit {
             levels,
             maxima: maxima_at,
             places,
-            threshold: bind(gpu, THRESHOLD, channels, &[fit, &bins, state])?,
-            collect: bind(gpu, COLLECT, channels, &[&extent, &maxima, state, &collected])?,
-            rank: bind(gpu, RANK, channels, &[fit, state, &collected, &ranked])?,
+            threshold: bind(gpu, THRESHOLD, channels, &[fit, &bins, state, &starts])?,
+            collect: bind(gpu, COLLECT, channels, &[&extent, &maxima, state, &starts, &bins, &collected])?,
+            rank: bind(gpu, RANK, channels, &[fit, state, &collected, &starts, &bins, &ranked])?,
             accept: bind(gpu, ACCEPT, channels, &[fit, &event, &all, &ranked, state, &taken, &sources])?,
             insert: bind(gpu, INSERT, channels, &insert)?,
             event,
+            bins,
             pyramid,
             sources,
         })
@@ -171,6 +171,7 @@ impl Pursuit {
     pub(super) fn run(&self, work: &mut Work<'_>, target: u32, part: u32) -> Result<()> {
         let event = [target, part, self.searches, 0];
         work.update(&self.event, bytemuck::cast_slice(&event))?;
+        work.clear(&self.bins);
         let mut all = Vec::new();
         for level in &self.levels {
             all.extend(level.halve.iter().map(|(bound, groups)| (bound, *groups)));
@@ -191,13 +192,26 @@ impl Pursuit {
     }
 }
 
-/// Weights of a blur, and how many are on each side of the middle.
-fn taps_of(sigma: f32) -> ([f32; 12], u32) {
-    let radius = (3.0 * sigma).ceil() as i32;
-    let mut taps = [0.0; 12];
-    for (tap, i) in taps.iter_mut().zip(-radius..=radius) {
-        *tap = (-0.5 * (i as f32 / sigma).powi(2)).exp();
+#[cfg(test)]
+impl Pursuit {
+    /// Kernels by name, to be measured.
+    pub(super) fn parts(&self) -> Vec<(&'static str, Vec<(&Bound, [u32; 2])>)> {
+        let mut all = vec![(
+            "halve",
+            self.levels.iter().flat_map(|level| &level.halve).map(|(bound, groups)| (bound, *groups)).collect(),
+        )];
+        for (i, name) in ["blur", "energy", "maxima"].into_iter().enumerate() {
+            let searches = self.levels.iter().flat_map(|level| &level.searches);
+            all.push((name, searches.map(|(kernels, groups)| (&kernels[i], groups[i])).collect()));
+        }
+        let places = workgroups(self.places, 64);
+        all.extend([
+            ("threshold", vec![(&self.threshold, [1, 1])]),
+            ("collect", vec![(&self.collect, workgroups(self.maxima, 64))]),
+            ("rank", vec![(&self.rank, places)]),
+            ("accept", vec![(&self.accept, [1, 1])]),
+            ("insert", vec![(&self.insert, places)]),
+        ]);
+        all
     }
-    let sum: f32 = taps.iter().sum();
-    (taps.map(|tap| tap / sum), radius as u32)
 }

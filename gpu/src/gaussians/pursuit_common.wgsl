@@ -16,7 +16,6 @@ struct Search {
     // Image pixels along one of the level.
     pixel: f32,
     padding: array<f32, 3>,
-    taps: array<vec4f, 3>,
 }
 
 const LEAST_ENERGY: f32 = 1e-9;
@@ -33,3 +32,9 @@ struct Event {
     searches: u32,
     padding: u32,
 }
+
+// Weights of both blurs, of standard deviations 1 and sqrt(2): at the middle, then further out.
+const NARROW_RADIUS: i32 = 3;
+const NARROW = array<f32, 4>(0.39905028, 0.24203623, 0.054005583, 0.0044330482);
+const WIDE_RADIUS: i32 = 5;
+const WIDE = array<f32, 6>(0.28211521, 0.21971155, 0.10378439, 0.029734725, 0.0051671204, 0.00054461048);

@@ -7,24 +7,25 @@
 // Weighted squared error of each tile.
 @group(0) @binding(7) var<storage, read_write> errors: array<f32>;
 
-var<workgroup> parts: array<f32, 256>;
-var<workgroup> rows: array<f32, 16>;
+var<workgroup> parts: array<f32, 64>;
 
-@compute @workgroup_size(16, 16)
+@compute @workgroup_size(64)
 fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) me: u32) {
-    let pixel = id.xy * TILE + vec2u(me % TILE, me / TILE);
-    let is_inside = pixel.x < grid.width && pixel.y < grid.height;
-    let place = (pixel.y * grid.width + pixel.x) * (1u + CHANNELS);
+    let first = first_pixel(id.xy, me);
     var sums: Sums;
     add_all(&sums, id.xy, me, STRIDE, GEOMETRY);
     var error = 0.0;
-    if is_inside {
-        let means = grid.width * grid.height * (1u + CHANNELS);
-        let whole = 1.0 / (sums.weight + MEAN_WEIGHT);
+    let means = grid.width * grid.height * (1u + CHANNELS);
+    for (var k = 0u; k < OWN; k++) {
+        if first.x >= grid.width || first.y + k >= grid.height {
+            continue;
+        }
+        let place = ((first.y + k) * grid.width + first.x) * (1u + CHANNELS);
+        let whole = 1.0 / (sums.weight[k] + MEAN_WEIGHT);
         let importance = goals[place];
         var all = 0.0;
         for (var c = 0u; c < CHANNELS; c++) {
-            let colour = (sums.colour[c] + MEAN_WEIGHT * goals[means + c]) * whole;
+            let colour = (sums.colour[k * CHANNELS + c] + MEAN_WEIGHT * goals[means + c]) * whole;
             let off = colour - goals[place + 1u + c];
             let weighted = off * importance;
             error = fma(weighted, off, error);
@@ -36,18 +37,10 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(local_invocation_index) me: u
     }
     parts[me] = error;
     workgroupBarrier();
-    if me < TILE {
-        var sum = 0.0;
-        for (var i = 0u; i < TILE; i++) {
-            sum += parts[me * TILE + i];
-        }
-        rows[me] = sum;
-    }
-    workgroupBarrier();
     if me == 0u {
         var sum = 0.0;
-        for (var i = 0u; i < TILE; i++) {
-            sum += rows[i];
+        for (var i = 0u; i < 64u; i++) {
+            sum += parts[i];
         }
         errors[id.y * grid.tiles.x + id.x] = sum;
     }

@@ -91,6 +91,14 @@ fn unsound_input_is_refused() {
     assert_ne!(gpu.download(&out, 0..8).unwrap(), [0; 8]);
 }
 
+/// Seconds of processor time of this process.
+#[cfg(target_os = "linux")]
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
 #[test]
 #[ignore = "prints times"]
 fn times() {
@@ -101,28 +109,21 @@ fn times() {
     let picture = Picture { width, height, planes: &planes, mean: &mean, importance: None };
     let rates = vec![1.0; 100];
     let plan = Plan { values: &[], frozen: 0, room: 500, most_moved: 100, rates: &rates, prefixes: &[] };
-    let mut last = std::time::Instant::now();
-    let mut say = |what: &str| {
-        gpu.wait().unwrap();
-        eprintln!("{what}: {:.1} ms", last.elapsed().as_secs_f64() * 1e3);
-        last = std::time::Instant::now();
-    };
-    say("open");
-    for _ in 0..2 {
-        let fit = Fit::new(&gpu, &picture, &plan).unwrap();
-        say("new");
-        for count in [50, 100, 200, 300, 400, 500] {
-            fit.grow(count).unwrap();
-            say("grow");
-            fit.step().unwrap();
-            say("step");
+    let fit = Fit::new(&gpu, &picture, &plan).unwrap();
+    for count in [50, 100, 200, 300, 400, 500] {
+        fit.grow(count).unwrap();
+        fit.step().unwrap();
+    }
+    gpu.wait().unwrap();
+    for (name, kernels) in fit.parts() {
+        let before = cpu();
+        const TIMES: usize = 10;
+        for _ in 0..TIMES {
+            let mut work = super::kernel::Work::new(&gpu);
+            work.run(kernels.iter().copied());
+            work.submit().unwrap();
+            gpu.wait().unwrap();
         }
-        for _ in 0..10 {
-            fit.step().unwrap();
-        }
-        say("10 steps");
-        fit.relocate(0.05).unwrap();
-        say("relocate");
-        eprintln!("{:?}", fit.finish().unwrap().1);
+        eprintln!("{name}: {:.1} ms", (cpu() - before) * 1e3 / TIMES as f64);
     }
 }

@@ -1,8 +1,10 @@
-// From which energy on maxima are collected: as many as there is room for, whole bins. Clears the bins.
+// From which energy on maxima are collected: as many as there is room for, whole bins. Of each bin where its maxima begin in the order; clears
+// the counts.
 
 @group(0) @binding(0) var<uniform> fit: Fit;
 @group(0) @binding(1) var<storage, read_write> bins: array<u32>;
 @group(0) @binding(2) var<storage, read_write> state: array<u32>;
+@group(0) @binding(3) var<storage, read_write> starts: array<u32>;
 
 const EACH: u32 = BINS / 256u;
 var<workgroup> counts: array<u32, 256>;
@@ -21,28 +23,29 @@ fn main(@builtin(local_invocation_index) me: u32) {
         above += counts[i];
     }
     // The lowest bin of this part down to which all fit.
-    var bin = (me + 1u) * EACH;
-    if above <= fit.places {
-        for (; bin > me * EACH; bin--) {
-            above += bins[bin - 1u];
-            if above > fit.places {
-                break;
-            }
+    var lowest = BINS;
+    var fitting = 0u;
+    for (var bin = (me + 1u) * EACH; bin > me * EACH; bin--) {
+        starts[bin - 1u] = above;
+        above += bins[bin - 1u];
+        bins[bin - 1u] = 0u;
+        if above <= fit.places {
+            lowest = bin - 1u;
+            fitting = above;
         }
-    } else {
-        bin = BINS;
     }
-    least[me] = bin;
-    for (var i = 0u; i < EACH; i++) {
-        bins[me * EACH + i] = 0u;
-    }
+    least[me] = lowest;
+    workgroupBarrier();
+    counts[me] = fitting;
     workgroupBarrier();
     if me == 0u {
         var first = BINS;
+        var collected = 0u;
         for (var i = 0u; i < 256u; i++) {
             first = min(first, least[i]);
+            collected = max(collected, counts[i]);
         }
         state[THRESHOLD] = first;
-        state[COLLECTED] = 0u;
+        state[COLLECTED] = collected;
     }
 }
