@@ -23,6 +23,8 @@ pub struct Options {
     pub max_binding: Option<u64>,
     /// Do without subgroups even if the device has them.
     pub no_subgroups: bool,
+    /// Take no adapter that is a program on the CPU.
+    pub hardware_only: bool,
 }
 
 impl Options {
@@ -37,6 +39,13 @@ impl Options {
     #[must_use]
     pub fn max_binding(mut self, bytes: u64) -> Self {
         self.max_binding = Some(bytes);
+        self
+    }
+
+    /// No adapter that is a program on the CPU.
+    #[must_use]
+    pub fn hardware(mut self) -> Self {
+        self.hardware_only = true;
         self
     }
 
@@ -117,6 +126,12 @@ impl Gpu {
                 return Err(GpuError::NoAdapter(format!("none is called {name:?}; there are {all}")));
             }
         }
+        if options.hardware_only {
+            adapters.retain(|a| a.get_info().device_type != DeviceType::Cpu);
+            if adapters.is_empty() {
+                return Err(GpuError::NoAdapter(format!("there are only programs on the CPU: {all}")));
+            }
+        }
         adapters.sort_by_key(|a| rank(a.get_info().device_type));
         let adapter = adapters.first().ok_or(GpuError::NoAdapter(all))?;
         let features = adapter.features() & (Features::SUBGROUP | Features::TIMESTAMP_QUERY);
@@ -169,7 +184,16 @@ impl Gpu {
         let wanted = options.max_binding.unwrap_or(PORTABLE_BINDING);
         let max_binding = allowed.min(wanted) & !3;
         let pipelines = Pipelines::new(&device, &info);
-        Ok(Self { device, queue, info, max_binding, lost: Arc::default(), maps: AtomicU64::new(0), pipelines, kernels: Kernels::default() })
+        Ok(Self {
+            device,
+            queue,
+            info,
+            max_binding,
+            lost: Arc::default(),
+            maps: AtomicU64::new(0),
+            pipelines,
+            kernels: Kernels::default(),
+        })
     }
 
     /// The adapter.

@@ -9,6 +9,8 @@ mod chunks;
 mod drawing;
 #[path = "gpu/files.rs"]
 mod files;
+#[path = "gpu/fitting.rs"]
+mod fitting;
 #[path = "gpu/hostile.rs"]
 mod hostile;
 #[path = "gpu/matrices.rs"]

@@ -30,7 +30,7 @@ impl Scene {
             Form {
                 centre: [shape.x, shape.y],
                 covariance: shape.covariance,
-                determinant: shape.determinant,
+                determinant: shape.determinant(),
                 padding: [0.0; 2],
             }
         };
@@ -85,4 +85,3 @@ impl DeviceScene<'_> {
         Ok(Centres { across, down: prepared.down, widening: view.widening() })
     }
 }
-

@@ -41,7 +41,7 @@ pub struct Shape {
     /// Half the width and half the height of the bounding box of what it can reach.
     pub half: [f32; 2],
     /// Determinant of the covariance.
-    pub(super) determinant: f32,
+    determinant: f32,
 }
 
 impl Splat {
@@ -95,6 +95,12 @@ impl Shape {
             half: [REACH * xx.sqrt(), REACH * yy.sqrt()],
             determinant,
         }
+    }
+
+    /// Determinant of the covariance.
+    #[must_use]
+    pub fn determinant(&self) -> f32 {
+        self.determinant
     }
 
     /// Columns that it can reach between two heights, both relative to the centre: leftmost and rightmost, relative too.

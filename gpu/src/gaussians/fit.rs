@@ -291,7 +291,8 @@ impl<'g> Fit<'g> {
         let usage = BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
         let both = self.gpu.allocate("what was fitted", head + len, usage)?;
         self.gpu.scoped("what was fitted", head + len, || {
-            let mut encoder = self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            let mut encoder =
+                self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
             encoder.copy_buffer_to_buffer(&self.buffers.state, 0, &both, 0, head);
             encoder.copy_buffer_to_buffer(&self.buffers.record, 0, &both, head, len);
             self.gpu.queue().submit([encoder.finish()]);
@@ -332,24 +333,34 @@ fn error_of(words: &[u32]) -> f64 {
     f64::from(f32::from_bits(words[ERROR]))
 }
 
+impl Picture<'_> {
+    /// Whether numbers of values match, and sizes are those that kernels can count.
+    pub(super) fn is_sound(&self) -> bool {
+        const MOST_SIDE: usize = 1 << 16;
+        let (width, height, channels) = (self.width, self.height, self.mean.len());
+        (1..=MOST_SIDE).contains(&width)
+            && (1..=MOST_SIDE).contains(&height)
+            && (1..=MAX_CHANNELS).contains(&channels)
+            && self.planes.len() == width * height * channels
+            && self.importance.is_none_or(|importance| importance.len() == width * height)
+    }
+}
+
 fn check(picture: &Picture<'_>, plan: &Plan<'_>) -> Result<()> {
-    const MOST_SIDE: usize = 1 << 16;
-    let (width, height, channels) = (picture.width, picture.height, picture.mean.len());
-    let is_picture = (1..=MOST_SIDE).contains(&width)
-        && (1..=MOST_SIDE).contains(&height)
-        && (1..=MAX_CHANNELS).contains(&channels)
-        && picture.planes.len() == width * height * channels
-        && picture.importance.is_none_or(|importance| importance.len() == width * height);
-    let stride = GEOMETRY + channels;
+    let stride = GEOMETRY + picture.mean.len();
     let is_plan = plan.values.len().is_multiple_of(stride)
         && plan.frozen <= plan.values.len() / stride
         && plan.room <= 1 << 22
         && plan.values.len() / stride <= 1 << 22;
-    if is_picture && is_plan { Ok(()) } else { Err(GpuError::Input("a picture to fit, or Gaussians")) }
+    if picture.is_sound() && is_plan {
+        Ok(())
+    } else {
+        Err(GpuError::Input("a picture to fit, or Gaussians"))
+    }
 }
 
 /// Of each pixel how much it counts, then each plane; after all the mean.
-fn goals(picture: &Picture<'_>) -> Vec<f32> {
+pub(super) fn goals(picture: &Picture<'_>) -> Vec<f32> {
     let (pixels, channels) = (picture.width * picture.height, picture.mean.len());
     let mut out = Vec::with_capacity(pixels * (1 + channels) + channels);
     for at in 0..pixels {

@@ -31,7 +31,9 @@ impl Grid {
         let tiles = [width, height].map(|pixels| pixels.div_ceil(TILE));
         let mut side = SIDE;
         let squares = |side: usize| tiles.map(|tiles| tiles.div_ceil(side));
-        while squares(side).iter().product::<usize>() * (1 + room) > MOST_WORDS && side < tiles[0].max(tiles[1]) {
+        while squares(side).iter().product::<usize>() * (1 + room) > MOST_WORDS
+            && side < tiles[0].max(tiles[1])
+        {
             side *= 2;
         }
         Self {

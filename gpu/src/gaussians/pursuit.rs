@@ -198,7 +198,11 @@ impl Pursuit {
     pub(super) fn parts(&self) -> Vec<(&'static str, Vec<(&Bound, [u32; 2])>)> {
         let mut all = vec![(
             "halve",
-            self.levels.iter().flat_map(|level| &level.halve).map(|(bound, groups)| (bound, *groups)).collect(),
+            self.levels
+                .iter()
+                .flat_map(|level| &level.halve)
+                .map(|(bound, groups)| (bound, *groups))
+                .collect(),
         )];
         for (i, name) in ["blur", "energy", "maxima"].into_iter().enumerate() {
             let searches = self.levels.iter().flat_map(|level| &level.searches);

@@ -134,9 +134,8 @@ impl<'g> Scene<'g> {
             let grid_buffer = uniform(self.gpu, "grid", bytemuck::bytes_of(&grid))?;
             let bin =
                 bind(self.gpu, BIN, self.channels, &[&grid_buffer, &centres, &counts, &self.shapes, &lists])?;
-            let buffers = [
-                &grid_buffer, &centres, &lists, &self.shapes, &self.colours, &self.mean, &kept, out.wgpu(),
-            ];
+            let buffers =
+                [&grid_buffer, &centres, &lists, &self.shapes, &self.colours, &self.mean, &kept, out.wgpu()];
             let draw = bind(self.gpu, DRAW, self.channels, &buffers)?;
             work.run([(&bin, grid.squares), (&draw, grid.tiles)]);
         }

@@ -33,7 +33,8 @@ fn views_at_all_scales_are_those_of_the_cpu() {
             let scene = scene(planes, 700);
             let there = scene.on_gpu(gpu).unwrap();
             for scale in [0.07, 0.25, 0.5, 1.0, 2.0, 3.7] {
-                for (x, y, width, height) in [(0, 0, 150, 110), (3, 5, 130, 33), (149, 109, 1, 1), (17, 0, 40, 110)]
+                for (x, y, width, height) in
+                    [(0, 0, 150, 110), (3, 5, 130, 33), (149, 109, 1, 1), (17, 0, 40, 110)]
                 {
                     let view = View::scaled(x, y, width, height, scale);
                     let cpu = scene.render(&view, &limits).unwrap();
@@ -53,7 +54,8 @@ fn any_number_is_drawn() {
         for count in [0, 1, 140_000] {
             let mut scene = Scene::new(vec![0.5, 0.25]).unwrap();
             for i in 0..count {
-                let splat = Splat { x: 90.0 * wave(2 * i), y: 70.0 * wave(3 * i), sigma: [0.5, 0.4], angle: 0.0 };
+                let splat =
+                    Splat { x: 90.0 * wave(2 * i), y: 70.0 * wave(3 * i), sigma: [0.5, 0.4], angle: 0.0 };
                 scene.push(splat, &[wave(i), wave(i + 7)]).unwrap();
             }
             let view = View::of_region(0, 0, 90, 70);
