@@ -45,6 +45,10 @@ pub enum EncodeError {
         /// The file.
         path: PathBuf,
     },
+    /// The GPU that was asked for fails.
+    #[cfg(feature = "gpu")]
+    #[error(transparent)]
+    Gpu(#[from] mcodec_gpu::GpuError),
     /// The request does not fit the files it is for.
     #[error("{0}")]
     Request(String),

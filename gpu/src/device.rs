@@ -1,10 +1,12 @@
 //! A device, its buffers, and what it says of itself.
 
 use crate::error::{GpuError, Result};
+use crate::gaussians::Kernels;
 use crate::labelled::Pipelines;
 use pollster::block_on;
 use std::fmt;
 use std::ops::Range;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use wgpu::{BufferDescriptor, BufferUsages, DeviceType, Features, InstanceFlags, PollType};
 
@@ -21,6 +23,8 @@ pub struct Options {
     pub max_binding: Option<u64>,
     /// Do without subgroups even if the device has them.
     pub no_subgroups: bool,
+    /// Take no adapter that is a program on the CPU.
+    pub hardware_only: bool,
 }
 
 impl Options {
@@ -35,6 +39,13 @@ impl Options {
     #[must_use]
     pub fn max_binding(mut self, bytes: u64) -> Self {
         self.max_binding = Some(bytes);
+        self
+    }
+
+    /// No adapter that is a program on the CPU.
+    #[must_use]
+    pub fn hardware(mut self) -> Self {
+        self.hardware_only = true;
         self
     }
 
@@ -79,7 +90,9 @@ pub struct Gpu {
     info: AdapterInfo,
     max_binding: u64,
     lost: Arc<Mutex<Option<String>>>,
+    maps: AtomicU64,
     pub(crate) pipelines: Pipelines,
+    pub(crate) kernels: Kernels,
 }
 
 impl fmt::Debug for Gpu {
@@ -111,6 +124,12 @@ impl Gpu {
             adapters.retain(|a| a.get_info().name.to_lowercase().contains(&wanted));
             if adapters.is_empty() {
                 return Err(GpuError::NoAdapter(format!("none is called {name:?}; there are {all}")));
+            }
+        }
+        if options.hardware_only {
+            adapters.retain(|a| a.get_info().device_type != DeviceType::Cpu);
+            if adapters.is_empty() {
+                return Err(GpuError::NoAdapter(format!("there are only programs on the CPU: {all}")));
             }
         }
         adapters.sort_by_key(|a| rank(a.get_info().device_type));
@@ -165,7 +184,16 @@ impl Gpu {
         let wanted = options.max_binding.unwrap_or(PORTABLE_BINDING);
         let max_binding = allowed.min(wanted) & !3;
         let pipelines = Pipelines::new(&device, &info);
-        Ok(Self { device, queue, info, max_binding, lost: Arc::default(), pipelines })
+        Ok(Self {
+            device,
+            queue,
+            info,
+            max_binding,
+            lost: Arc::default(),
+            maps: AtomicU64::new(0),
+            pipelines,
+            kernels: Kernels::default(),
+        })
     }
 
     /// The adapter.
@@ -184,6 +212,12 @@ impl Gpu {
     #[must_use]
     pub fn queue(&self) -> &wgpu::Queue {
         &self.queue
+    }
+
+    /// How often content was read back so far: each time a buffer was mapped, and the host waited for the device.
+    #[must_use]
+    pub fn maps(&self) -> u64 {
+        self.maps.load(Ordering::Relaxed)
     }
 
     /// The most bytes that are bound at once.
@@ -273,6 +307,7 @@ impl Gpu {
             encoder.copy_buffer_to_buffer(buffer, start, &staging, 0, size);
             self.queue.submit([encoder.finish()]);
         })?;
+        self.maps.fetch_add(1, Ordering::Relaxed);
         let (send, receive) = std::sync::mpsc::channel();
         staging.map_async(wgpu::MapMode::Read, .., move |result| {
             _ = send.send(result);

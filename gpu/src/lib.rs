@@ -1,7 +1,8 @@
 //! Buffers and kernels of mcodec on a GPU, through wgpu.
 //!
 //! This crate knows buffers and kernels, not the format: [`labelled`] takes the parts of compressed chunks as plain values and leaves
-//! the floats in a [`DeviceBuffer`], where an inference engine may bind them. `mcodec-decode` with its feature `gpu` takes files
+//! the floats in a [`DeviceBuffer`], where an inference engine may bind them; [`gaussians`] draws, fits and refines pictures of 2D Gaussians.
+//! `mcodec-decode` with its feature `gpu` takes files
 //! apart and calls it. Here, and nowhere else in mcodec, types of wgpu show.
 //!
 //! ```no_run
@@ -15,6 +16,7 @@
 
 mod device;
 mod error;
+pub mod gaussians;
 pub mod labelled;
 
 pub use device::{AdapterInfo, DeviceBuffer, Gpu, Options};

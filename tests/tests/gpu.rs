@@ -5,8 +5,12 @@
 
 #[path = "gpu/chunks.rs"]
 mod chunks;
+#[path = "gpu/drawing.rs"]
+mod drawing;
 #[path = "gpu/files.rs"]
 mod files;
+#[path = "gpu/fitting.rs"]
+mod fitting;
 #[path = "gpu/hostile.rs"]
 mod hostile;
 #[path = "gpu/matrices.rs"]

@@ -6,10 +6,14 @@
 mod dequantise;
 pub mod exp;
 pub mod lanes;
+#[cfg(feature = "gpu")]
+mod on_gpu;
 mod render;
 mod splat;
 
 pub use dequantise::splat_of;
+#[cfg(feature = "gpu")]
+pub use on_gpu::DeviceScene;
 pub use render::{Sampler, Scene, View};
 pub use splat::{CUT, Shape, Splat};
 

@@ -30,9 +30,9 @@ type Group = [f32; LANES];
 /// Gaussians to be drawn, by rising index, and what the picture tends to where none are.
 #[derive(Debug, Clone)]
 pub struct Scene {
-    mean: Vec<f32>,
-    splats: Vec<Splat>,
-    colours: Vec<f32>,
+    pub(super) mean: Vec<f32>,
+    pub(super) splats: Vec<Splat>,
+    pub(super) colours: Vec<f32>,
 }
 
 /// What part of the source is drawn, and how large.
@@ -72,7 +72,7 @@ impl View {
     }
 
     /// What is added to the variances of all Gaussians across and down, square pixels of the source.
-    fn widening(&self) -> [f32; 2] {
+    pub(super) fn widening(&self) -> [f32; 2] {
         self.step.map(|step| ((step * step - 1.0) as f32).max(0.0) * BOX_VARIANCE)
     }
 
@@ -201,15 +201,15 @@ impl Scene {
 }
 
 /// Gaussians ready for one view.
-struct Prepared<'a> {
+pub(super) struct Prepared<'a> {
     scene: &'a Scene,
     view: View,
     shapes: Vec<Shape>,
     /// Of each Gaussian what its values are multiplied by.
     weights: Vec<f32>,
     /// Centres of the output's columns and rows in the source.
-    across: Vec<Group>,
-    down: Vec<f32>,
+    pub(super) across: Vec<Group>,
+    pub(super) down: Vec<f32>,
     /// For each row of tiles where its Gaussians begin in `listed`, and the end.
     start: Vec<u32>,
     listed: Vec<u32>,
@@ -217,6 +217,14 @@ struct Prepared<'a> {
 
 impl<'a> Prepared<'a> {
     fn new(scene: &'a Scene, view: &View, limits: &Limits) -> Result<Self> {
+        let mut prepared = Self::checked(scene, view, limits)?;
+        let starts = prepared.starts()?;
+        prepared.list(starts);
+        Ok(prepared)
+    }
+
+    /// All but the lists.
+    pub(super) fn checked(scene: &'a Scene, view: &View, limits: &Limits) -> Result<Self> {
         let is_view = view.step.iter().all(|step| (1e-4..=1e6).contains(step))
             && view.left.abs() <= 1e6
             && view.top.abs() <= 1e6
@@ -235,14 +243,12 @@ impl<'a> Prepared<'a> {
             .map(|g| std::array::from_fn(|i| centre(view.left, view.step[0], g * LANES + i)))
             .collect();
         let down = (0..view.height).map(|i| centre(view.top, view.step[1], i)).collect();
-        let mut prepared =
-            Self { scene, view: *view, shapes, weights, across, down, start: Vec::new(), listed: Vec::new() };
-        prepared.list()?;
-        Ok(prepared)
+        let (start, listed) = (Vec::new(), Vec::new());
+        Ok(Self { scene, view: *view, shapes, weights, across, down, start, listed })
     }
 
-    /// Lists the Gaussians of each row of tiles, if they are not too many.
-    fn list(&mut self) -> Result<()> {
+    /// How many Gaussians each row of tiles has, summed up, if they are not too many.
+    pub(super) fn starts(&self) -> Result<Vec<u32>> {
         let rows = self.view.height.div_ceil(TILE);
         let columns = self.view.width.div_ceil(TILE);
         let mut start = vec![0u32; rows + 1];
@@ -262,8 +268,13 @@ impl<'a> Prepared<'a> {
         for row in 0..rows {
             start[row + 1] += start[row];
         }
+        Ok(start)
+    }
+
+    /// Lists the Gaussians of each row of tiles.
+    fn list(&mut self, start: Vec<u32>) {
         let mut next = start.clone();
-        let mut listed = vec![0; start[rows] as usize];
+        let mut listed = vec![0; start.last().map_or(0, |&all| all as usize)];
         for (index, shape) in self.shapes.iter().enumerate() {
             if self.tiles(0, shape.x - shape.half[0], shape.x + shape.half[0]).is_empty() {
                 continue;
@@ -274,7 +285,6 @@ impl<'a> Prepared<'a> {
             }
         }
         (self.start, self.listed) = (start, listed);
-        Ok(())
     }
 
     /// The tiles with pixels between two positions of the source, along axis 0 (across) or 1.

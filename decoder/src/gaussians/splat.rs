@@ -97,6 +97,12 @@ impl Shape {
         }
     }
 
+    /// Determinant of the covariance.
+    #[must_use]
+    pub fn determinant(&self) -> f32 {
+        self.determinant
+    }
+
     /// Columns that it can reach between two heights, both relative to the centre: leftmost and rightmost, relative too.
     #[must_use]
     #[inline(always)]

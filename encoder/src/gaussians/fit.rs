@@ -15,7 +15,7 @@ const GROWING: f64 = 0.3;
 const RELOCATIONS: usize = 12;
 const RELOCATING: f64 = 0.35;
 /// The part of all Gaussians that one relocation may move.
-const MOVED: f64 = 0.05;
+pub(super) const MOVED: f64 = 0.05;
 /// What a candidate's energy counts for, against what dropping a Gaussian costs.
 const TRUST: f32 = 0.5;
 /// From this part of all steps on, learning rates fall to [`LAST_RATE`].
@@ -68,29 +68,48 @@ pub fn fit(
     let mut psnr = 0.0;
     let samples = target.planes.len() as f64;
     for step in 0..steps {
-        let part = step as f64 / steps as f64;
-        let is_at = |event: f64| step == event as usize;
-        if let Some(k) = (0..=GROWTHS).rfind(|&k| is_at(GROWING * steps as f64 * k as f64 / GROWTHS as f64)) {
-            let left = options.gaussians.saturating_sub(frozen.len()) as f64;
-            let now = (left * 0.1f64.powf(1.0 - k as f64 / GROWTHS as f64)).round() as usize;
-            fit.grow(frozen.len() + now);
+        if let Some(count) = growth(step, steps, options.gaussians, frozen.len()) {
+            fit.grow(count);
         }
-        let relocation =
-            |k: usize| steps as f64 * (GROWING + RELOCATING * k as f64 / (RELOCATIONS as f64 + 0.5));
-        if (1..=RELOCATIONS).any(|k| is_at(relocation(k))) {
+        if is_relocation(step, steps) {
             fit.relocate();
         }
         fit.field.place(&fit.cloud);
         let error = fit.field.step(&fit.cloud);
         psnr = target.psnr(error);
-        let rate = if part < STEADY { 1.0 } else { LAST_RATE.powf((part - STEADY) / (1.0 - STEADY)) };
+        let rate = rate(step, steps);
         fit.adam.gather(&fit.field, &fit.cloud, fit.frozen, 1.0);
-        fit.adam.update(&fit.field, &mut fit.cloud, fit.frozen, (rate as f32, error / samples));
+        fit.adam.update(&fit.field, &mut fit.cloud, fit.frozen, (rate, error / samples));
         if progress(Progress { done: step + 1, of: steps, psnr }).is_break() {
             break;
         }
     }
     Fitted { cloud: fit.cloud, psnr }
+}
+
+/// How many Gaussians there are to be at this step of `steps`, if some are to be added: `wanted` in the end, `frozen` before.
+pub(super) fn growth(step: usize, steps: usize, wanted: usize, frozen: usize) -> Option<usize> {
+    let event = |k: usize| (GROWING * steps as f64 * k as f64 / GROWTHS as f64) as usize;
+    let k = (0..=GROWTHS).rfind(|&k| step == event(k))?;
+    let left = wanted.saturating_sub(frozen) as f64;
+    Some(frozen + (left * 0.1f64.powf(1.0 - k as f64 / GROWTHS as f64)).round() as usize)
+}
+
+/// Whether Gaussians move elsewhere at this step.
+pub(super) fn is_relocation(step: usize, steps: usize) -> bool {
+    let event = |k: usize| steps as f64 * (GROWING + RELOCATING * k as f64 / (RELOCATIONS as f64 + 0.5));
+    (1..=RELOCATIONS).any(|k| step == event(k) as usize)
+}
+
+/// Common factor of the learning rates of a step.
+pub(super) fn rate(step: usize, steps: usize) -> f32 {
+    let part = step as f64 / steps as f64;
+    (if part < STEADY { 1.0 } else { LAST_RATE.powf((part - STEADY) / (1.0 - STEADY)) }) as f32
+}
+
+/// The same of [`fit_prefixes`].
+pub(super) fn rate_together(step: usize, steps: usize) -> f32 {
+    (TOGETHER * LAST_RATE.powf(step as f64 / steps as f64)) as f32
 }
 
 /// Moves Gaussians so that several prefixes of them are good pictures at once: how many Gaussians each has, the last all of them, and how
@@ -114,8 +133,8 @@ pub fn fit_prefixes(
             error = field.step(&part);
             adam.gather(&field, &part, 0, weight);
         }
-        let rate = TOGETHER * LAST_RATE.powf(step as f64 / steps as f64);
-        adam.update(&field, &mut cloud, 0, (rate as f32, error / samples));
+        let rate = rate_together(step, steps);
+        adam.update(&field, &mut cloud, 0, (rate, error / samples));
         if progress(Progress { done: step + 1, of: steps, psnr: target.psnr(error) }).is_break() {
             break;
         }

@@ -5,11 +5,15 @@ mod adam;
 mod cloud;
 mod energy;
 mod fit;
+#[cfg(feature = "gpu")]
+mod on_gpu;
 mod patch;
 mod price;
 mod pursuit;
 mod quantise;
 mod refine;
+#[cfg(feature = "gpu")]
+mod refine_on_gpu;
 mod step;
 mod target;
 #[cfg(test)]
@@ -19,9 +23,13 @@ mod tiles;
 pub use cloud::Cloud;
 pub use energy::removal_energies;
 pub use fit::{FitOptions, Fitted, Progress, fit, fit_prefixes};
+#[cfg(feature = "gpu")]
+pub use on_gpu::{fit_on, fit_prefixes_on};
 pub use price::Pricing;
 pub use quantise::{dequantise, quantise};
 pub(crate) use refine::DROPS;
 pub use refine::{RefineOptions, Refined, refine};
+#[cfg(feature = "gpu")]
+pub use refine_on_gpu::refine_on;
 pub use target::Target;
 pub(crate) use target::opponent_planes;

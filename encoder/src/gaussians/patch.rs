@@ -51,7 +51,7 @@ impl Area {
 }
 
 /// Sums of weights and of weighted colours (with the mean's) of an image, and what it should be, in rows of groups.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, Default)]
 pub(super) struct Canvas {
     pub(super) columns: usize,
     pub(super) height: usize,

@@ -22,7 +22,7 @@ const INSIDE: f32 = 0.2;
 /// Range of colours.
 const COLOUR: (f32, f32) = (-2.6, 2.8);
 /// Less than this part of Gaussians changed in a sweep: the descent is done.
-const SETTLED: f64 = 0.02;
+pub(super) const SETTLED: f64 = 0.02;
 /// Groups of pixels from which on one Gaussian's candidates are tried on several threads.
 const LARGE: usize = 4096;
 /// Sweeps after which surplus Gaussians are dropped: a descent of no more than these keeps some.
@@ -84,6 +84,7 @@ pub fn refine(
         let dropped = if sweeps > DROPS { 0 } else { surplus.div_ceil(DROPS + 1 - sweeps) };
         if dropped > 0 && sweeps < options.sweeps {
             descent.drop_weakest(set, options.frozen, dropped);
+            descent.redraw(set);
             order = descent.order(set, options.frozen);
         }
         if is_stopped || surplus == 0 && (changed as f64) < SETTLED * set.symbols.len() as f64 {
@@ -95,18 +96,18 @@ pub fn refine(
 }
 
 /// A descent under way: the picture as it is.
-struct Descent<'a> {
+pub(super) struct Descent<'a> {
     target: &'a Target,
     quantiser: &'a Quantiser,
     /// Of each prefix, and last of all Gaussians.
-    views: Vec<View>,
+    pub(super) views: Vec<View>,
     pricing: Option<&'a Pricing<'a>>,
     /// What each Gaussian's alternatives cost; empty if only errors count.
-    cards: Vec<Card>,
+    pub(super) cards: Vec<Card>,
     /// Squared error that a bit is worth.
     lambda: f64,
     /// Of each Gaussian the squared error that it saved when last looked at.
-    saved: Vec<f64>,
+    pub(super) saved: Vec<f64>,
 }
 
 /// One Gaussian to be added to the views that have it, or taken from them.
@@ -118,12 +119,12 @@ struct Draw {
 }
 
 /// A picture of the first Gaussians.
-struct View {
+pub(super) struct View {
     canvas: Canvas,
     /// How many they are.
-    end: usize,
+    pub(super) end: usize,
     /// What its squared error counts.
-    weight: f32,
+    pub(super) weight: f32,
 }
 
 /// One Gaussian's turn: what it was, what it becomes.
@@ -145,13 +146,23 @@ impl<'a> Descent<'a> {
         set: &GaussianSet,
         options: &RefineOptions<'a>,
     ) -> Self {
-        let views = options.prefixes.iter().copied().chain([(usize::MAX, 1.0)]);
-        let canvas = Canvas::new(target);
-        let views = views.map(|(end, weight)| View { canvas: canvas.clone(), end, weight }).collect();
-        let (saved, pricing) = (vec![0.0; set.symbols.len()], options.pricing);
-        let mut descent = Self { target, quantiser, views, pricing, cards: Vec::new(), lambda: 0.0, saved };
+        let mut descent = Self::on(&Canvas::new(target), target, quantiser, set, options);
         descent.redraw(set);
         descent
+    }
+
+    /// With copies of this canvas, on which nothing is drawn.
+    pub(super) fn on(
+        canvas: &Canvas,
+        target: &'a Target,
+        quantiser: &'a Quantiser,
+        set: &GaussianSet,
+        options: &RefineOptions<'a>,
+    ) -> Self {
+        let views = options.prefixes.iter().copied().chain([(usize::MAX, 1.0)]);
+        let views = views.map(|(end, weight)| View { canvas: canvas.clone(), end, weight }).collect();
+        let (saved, pricing) = (vec![0.0; set.symbols.len()], options.pricing);
+        Self { target, quantiser, views, pricing, cards: Vec::new(), lambda: 0.0, saved }
     }
 
     /// The squared error of all Gaussians.
@@ -161,11 +172,17 @@ impl<'a> Descent<'a> {
 
     /// Prices as they are now.
     fn price(&mut self, set: &GaussianSet) {
-        let Some(pricing) = self.pricing else { return };
+        let part = self.list_prices(set);
+        self.lambda = part * self.error();
+    }
+
+    /// Lists prices as they are now, and gives what a bit is worth as a part of the squared error.
+    pub(super) fn list_prices(&mut self, set: &GaussianSet) -> f64 {
+        let Some(pricing) = self.pricing else { return 0.0 };
         let ends: Vec<usize> = self.views.iter().map(|view| view.end).collect();
         self.cards = pricing.cards(set, &ends);
         let bits: f64 = self.cards.iter().map(|card| pricing.bits(card)).sum();
-        self.lambda = pricing.strength * self.error() / bits.max(1.0);
+        pricing.strength / bits.max(1.0)
     }
 
     fn colours_of<'s>(&self, set: &'s GaussianSet, index: usize) -> &'s [i32] {
@@ -203,7 +220,7 @@ impl<'a> Descent<'a> {
     }
 
     /// The order of turns: small Gaussians first.
-    fn order(&self, set: &GaussianSet, frozen: usize) -> Vec<usize> {
+    pub(super) fn order(&self, set: &GaussianSet, frozen: usize) -> Vec<usize> {
         let mut order: Vec<usize> = (frozen..set.symbols.len()).collect();
         let size = |i: &usize| {
             set.symbols[*i].scales.map(|level| self.quantiser.sigma(level)).iter().product::<f32>()
@@ -213,7 +230,7 @@ impl<'a> Descent<'a> {
     }
 
     /// Drops Gaussians that save least.
-    fn drop_weakest(&mut self, set: &mut GaussianSet, frozen: usize, count: usize) {
+    pub(super) fn drop_weakest(&mut self, set: &mut GaussianSet, frozen: usize, count: usize) {
         let mut weakest: Vec<usize> = (frozen..set.symbols.len()).collect();
         weakest.sort_by(|&a, &b| self.saved[a].total_cmp(&self.saved[b]));
         let mut is_kept = vec![true; set.symbols.len()];
@@ -229,7 +246,6 @@ impl<'a> Descent<'a> {
         self.saved.retain(|_| *kept.next().expect("one each"));
         let mut kept = is_kept.iter().flat_map(|kept| std::iter::repeat_n(kept, planes));
         set.colours.retain(|_| *kept.next().expect("one each"));
-        self.redraw(set);
     }
 
     /// One turn for each Gaussian; gives how many changed.
@@ -261,7 +277,7 @@ impl<'a> Descent<'a> {
 
     /// Gaussians that can have their turns at once, round by round, each with the area that its candidates reach. Of two whose areas meet, the
     /// first in the order comes in an earlier round.
-    fn rounds(&self, set: &GaussianSet, order: &[usize]) -> Vec<Vec<(usize, Area)>> {
+    pub(super) fn rounds(&self, set: &GaussianSet, order: &[usize]) -> Vec<Vec<(usize, Area)>> {
         const CELL: usize = 8;
         let columns = self.target.width.div_ceil(LANES);
         let mut next = vec![0u32; columns * self.target.height.div_ceil(CELL)];
@@ -279,7 +295,7 @@ impl<'a> Descent<'a> {
     }
 
     /// What a Gaussian may become: as it is first, then its neighbours on each grid.
-    fn candidates(&self, symbols: &Symbols) -> Vec<(Symbols, Splat)> {
+    pub(super) fn candidates(&self, symbols: &Symbols) -> Vec<(Symbols, Splat)> {
         let quantiser = self.quantiser;
         let mut out = Vec::with_capacity(13);
         out.push(*symbols);

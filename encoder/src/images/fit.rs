@@ -4,8 +4,7 @@ use super::layer::{CodedLayer, code_layer};
 use super::options::{ImageOptions, Importance, Paging, Rate};
 use super::picture::Picture;
 use crate::gaussians::{
-    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, fit, fit_prefixes, quantise,
-    refine, removal_energies,
+    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, quantise, removal_energies,
 };
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
@@ -268,14 +267,15 @@ impl<'a> Job<'a> {
         // A short descent would not drop them all.
         let spare = if SWEEPS[effort] > DROPS { 1.0 + SURPLUS } else { 1.0 };
         let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
-        let planes = target.channels();
+        let (planes, device) = (target.channels(), &self.options.device);
         let mut cloud = Cloud::new(planes);
         let mut prefixes = Vec::new();
         for level in 0..levels {
             let share = SHARE.powi((levels - 1 - level) as i32);
             let gaussians = ((count as f64 * share * spare) as usize).max(cloud.len() + 1);
             let steps = if level == 0 { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
-            cloud = fit(&target, &FitOptions { gaussians, steps }, &cloud, &mut |_| self.watch(1)).cloud;
+            let options = FitOptions { gaussians, steps };
+            cloud = device.fit(&target, &options, &cloud, &mut |_| self.watch(1))?.cloud;
             if self.interrupted {
                 break;
             }
@@ -285,7 +285,8 @@ impl<'a> Job<'a> {
         }
         if levels > 1 {
             let all: Vec<_> = prefixes.iter().copied().chain([(cloud.len(), 1.0)]).collect();
-            cloud = fit_prefixes(&target, cloud, &all, STEPS[effort] / 2, &mut |_| self.watch(1));
+            let steps = STEPS[effort] / 2;
+            cloud = device.fit_prefixes(&target, cloud, &all, steps, &mut |_| self.watch(1))?;
         }
         let mut set = quantise(&cloud, &coded.quantiser);
         let pricing = self.pricing(coded);
@@ -296,7 +297,8 @@ impl<'a> Job<'a> {
             prefixes: &prefixes,
             pricing: Some(&pricing),
         };
-        let refined = refine(&target, &coded.quantiser, &mut set, &options, &mut |_| self.watch(8));
+        let quantiser = &coded.quantiser;
+        let refined = device.refine(&target, quantiser, &mut set, &options, &mut |_| self.watch(8))?;
         self.target.planes = target.planes;
         self.check_interrupt()?;
         let layers = parted(set, &refined.ends, planes);
@@ -339,7 +341,8 @@ impl<'a> Job<'a> {
                 pricing: Some(&pricing),
             };
             let go_on = &mut |_| ControlFlow::Continue(());
-            error = refine(&self.target, &coded.quantiser, &mut set, &options, go_on).after;
+            let device = &self.options.device;
+            error = device.refine(&self.target, &coded.quantiser, &mut set, &options, go_on)?.after;
             *layers = parted(set, &ends, planes);
         }
     }

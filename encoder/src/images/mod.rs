@@ -1,5 +1,6 @@
 //! Images as sets of Gaussians: pictures in, layers of pages out.
 
+mod device;
 pub(crate) mod file;
 mod fit;
 #[cfg(feature = "images")]
@@ -18,6 +19,7 @@ mod profile;
 mod restore;
 pub(crate) mod write;
 
+pub use device::{FitDevice, UseGpu};
 pub use file::encode_image;
 pub use fit::{EncodedImage, SizeOf, encode_picture};
 pub use layer::{CodedLayer, code_layer};

@@ -1,5 +1,6 @@
 //! What a caller chooses of an image.
 
+use super::device::FitDevice;
 use super::picture::Picture;
 use super::restore;
 
@@ -140,4 +141,6 @@ pub struct ImageOptions {
     pub masking: bool,
     /// If the work is interrupted, make the file of what there is.
     pub save_on_interrupt: bool,
+    /// Where the picture is fitted.
+    pub device: FitDevice,
 }

@@ -1,0 +1,393 @@
+//! The float fit: blend, gradient and Adam, growth and relocation, all on the device. What is read back is only what the caller asks for.
+
+use bytemuck::{Pod, Zeroable};
+use wgpu::{Buffer, BufferUsages};
+
+use super::MAX_CHANNELS;
+use super::grid::Grid;
+use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
+use super::pursuit::Pursuit;
+use super::render::BIN;
+use crate::device::Gpu;
+use crate::error::{GpuError, Result};
+
+/// Parameters of a Gaussian before its colours: x, y, ln of both standard deviations, angle.
+pub const GEOMETRY: usize = 5;
+/// Levels of what is around a Gaussian.
+const LEVELS: usize = 7;
+
+const COMMON: &str = include_str!("fit_common.wgsl");
+const SUMS: &str = include_str!("sums.wgsl");
+pub(super) const REACHED: &str = include_str!("reached.wgsl");
+const SHAPE: Text = Text("Gaussians of a fit", &[COMMON, include_str!("shape_fit.wgsl")]);
+const STEP: Text = Text("blend and error", &[COMMON, SUMS, include_str!("step.wgsl")]);
+const BLEND: Text = Text("blend and residual", &[COMMON, SUMS, include_str!("blend.wgsl")]);
+const TOTAL: Text = Text("error of a step", &[COMMON, include_str!("total.wgsl")]);
+const BACK: Text = Text("gradients", &[COMMON, REACHED, include_str!("back.wgsl")]);
+const ADAM: Text = Text("Adam update", &[COMMON, include_str!("adam.wgsl")]);
+const REMOVAL: Text = Text("removal energies", &[COMMON, REACHED, include_str!("removal.wgsl")]);
+const WEAKEST: Text = Text("weakest Gaussians", &[COMMON, include_str!("weakest.wgsl")]);
+
+/// What is fitted.
+#[derive(Debug, Clone, Copy)]
+pub struct Picture<'a> {
+    /// Pixels in a row.
+    pub width: usize,
+    /// Rows.
+    pub height: usize,
+    /// Planes, row by row, one after another.
+    pub planes: &'a [f32],
+    /// Of each plane the colour that the blend tends to.
+    pub mean: &'a [f32],
+    /// Of each pixel how much its squared error counts; none: 1.
+    pub importance: Option<&'a [f32]>,
+}
+
+/// What is fitted to it.
+#[derive(Debug, Clone, Copy)]
+pub struct Plan<'a> {
+    /// Gaussians to begin with: x, y, ln of both standard deviations, angle, colours.
+    pub values: &'a [f32],
+    /// So many of them, the first, stay as they are.
+    pub frozen: usize,
+    /// Gaussians there will be at most.
+    pub room: usize,
+    /// Gaussians that one growth or relocation adds or moves at most.
+    pub most_moved: usize,
+    /// Of each step the common factor of its learning rates.
+    pub rates: &'a [f32],
+    /// Prefixes that are to be good pictures at once: Gaussians of each, the last all of them, and how much its squared error counts. Empty: only
+    /// the whole.
+    pub prefixes: &'a [(usize, f32)],
+}
+
+/// Words of the state, as the kernels have them.
+const STATE: usize = 8;
+const COUNT: usize = 0;
+const ERROR: usize = 2;
+
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+pub(super) struct FitUniform {
+    pub(super) width: u32,
+    pub(super) height: u32,
+    pub(super) frozen: u32,
+    pub(super) is_weighted: u32,
+    pub(super) samples: f32,
+    pub(super) levels: u32,
+    pub(super) room: u32,
+    pub(super) places: u32,
+}
+
+#[derive(Debug, Clone, Copy, Pod, Zeroable)]
+#[repr(C)]
+struct PassUniform {
+    weight: f32,
+    end: u32,
+    is_last: u32,
+    tiles: u32,
+}
+
+/// Kernels of one prefix in one step.
+struct Pass {
+    bin: Bound,
+    step: Bound,
+    total: Bound,
+    back: Bound,
+}
+
+/// Buffers of a fit that the pursuit needs too.
+pub(super) struct Buffers {
+    pub(super) fit: Buffer,
+    /// Values, both moments, ages.
+    pub(super) record: Buffer,
+    pub(super) state: Buffer,
+    pub(super) image: Buffer,
+}
+
+/// A fit on a device.
+pub struct Fit<'g> {
+    gpu: &'g Gpu,
+    channels: usize,
+    room: usize,
+    moving: usize,
+    grid: Grid,
+    buffers: Buffers,
+    shape: Bound,
+    passes: Vec<Pass>,
+    adam: Bound,
+    blend: Bound,
+    removal: Bound,
+    weakest: Bound,
+    pursuit: Pursuit,
+}
+
+impl std::fmt::Debug for Fit<'_> {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_struct("Fit").field("channels", &self.channels).field("room", &self.room).finish()
+    }
+}
+
+impl<'g> Fit<'g> {
+    /// Uploads the picture and the Gaussians to begin with.
+    ///
+    /// # Errors
+    /// [`GpuError::Input`] if numbers of values do not match; [`GpuError::TooLarge`] if the picture is above what the device binds at once; what the
+    /// device says.
+    pub fn new(gpu: &'g Gpu, picture: &Picture<'_>, plan: &Plan<'_>) -> Result<Self> {
+        check(picture, plan)?;
+        let (width, height, channels) = (picture.width, picture.height, picture.mean.len());
+        let stride = GEOMETRY + channels;
+        let room = plan.room.max(plan.values.len() / stride).max(1);
+        let places = plan.most_moved.saturating_mul(16).saturating_add(4096).min(1 << 22);
+        let fit = FitUniform {
+            width: width as u32,
+            height: height as u32,
+            frozen: plan.frozen as u32,
+            is_weighted: u32::from(picture.importance.is_some()),
+            samples: (width * height * channels) as f32,
+            levels: 0,
+            room: room as u32,
+            places: places as u32,
+        };
+        let (around, levels) = surroundings(picture);
+        let fit = FitUniform { levels, ..fit };
+        let upload = |what, floats: &[f32]| storage(gpu, what, bytemuck::cast_slice(floats));
+        let surroundings = upload("surroundings", &around)?;
+        let goals = upload("what is fitted", &goals(picture))?;
+        let centre = |i: usize| i as f32 + 0.5;
+        let centres: Vec<f32> = (0..width).map(centre).chain((0..height).map(centre)).collect();
+        let centres = upload("pixels", &centres)?;
+        let rates = upload("learning rates", plan.rates)?;
+        let count = plan.values.len() / stride;
+        let mut state = [0u32; STATE];
+        state[COUNT] = count as u32;
+        let buffers = Buffers {
+            fit: uniform(gpu, "fit", bytemuck::bytes_of(&fit))?,
+            record: zeros(gpu, "Gaussians of a fit", (3 * stride + 1) * room)?,
+            state: storage(gpu, "state of a fit", bytemuck::cast_slice(&state))?,
+            image: zeros(gpu, "pixels of a fit", width * height * (1 + channels))?,
+        };
+        gpu.write(&buffers.record, 0, bytemuck::cast_slice(plan.values))?;
+        let gradients = zeros(gpu, "gradients", stride * room)?;
+        let shapes = zeros(gpu, "shapes of a fit", 12 * room)?;
+        let grid = Grid::new(width, height, room);
+        let lists = zeros(gpu, "lists of Gaussians", grid.words())?;
+        let tiles = (grid.tiles[0] * grid.tiles[1]) as usize;
+        let errors = zeros(gpu, "errors of tiles", tiles)?;
+        let Buffers { fit: fit_uniform, record, state, image } = &buffers;
+        let all = [(room, 1.0)];
+        let prefixes = if plan.prefixes.is_empty() { &all[..] } else { plan.prefixes };
+        let mut passes = Vec::new();
+        for (at, &(end, weight)) in prefixes.iter().enumerate() {
+            let end = end.min(room) as u32;
+            let own = Grid { end, ..grid };
+            let own = uniform(gpu, "grid", bytemuck::bytes_of(&own))?;
+            let is_last = u32::from(at + 1 == prefixes.len());
+            let pass = PassUniform { weight, end, is_last, tiles: tiles as u32 };
+            let pass = uniform(gpu, "pass", bytemuck::bytes_of(&pass))?;
+            let step = [&own, &centres, &lists, &shapes, record, &goals, image, &errors];
+            let back = [fit_uniform, &pass, state, &shapes, record, image, &gradients];
+            passes.push(Pass {
+                bin: bind(gpu, BIN, channels, &[&own, &centres, state, &shapes, &lists])?,
+                step: bind(gpu, STEP, channels, &step)?,
+                total: bind(gpu, TOTAL, channels, &[&pass, &errors, state])?,
+                back: bind(gpu, BACK, channels, &back)?,
+            });
+        }
+        let pursuit = Pursuit::new(gpu, picture, &buffers, (room, places))?;
+        let whole = Grid { not_last: fit.is_weighted, ..grid };
+        let whole = uniform(gpu, "grid", bytemuck::bytes_of(&whole))?;
+        let blend = [&whole, &centres, &lists, &shapes, record, &goals, image, &pursuit.pyramid];
+        let removal = [fit_uniform, state, &shapes, record, image, &goals, &pursuit.sources];
+        let adam = [fit_uniform, state, &rates, &surroundings, record, &gradients];
+        Ok(Self {
+            shape: bind(gpu, SHAPE, channels, &[state, record, &shapes])?,
+            adam: bind(gpu, ADAM, channels, &adam)?,
+            blend: bind(gpu, BLEND, channels, &blend)?,
+            removal: bind(gpu, REMOVAL, channels, &removal)?,
+            weakest: bind(gpu, WEAKEST, channels, &[fit_uniform, state, &pursuit.sources])?,
+            gpu,
+            channels,
+            room,
+            moving: room - plan.frozen,
+            grid,
+            buffers,
+            passes,
+            pursuit,
+        })
+    }
+
+    /// Inserts Gaussians where they pay most, up to so many in all, if there are so many places.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn grow(&self, count: usize) -> Result<()> {
+        let mut work = Work::new(self.gpu);
+        let bin = &self.passes[self.passes.len() - 1].bin;
+        work.run([
+            (&self.shape, workgroups(self.room, 64)),
+            (bin, self.grid.squares),
+            (&self.blend, self.grid.tiles),
+        ]);
+        self.pursuit.run(&mut work, count.min(self.room) as u32, 0)?;
+        work.submit()
+    }
+
+    /// Moves up to this part of all Gaussians that move, those that matter least, to where they pay more.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn relocate(&self, part: f64) -> Result<()> {
+        let mut work = Work::new(self.gpu);
+        let bin = &self.passes[self.passes.len() - 1].bin;
+        work.run([
+            (&self.shape, workgroups(self.room, 64)),
+            (bin, self.grid.squares),
+            (&self.blend, self.grid.tiles),
+            (&self.removal, workgroups(self.room, 1)),
+            (&self.weakest, workgroups(self.moving, 64)),
+        ]);
+        self.pursuit.run(&mut work, 0, (part * f64::from(1 << 20)) as u32)?;
+        work.submit()
+    }
+
+    /// One step of Adam; submits it and does not wait.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn step(&self) -> Result<()> {
+        let mut work = Work::new(self.gpu);
+        let mut all = vec![(&self.shape, workgroups(self.room, 64))];
+        for pass in &self.passes {
+            all.extend([
+                (&pass.bin, self.grid.squares),
+                (&pass.step, self.grid.tiles),
+                (&pass.total, [1, 1]),
+                (&pass.back, workgroups(self.room, 1)),
+            ]);
+        }
+        all.push((&self.adam, workgroups(self.moving, 64)));
+        work.run(all);
+        work.submit()
+    }
+
+    /// Waits for all steps, and gives the weighted squared error at the start of the last. One buffer is mapped.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn error(&self) -> Result<f64> {
+        let bytes = self.gpu.read(&self.buffers.state, 0..4 * STATE as u64)?;
+        Ok(error_of(&words(&bytes)))
+    }
+
+    /// Waits for all steps, and gives the Gaussians as they are and the weighted squared error at the start of the last step. One buffer is mapped.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn finish(&self) -> Result<(Vec<f32>, f64)> {
+        let (stride, head) = (GEOMETRY + self.channels, 4 * STATE as u64);
+        let len = 4 * (stride * self.room) as u64;
+        let usage = BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
+        let both = self.gpu.allocate("what was fitted", head + len, usage)?;
+        self.gpu.scoped("what was fitted", head + len, || {
+            let mut encoder =
+                self.gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default());
+            encoder.copy_buffer_to_buffer(&self.buffers.state, 0, &both, 0, head);
+            encoder.copy_buffer_to_buffer(&self.buffers.record, 0, &both, head, len);
+            self.gpu.queue().submit([encoder.finish()]);
+        })?;
+        let words = words(&self.gpu.read(&both, 0..head + len)?);
+        let count = (words[COUNT] as usize).min(self.room);
+        let values = words[STATE..][..count * stride].iter().map(|&bits| f32::from_bits(bits));
+        Ok((values.collect(), error_of(&words)))
+    }
+}
+
+#[cfg(test)]
+impl Fit<'_> {
+    /// Kernels by name, to be measured.
+    pub(super) fn parts(&self) -> Vec<(&'static str, Vec<(&Bound, [u32; 2])>)> {
+        let pass = &self.passes[0];
+        let mut all = vec![
+            ("shape", vec![(&self.shape, workgroups(self.room, 64))]),
+            ("bin", vec![(&pass.bin, self.grid.squares)]),
+            ("step", vec![(&pass.step, self.grid.tiles)]),
+            ("total", vec![(&pass.total, [1, 1])]),
+            ("back", vec![(&pass.back, workgroups(self.room, 1))]),
+            ("adam", vec![(&self.adam, workgroups(self.moving, 64))]),
+            ("blend", vec![(&self.blend, self.grid.tiles)]),
+            ("removal", vec![(&self.removal, workgroups(self.room, 1))]),
+            ("weakest", vec![(&self.weakest, workgroups(self.moving, 64))]),
+        ];
+        all.extend(self.pursuit.parts());
+        all
+    }
+}
+
+fn words(bytes: &[u8]) -> Vec<u32> {
+    bytes.as_chunks().0.iter().map(|word| u32::from_le_bytes(*word)).collect()
+}
+
+fn error_of(words: &[u32]) -> f64 {
+    f64::from(f32::from_bits(words[ERROR]))
+}
+
+impl Picture<'_> {
+    /// Whether numbers of values match, and sizes are those that kernels can count.
+    pub(super) fn is_sound(&self) -> bool {
+        const MOST_SIDE: usize = 1 << 16;
+        let (width, height, channels) = (self.width, self.height, self.mean.len());
+        (1..=MOST_SIDE).contains(&width)
+            && (1..=MOST_SIDE).contains(&height)
+            && (1..=MAX_CHANNELS).contains(&channels)
+            && self.planes.len() == width * height * channels
+            && self.importance.is_none_or(|importance| importance.len() == width * height)
+    }
+}
+
+fn check(picture: &Picture<'_>, plan: &Plan<'_>) -> Result<()> {
+    let stride = GEOMETRY + picture.mean.len();
+    let is_plan = plan.values.len().is_multiple_of(stride)
+        && plan.frozen <= plan.values.len() / stride
+        && plan.room <= 1 << 22
+        && plan.values.len() / stride <= 1 << 22;
+    if picture.is_sound() && is_plan {
+        Ok(())
+    } else {
+        Err(GpuError::Input("a picture to fit, or Gaussians"))
+    }
+}
+
+/// Of each pixel how much it counts, then each plane; after all the mean.
+pub(super) fn goals(picture: &Picture<'_>) -> Vec<f32> {
+    let (pixels, channels) = (picture.width * picture.height, picture.mean.len());
+    let mut out = Vec::with_capacity(pixels * (1 + channels) + channels);
+    for at in 0..pixels {
+        out.push(picture.importance.map_or(1.0, |importance| importance[at]));
+        out.extend((0..channels).map(|c| picture.planes[c * pixels + at]));
+    }
+    out.extend_from_slice(picture.mean);
+    out
+}
+
+/// The planes at ever lower resolution, as means of 2 x 2, and how many levels.
+fn surroundings(picture: &Picture<'_>) -> (Vec<f32>, u32) {
+    let mut out = picture.planes.to_vec();
+    let (mut from, mut width, mut height, mut levels) = (0, picture.width, picture.height, 1);
+    while width > 1 && height > 1 && levels < LEVELS {
+        let (half_width, half_height) = (width / 2, height / 2);
+        let next = out.len();
+        for plane in 0..picture.mean.len() {
+            for y in 0..half_height {
+                let at = from + (plane * height + 2 * y) * width;
+                for x in 0..half_width {
+                    let (above, below) = (at + 2 * x, at + width + 2 * x);
+                    out.push(0.25 * (out[above] + out[above + 1] + out[below] + out[below + 1]));
+                }
+            }
+        }
+        (from, width, height, levels) = (next, half_width, half_height, levels + 1);
+    }
+    (out, levels as u32)
+}

@@ -1,0 +1,221 @@
+//! Where new Gaussians pay most: maxima of the blurred residual's energy over scales, found, ordered and taken on the device.
+
+use bytemuck::{Pod, Zeroable};
+use wgpu::Buffer;
+
+use super::fit::{Buffers, Picture};
+use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
+use crate::device::Gpu;
+use crate::error::Result;
+
+/// Levels of the pyramid, and the least side of one.
+const LEVELS: usize = 7;
+const LEAST_SIDE: usize = 8;
+/// Standard deviations of both blurs of a level, in its own pixels.
+const BLURS: [f32; 2] = [1.0, std::f32::consts::SQRT_2];
+/// Bins that energies are counted in, as the kernels have them.
+const BINS: usize = 1 << 15;
+
+const COMMON: &str = include_str!("pursuit_common.wgsl");
+const FIT: &str = include_str!("fit_common.wgsl");
+const HALVE: Text = Text("halved planes", &[include_str!("halve.wgsl")]);
+const BLUR: Text = Text("blurred rows", &[COMMON, include_str!("blur.wgsl")]);
+const ENERGY: Text = Text("energy", &[COMMON, include_str!("energy.wgsl")]);
+const MAXIMA: Text = Text("maxima", &[COMMON, include_str!("maxima.wgsl")]);
+const THRESHOLD: Text = Text("threshold", &[FIT, COMMON, include_str!("threshold.wgsl")]);
+const COLLECT: Text = Text("collected places", &[FIT, COMMON, include_str!("collect.wgsl")]);
+const RANK: Text = Text("order of places", &[FIT, COMMON, include_str!("rank.wgsl")]);
+const ACCEPT: Text = Text("places that are taken", &[FIT, COMMON, include_str!("accept.wgsl")]);
+const INSERT: Text = Text("new Gaussians", &[FIT, COMMON, include_str!("insert.wgsl")]);
+
+#[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
+#[repr(C)]
+struct Search {
+    from: u32,
+    maxima: u32,
+    width: u32,
+    height: u32,
+    planes: u32,
+    radius: u32,
+    gain: f32,
+    scale: f32,
+    pixel: f32,
+    padding: [f32; 3],
+}
+
+/// Kernels of one search.
+struct Level {
+    halve: Option<(Bound, [u32; 2])>,
+    searches: Vec<([Bound; 3], [[u32; 2]; 3])>,
+}
+
+/// The search for places, ready to run.
+pub(super) struct Pursuit {
+    event: Buffer,
+    bins: Buffer,
+    searches: u32,
+    levels: Vec<Level>,
+    maxima: usize,
+    places: usize,
+    threshold: Bound,
+    collect: Bound,
+    rank: Bound,
+    accept: Bound,
+    insert: Bound,
+    /// Planes of the residual at ever lower resolution.
+    pub(super) pyramid: Buffer,
+    /// Of each place where it is among all maxima; Gaussians by rising removal energy; these energies.
+    pub(super) sources: Buffer,
+}
+
+impl Pursuit {
+    pub(super) fn new(
+        gpu: &Gpu,
+        picture: &Picture<'_>,
+        buffers: &Buffers,
+        (room, places): (usize, usize),
+    ) -> Result<Self> {
+        let channels = picture.mean.len();
+        let planes = channels + usize::from(picture.importance.is_some());
+        let mut sizes = vec![(picture.width, picture.height)];
+        while let Some(&(width, height)) = sizes.last()
+            && width / 2 >= LEAST_SIDE
+            && height / 2 >= LEAST_SIDE
+            && sizes.len() < LEVELS
+        {
+            sizes.push((width / 2, height / 2));
+        }
+        let pixels = |(width, height): (usize, usize)| width * height;
+        let all_pixels: usize = sizes.iter().copied().map(pixels).sum();
+        let first = pixels(sizes[0]);
+        let pyramid = zeros(gpu, "residuals", planes * all_pixels)?;
+        let across = zeros(gpu, "blurred rows", planes * first)?;
+        let energy = zeros(gpu, "energies", first)?;
+        let maxima = zeros(gpu, "maxima", BLURS.len() * all_pixels)?;
+        let bins = zeros(gpu, "counts of maxima", BINS)?;
+        let starts = zeros(gpu, "order of bins", BINS)?;
+        let mut levels = Vec::new();
+        let mut searches = Vec::new();
+        let (mut from, mut maxima_at) = (0, 0);
+        for (level, &(width, height)) in sizes.iter().enumerate() {
+            let count = width * height;
+            let halve = match level.checked_sub(1) {
+                None => None,
+                Some(above) => {
+                    let (w, h) = sizes[above];
+                    let above = from - planes * w * h;
+                    let halving = [above, from, w, h, planes, 0, 0, 0].map(|n| n as u32);
+                    let halving = storage(gpu, "halving", bytemuck::cast_slice(&halving))?;
+                    let bound = bind(gpu, HALVE, channels, &[&halving, &pyramid])?;
+                    Some((bound, workgroups(planes * count, 64)))
+                }
+            };
+            let mut of_level = Vec::new();
+            for sigma in BLURS {
+                let pixel = (1 << level) as f32;
+                let scale = pixel * sigma;
+                let search = Search {
+                    from: from as u32,
+                    maxima: maxima_at as u32,
+                    width: width as u32,
+                    height: height as u32,
+                    planes: planes as u32,
+                    radius: (3.0 * sigma).ceil() as u32,
+                    gain: 4.0 * std::f32::consts::PI * scale * scale,
+                    scale,
+                    pixel,
+                    padding: [0.0; 3],
+                };
+                searches.push(search);
+                maxima_at += count;
+                let own = storage(gpu, "search", bytemuck::bytes_of(&search))?;
+                let kernels = [
+                    bind(gpu, BLUR, channels, &[&own, &pyramid, &across])?,
+                    bind(gpu, ENERGY, channels, &[&own, &across, &energy])?,
+                    bind(gpu, MAXIMA, channels, &[&own, &energy, &maxima, &bins])?,
+                ];
+                of_level.push((kernels, [planes * count, count, count].map(|n| workgroups(n, 64))));
+            }
+            levels.push(Level { halve, searches: of_level });
+            from += planes * count;
+        }
+        let all = storage(gpu, "searches", bytemuck::cast_slice(&searches))?;
+        let extent = [maxima_at as u32, places as u32, 0, 0];
+        let extent = uniform(gpu, "extent", bytemuck::cast_slice(&extent))?;
+        let event = uniform(gpu, "event", &[0; 16])?;
+        let collected = zeros(gpu, "places", 2 * places)?;
+        let ranked = zeros(gpu, "places in order", 2 * places)?;
+        let taken = zeros(gpu, "places that are taken", 4 * room)?;
+        let sources = zeros(gpu, "sources", 3 * room)?;
+        let Buffers { fit, record, state, image } = buffers;
+        let insert = [fit, &event, &all, state, &taken, &sources, &pyramid, image, record];
+        Ok(Self {
+            searches: searches.len() as u32,
+            levels,
+            maxima: maxima_at,
+            places,
+            threshold: bind(gpu, THRESHOLD, channels, &[fit, &bins, state, &starts])?,
+            collect: bind(gpu, COLLECT, channels, &[&extent, &maxima, state, &starts, &bins, &collected])?,
+            rank: bind(gpu, RANK, channels, &[fit, state, &collected, &starts, &bins, &ranked])?,
+            accept: bind(gpu, ACCEPT, channels, &[fit, &event, &all, &ranked, state, &taken, &sources])?,
+            insert: bind(gpu, INSERT, channels, &insert)?,
+            event,
+            bins,
+            pyramid,
+            sources,
+        })
+    }
+
+    /// Adds the search to `work`, whose blend and residual are there, and what is done with the places: growth to `target` Gaussians, or, if that is
+    /// 0, relocation of a part of those that move, in 2^-20.
+    pub(super) fn run(&self, work: &mut Work<'_>, target: u32, part: u32) -> Result<()> {
+        let event = [target, part, self.searches, 0];
+        work.update(&self.event, bytemuck::cast_slice(&event))?;
+        work.clear(&self.bins);
+        let mut all = Vec::new();
+        for level in &self.levels {
+            all.extend(level.halve.iter().map(|(bound, groups)| (bound, *groups)));
+            for (kernels, groups) in &level.searches {
+                all.extend(kernels.iter().zip(groups.iter().copied()));
+            }
+        }
+        let places = workgroups(self.places, 64);
+        all.extend([
+            (&self.threshold, [1, 1]),
+            (&self.collect, workgroups(self.maxima, 64)),
+            (&self.rank, places),
+            (&self.accept, [1, 1]),
+            (&self.insert, places),
+        ]);
+        work.run(all);
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+impl Pursuit {
+    /// Kernels by name, to be measured.
+    pub(super) fn parts(&self) -> Vec<(&'static str, Vec<(&Bound, [u32; 2])>)> {
+        let mut all = vec![(
+            "halve",
+            self.levels
+                .iter()
+                .flat_map(|level| &level.halve)
+                .map(|(bound, groups)| (bound, *groups))
+                .collect(),
+        )];
+        for (i, name) in ["blur", "energy", "maxima"].into_iter().enumerate() {
+            let searches = self.levels.iter().flat_map(|level| &level.searches);
+            all.push((name, searches.map(|(kernels, groups)| (&kernels[i], groups[i])).collect()));
+        }
+        let places = workgroups(self.places, 64);
+        all.extend([
+            ("threshold", vec![(&self.threshold, [1, 1])]),
+            ("collect", vec![(&self.collect, workgroups(self.maxima, 64))]),
+            ("rank", vec![(&self.rank, places)]),
+            ("accept", vec![(&self.accept, [1, 1])]),
+            ("insert", vec![(&self.insert, places)]),
+        ]);
+        all
+    }
+}

@@ -1,0 +1,123 @@
+//! The kernels on whatever adapter there is; without one nothing is tested here.
+
+use super::{Fit, Form, Picture, Plan, Scene, View};
+use crate::{Gpu, GpuError, Options};
+
+fn device() -> Option<Gpu> {
+    match Gpu::open(&Options::default()) {
+        Ok(gpu) => Some(gpu),
+        Err(e) => {
+            assert!(std::env::var_os("MCODEC_REQUIRE_GPU").is_none(), "MCODEC_REQUIRE_GPU is set: {e}");
+            None
+        }
+    }
+}
+
+/// A picture of a few soft shapes.
+fn planes(width: usize, height: usize, channels: usize) -> Vec<f32> {
+    let value = |c: usize, x: f32, y: f32| {
+        let wave = (x * 0.13 + c as f32).sin() * (y * 0.09).cos() * 0.3 + 0.5;
+        if (x - 30.0).hypot(y - 40.0) < 15.0 { 1.0 - wave } else { wave }
+    };
+    let pixels = (0..channels).flat_map(|c| (0..width * height).map(move |at| (c, at)));
+    pixels.map(|(c, at)| value(c, (at % width) as f32, (at / width) as f32)).collect()
+}
+
+#[test]
+fn a_picture_is_fitted_without_reading_back() {
+    let Some(gpu) = device() else { return };
+    for (channels, is_weighted) in [(3, false), (1, true)] {
+        let (width, height) = (100, 75);
+        let planes = planes(width, height, channels);
+        let importance: Vec<f32> = (0..width * height).map(|at| 0.5 + (at % 3) as f32).collect();
+        let mean = vec![0.5; channels];
+        let importance = is_weighted.then_some(&importance[..]);
+        let picture = Picture { width, height, planes: &planes, mean: &mean, importance };
+        let steps = 60;
+        let rates = vec![1.0; steps];
+        let fitted = || {
+            let plan =
+                Plan { values: &[], frozen: 0, room: 60, most_moved: 30, rates: &rates, prefixes: &[] };
+            let fit = Fit::new(&gpu, &picture, &plan).unwrap();
+            let before = gpu.maps();
+            for step in 0..steps {
+                if step < 20 && step % 5 == 0 {
+                    fit.grow(15 * (1 + step / 5)).unwrap();
+                }
+                if step == 30 {
+                    fit.relocate(0.05).unwrap();
+                }
+                fit.step().unwrap();
+            }
+            let out = fit.finish().unwrap();
+            assert_eq!(gpu.maps(), before + 1);
+            out
+        };
+        let (values, error) = fitted();
+        let psnr = 10.0 * ((width * height * channels) as f64 / error).log10();
+        assert_eq!(values.len(), 60 * (5 + channels));
+        assert!(values.iter().all(|v| v.is_finite()));
+        assert!(psnr > 24.0, "{channels}: {psnr}");
+        assert_eq!(fitted(), (values, error), "the same again");
+    }
+}
+
+#[test]
+fn unsound_input_is_refused() {
+    let Some(gpu) = device() else { return };
+    let form = Form { centre: [1.0, 1.0], covariance: [1.0, 0.0, 1.0], determinant: 1.0, padding: [0.0; 2] };
+    for bad in [
+        Form { centre: [f32::NAN, 1.0], ..form },
+        Form { covariance: [0.0, 0.0, 1.0], ..form },
+        Form { covariance: [1.0, 0.0, f32::INFINITY], ..form },
+        Form { determinant: 0.0, ..form },
+    ] {
+        let result = Scene::new(&gpu, &[0.5], &[bad], &[0.5]).map(drop);
+        assert!(matches!(result, Err(GpuError::Input(_))), "{bad:?}");
+    }
+    assert!(Scene::new(&gpu, &[], &[], &[]).is_err() && Scene::new(&gpu, &[0.5], &[form], &[]).is_err());
+    let scene = Scene::new(&gpu, &[0.5], &[form], &[1.0]).unwrap();
+    let view = View { across: vec![0.5, 1.5], down: vec![0.5], widening: [0.0; 2] };
+    assert!(scene.draw(&view, &gpu.buffer(4).unwrap()).is_err());
+    assert!(scene.draw(&View { down: Vec::new(), ..view.clone() }, &gpu.buffer(8).unwrap()).is_err());
+    let out = gpu.buffer(8).unwrap();
+    scene.draw(&view, &out).unwrap();
+    assert_ne!(gpu.download(&out, 0..8).unwrap(), [0; 8]);
+}
+
+/// Seconds of processor time of this process.
+#[cfg(target_os = "linux")]
+fn cpu() -> f64 {
+    let stat = std::fs::read_to_string("/proc/self/stat").unwrap();
+    let fields: Vec<&str> = stat.rsplit(')').next().unwrap().split_whitespace().collect();
+    (fields[11].parse::<f64>().unwrap() + fields[12].parse::<f64>().unwrap()) / 100.0
+}
+
+#[test]
+#[ignore = "prints times"]
+fn times() {
+    let Some(gpu) = device() else { return };
+    let (width, height, channels) = (256, 256, 3);
+    let planes = planes(width, height, channels);
+    let mean = vec![0.5; channels];
+    let picture = Picture { width, height, planes: &planes, mean: &mean, importance: None };
+    let rates = vec![1.0; 100];
+    let plan = Plan { values: &[], frozen: 0, room: 500, most_moved: 100, rates: &rates, prefixes: &[] };
+    let fit = Fit::new(&gpu, &picture, &plan).unwrap();
+    for count in [50, 100, 200, 300, 400, 500] {
+        fit.grow(count).unwrap();
+        fit.step().unwrap();
+    }
+    gpu.wait().unwrap();
+    for (name, kernels) in fit.parts() {
+        let before = cpu();
+        const TIMES: usize = 10;
+        for _ in 0..TIMES {
+            let mut work = super::kernel::Work::new(&gpu);
+            work.run(kernels.iter().copied());
+            work.submit().unwrap();
+            gpu.wait().unwrap();
+        }
+        eprintln!("{name}: {:.1} ms", (cpu() - before) * 1e3 / TIMES as f64);
+    }
+}

@@ -1,0 +1,124 @@
+//! Pictures fitted on a GPU are as good as those of the CPU, and nothing is read back meanwhile.
+
+use crate::devices;
+use mcodec_coding::gaussians::{Constants, GaussianSet, Image, Quantiser, Role};
+use mcodec_encode::gaussians::{
+    Cloud, FitOptions, Pricing, Progress, RefineOptions, Target, dequantise, fit, fit_on, fit_prefixes,
+    fit_prefixes_on, quantise, refine, refine_on,
+};
+use std::ops::ControlFlow;
+
+/// A picture with edges, shades and texture: three planes whose values span about 1.
+fn target(side: usize, weighted: bool) -> Target {
+    let value = |c: usize, x: f32, y: f32| {
+        let shade = 0.5 + 0.3 * (x * 0.021 + c as f32).sin() * (y * 0.033).cos();
+        let disc = |at: (f32, f32), r: f32| (x - at.0).hypot(y - at.1) < r;
+        let texture = 0.06 * (x * 0.9 + y * 0.35).sin() * (y * 0.7 - x * 0.2).sin();
+        let mut v = if disc((70.0, 90.0), 40.0) { 0.9 - shade * 0.5 } else { shade };
+        if disc((180.0, 60.0), 25.0) || (x + 0.6 * y - 260.0).abs() < 6.0 {
+            v = 0.2 + 0.1 * c as f32;
+        }
+        if x > 120.0 && y > 140.0 { v + texture } else { v }
+    };
+    let pixels = (0..3).flat_map(|c| (0..side * side).map(move |at| (c, at)));
+    let planes = pixels.map(|(c, at)| value(c, (at % side) as f32, (at / side) as f32)).collect();
+    let importance = (0..side * side).map(|at| if at % side < side / 3 { 2.0 } else { 0.5 }).collect();
+    Target::new(side, side, planes, weighted.then_some(importance))
+}
+
+fn go_on(_: Progress) -> ControlFlow<()> {
+    ControlFlow::Continue(())
+}
+
+/// The bar of the issue: 256 x 256 pixels, 500 Gaussians.
+#[test]
+fn fits_are_as_good_as_those_of_the_cpu() {
+    for gpu in devices().iter().take(1) {
+        let target = target(256, false);
+        let options = FitOptions { gaussians: 500, steps: 200 };
+        let nothing = Cloud::new(3);
+        let here = fit(&target, &options, &nothing, &mut go_on);
+        let maps = gpu.maps();
+        let there = fit_on(gpu, &target, &options, &nothing, &mut go_on).unwrap();
+        let maps = gpu.maps() - maps;
+        assert!(maps <= options.steps as u64 / 100, "{maps} maps in {} steps", options.steps);
+        assert_eq!((here.cloud.len(), there.cloud.len()), (500, 500));
+        crate::say(&format!("fit on the CPU {:.2} dB, on {} {:.2} dB", here.psnr, gpu.info(), there.psnr));
+        assert!(there.psnr > here.psnr - 0.1, "{} {}", there.psnr, here.psnr);
+    }
+}
+
+/// Frozen Gaussians, importance, prefixes, a stop before the end, and the same again.
+#[test]
+fn layers_are_fitted_too() {
+    for gpu in devices().iter().take(1) {
+        let target = target(96, true);
+        let options = FitOptions { gaussians: 60, steps: 80 };
+        let first = fit(&target, &options, &Cloud::new(3), &mut go_on).cloud;
+        let options = FitOptions { gaussians: 130, steps: 80 };
+        let here = fit(&target, &options, &first, &mut go_on);
+        let there = fit_on(gpu, &target, &options, &first, &mut go_on).unwrap();
+        assert_eq!(there.cloud.first(60), first, "frozen ones stay");
+        assert!(there.psnr > here.psnr - 0.3, "{} {}", there.psnr, here.psnr);
+        let again = fit_on(gpu, &target, &options, &first, &mut go_on).unwrap();
+        assert_eq!(again.cloud, there.cloud, "the same each time");
+        let prefixes = [(60, 0.3), (here.cloud.len(), 1.0)];
+        let cpu = fit_prefixes(&target, here.cloud.clone(), &prefixes, 30, &mut go_on);
+        let gpu_cloud = fit_prefixes_on(gpu, &target, &here.cloud, &prefixes, 30, &mut go_on).unwrap();
+        let psnr = |cloud: &Cloud| {
+            let one = FitOptions { gaussians: cloud.len(), steps: 1 };
+            fit(&target, &one, cloud, &mut go_on).psnr
+        };
+        for end in [60, cpu.len()] {
+            let (cpu, there) = (psnr(&cpu.first(end)), psnr(&gpu_cloud.first(end)));
+            assert!((cpu - there).abs() < 0.1, "{end}: {cpu} {there}");
+        }
+        let mut stop = |progress: Progress| {
+            if progress.done == 7 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let stopped = fit_on(gpu, &target, &options, &first, &mut stop).unwrap();
+        assert!(stopped.cloud.len() > 60);
+    }
+}
+
+/// The descent after the fit, with what bits cost, and two pictures at once.
+#[test]
+fn descents_are_as_good_as_those_of_the_cpu() {
+    for gpu in devices().iter().take(1) {
+        let target = target(128, true);
+        let cloud =
+            fit(&target, &FitOptions { gaussians: 210, steps: 100 }, &Cloud::new(3), &mut go_on).cloud;
+        let image = Image {
+            quantiser: Quantiser::new(Constants::LOW_RATE, &[60, 78, 78]),
+            roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta],
+            means: target.means(),
+        };
+        let start = quantise(&cloud, &image.quantiser);
+        let pricing = Pricing { image: &image, size: [128, 128], strength: 1.0 };
+        for (prefixes, pricing, frozen) in
+            [(&[][..], Some(&pricing), 0), (&[(100, 0.3)][..], Some(&pricing), 0), (&[][..], None, 50)]
+        {
+            let options = RefineOptions { sweeps: 5, frozen, keep: 200, prefixes, pricing };
+            let (mut here, mut there) = (start.clone(), start.clone());
+            let cpu = refine(&target, &image.quantiser, &mut here, &options, &mut go_on);
+            let maps = gpu.maps();
+            let on_gpu = refine_on(gpu, &target, &image.quantiser, &mut there, &options, &mut go_on).unwrap();
+            assert_eq!(gpu.maps() - maps, on_gpu.sweeps as u64, "one map in a sweep");
+            assert_eq!(there.symbols.len(), 200);
+            assert_eq!(there.symbols[..frozen], start.symbols[..frozen]);
+            assert_eq!(cpu.ends, on_gpu.ends);
+            assert!((cpu.before / on_gpu.before - 1.0).abs() < 1e-3, "{cpu:?} {on_gpu:?}");
+            // What it says is what is there.
+            let psnr = |set: &GaussianSet| {
+                let cloud = dequantise(set, &image.quantiser);
+                let options = FitOptions { gaussians: cloud.len(), steps: 1 };
+                fit(&target, &options, &cloud, &mut go_on).psnr
+            };
+            assert!((psnr(&there) - target.psnr(on_gpu.after)).abs() < 0.01);
+            assert!(psnr(&there) > psnr(&here) - 0.1, "{} {}", psnr(&there), psnr(&here));
+            let mut again = start.clone();
+            refine_on(gpu, &target, &image.quantiser, &mut again, &options, &mut go_on).unwrap();
+            assert_eq!(again, there, "the same each time");
+        }
+    }
+}
