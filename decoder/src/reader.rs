@@ -69,6 +69,9 @@ pub struct Reader<S> {
     options: ReadOptions,
     #[cfg(feature = "gpu")]
     pub(crate) gpu: Option<Arc<mcodec_gpu::Gpu>>,
+    /// What draws images, and whether the CPU does if that fails.
+    #[cfg(feature = "gpu")]
+    pub(crate) drawing: Option<(Arc<mcodec_gpu::Gpu>, bool)>,
     bases: Vec<Arc<dyn BaseModel>>,
 }
 
@@ -113,6 +116,8 @@ impl<S: ReadAt> Reader<S> {
             bases,
             #[cfg(feature = "gpu")]
             gpu: None,
+            #[cfg(feature = "gpu")]
+            drawing: None,
         })
     }
 
