@@ -447,6 +447,14 @@ impl<S: ReadAt> Reader<S> {
         self
     }
 
+    /// Lets `gpu` draw images from now on. Pixels are within 1/255 of the CPU's. If it fails, the CPU draws in its place, or with `or_cpu` false
+    /// that is an error.
+    #[must_use]
+    pub fn drawing_on(mut self, gpu: Arc<Gpu>, or_cpu: bool) -> Self {
+        self.drawing = Some((gpu, or_cpu));
+        self
+    }
+
     pub(crate) fn read_window_on(
         &self,
         gpu: &Gpu,

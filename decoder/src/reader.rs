@@ -70,6 +70,9 @@ pub struct Reader<S> {
     options: ReadOptions,
     #[cfg(feature = "gpu")]
     pub(crate) gpu: Option<Arc<mcodec_gpu::Gpu>>,
+    /// What draws images, and whether the CPU does if that fails.
+    #[cfg(feature = "gpu")]
+    pub(crate) drawing: Option<(Arc<mcodec_gpu::Gpu>, bool)>,
     bases: Vec<Arc<dyn BaseModel>>,
     /// What is kept of arrays.
     levels: Levels,
@@ -117,6 +120,8 @@ impl<S: ReadAt> Reader<S> {
             levels: Levels::default(),
             #[cfg(feature = "gpu")]
             gpu: None,
+            #[cfg(feature = "gpu")]
+            drawing: None,
         })
     }
 

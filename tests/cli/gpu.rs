@@ -25,6 +25,9 @@ fn without_the_feature_it_is_said() {
     place.run(&["encode", input.to_str().unwrap(), "-e1", "-o", "m"]).done();
     place.run(&["decode", "m", "-o", "x", "--device", "gpu"]).refused(2, &["feature \"gpu\""]);
     place.run(&["bench", "gpu", "m"]).refused(2, &["feature \"gpu\""]);
+    place
+        .run(&["encode", input.to_str().unwrap(), "-o", "x", "--gpu", "on"])
+        .refused(2, &["feature \"gpu\""]);
     assert!(!place.has("x"));
 }
 

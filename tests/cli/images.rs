@@ -225,3 +225,24 @@ fn textures_come_out_with_mip_levels_and_go_in_again() {
     assert!(place.has("all/wall.ktx2") && place.has("all/s.ktx2"));
     place.run(&["decode", "s.mcodec", "-o", "x.ktx2", "--format", "png"]).refused(2, &["KTX2"]);
 }
+
+#[cfg(feature = "gpu")]
+#[test]
+fn a_gpu_makes_and_draws_them() {
+    let place = Workplace::new();
+    place.write("a.png", png(64, 48, 3, smooth));
+    let ended = place.run(&["encode", "a.png", "-o", "a", "--gaussians", "60", "-e1", "--gpu", "on"]);
+    if ended.code == 1 && ended.err.contains("no GPU") {
+        assert!(std::env::var_os("MCODEC_REQUIRE_GPU").is_none(), "{ended:?}");
+        eprintln!("SKIPPED: no GPU made anything: {}", ended.err);
+        return;
+    }
+    assert!(ended.done().err.contains("fitted on "));
+    assert!(place.run(&["decode", "a", "-o", "on.npy", "--gpu", "on"]).done().err.contains("drawing on "));
+    place.run(&["decode", "a", "-o", "off.npy", "--gpu", "off"]).done();
+    let (on, off) = (samples(&place.read("on.npy")), samples(&place.read("off.npy")));
+    assert_eq!((on.len(), off.len()), (64 * 48 * 3, 64 * 48 * 3));
+    assert!(on.iter().zip(&off).all(|(a, b)| (a - b).abs() < 1.0 / 255.0));
+    place.run(&["encode", "a.png", "-o", "b", "--gaussians", "60", "-e1", "--gpu", "on"]).done();
+    assert!(place.read("a") == place.read("b"), "the same file each time");
+}

@@ -1,4 +1,4 @@
-//! Decoding on a GPU gives what the scalar decoder gives, bit for bit, and the same errors.
+//! Decoding on a GPU gives what the scalar decoder gives, bit for bit, and the same errors; images are drawn as on the CPU and fitted as well.
 //!
 //! Any adapter serves, also a driver that is a program on the CPU. Without one the tests are skipped, and say so; with
 //! `MCODEC_REQUIRE_GPU` set they fail instead.
@@ -13,6 +13,8 @@ mod files;
 mod fitting;
 #[path = "gpu/hostile.rs"]
 mod hostile;
+#[path = "gpu/images.rs"]
+mod images;
 #[path = "gpu/matrices.rs"]
 mod matrices;
 

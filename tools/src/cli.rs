@@ -311,6 +311,9 @@ pub(crate) struct Image {
     /// What Ctrl-C does to a fit
     #[arg(long, value_enum, value_name = "WHAT", default_value = "discard")]
     pub(crate) on_interrupt: OnInterrupt,
+    /// Whether a GPU fits pictures
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) gpu: crate::device::UseGpu,
 }
 
 /// What becomes of a fit that is interrupted.
@@ -450,6 +453,9 @@ pub(crate) struct Decode {
     /// What decodes: cpu, gpu, or gpu:NAME for a GPU with NAME in its name
     #[arg(long, value_name = "DEVICE", default_value = "cpu")]
     pub(crate) device: crate::device::Device,
+    /// Whether a GPU draws images
+    #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
+    pub(crate) gpu: crate::device::UseGpu,
     #[command(flatten)]
     pub(crate) bases: Bases,
     /// Of latents: only these positions in time: a..b without b

@@ -51,6 +51,63 @@ pub(crate) fn reading_on(
     }
 }
 
+/// Whether a GPU works on images.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
+pub(crate) enum UseGpu {
+    /// Always; a driver that is a program on the CPU counts
+    On,
+    /// Never
+    Off,
+    /// If there is a real one
+    #[default]
+    Auto,
+}
+
+impl UseGpu {
+    /// Where pictures are fitted.
+    pub(crate) fn fitting(self) -> anyhow::Result<mcodec_encode::images::FitDevice> {
+        use mcodec_encode::images::{FitDevice, UseGpu};
+        Ok(FitDevice::new(match self {
+            Self::On if cfg!(not(feature = "gpu")) => return Err(without_gpu()),
+            Self::On => UseGpu::On,
+            Self::Off => UseGpu::Off,
+            Self::Auto => UseGpu::Auto,
+        }))
+    }
+
+    /// The reader, which draws images there.
+    pub(crate) fn drawing(self, reader: FileReader, console: &Console) -> anyhow::Result<FileReader> {
+        #[cfg(feature = "gpu")]
+        {
+            use mcodec_decode::gpu::{Gpu, Options};
+            let is_on = self == Self::On;
+            let gpu = match self {
+                Self::Off => return Ok(reader),
+                Self::On => Gpu::open(&Options::default())?,
+                Self::Auto => match Gpu::open(&Options::default().hardware()) {
+                    Ok(gpu) => gpu,
+                    Err(_) => return Ok(reader),
+                },
+            };
+            if is_on {
+                let note = if gpu.info().is_cpu { ", a program on the CPU" } else { "" };
+                console.note(&format!("drawing on {}{note}", gpu.info()));
+            }
+            Ok(reader.drawing_on(gpu.into(), !is_on))
+        }
+        #[cfg(not(feature = "gpu"))]
+        {
+            _ = console;
+            if self == Self::On { Err(without_gpu()) } else { Ok(reader) }
+        }
+    }
+}
+
+#[cfg_attr(feature = "gpu", allow(dead_code))]
+fn without_gpu() -> anyhow::Error {
+    crate::outcome::usage("this mcodec was built without the feature \"gpu\", which --gpu on needs")
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;

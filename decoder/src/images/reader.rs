@@ -329,8 +329,19 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         self.draw_view(&view, scene)
     }
 
+    fn render(&self, view: &View, scene: &Scene) -> Result<Vec<f32>> {
+        #[cfg(feature = "gpu")]
+        if let Some((gpu, or_cpu)) = &self.reader.drawing {
+            let drawn = scene.on_gpu(gpu).and_then(|scene| scene.render(view, self.reader.limits()));
+            if !(*or_cpu && matches!(drawn, Err(DecodeError::Gpu(_)))) {
+                return drawn;
+            }
+        }
+        self.reader.in_pool(|_| scene.render(view, self.reader.limits()))
+    }
+
     fn draw_view(&self, view: &View, scene: &Scene) -> Result<Vec<f32>> {
-        let mut samples = self.reader.in_pool(|_| scene.render(view, self.reader.limits()))?;
+        let mut samples = self.render(view, scene)?;
         let channels = self.descriptor.channel_count();
         samples.chunks_exact_mut(channels).for_each(|pixel| channels_of(&self.descriptor, pixel));
         Ok(samples)

@@ -9,6 +9,10 @@ use std::ops::ControlFlow;
 #[cfg(feature = "gpu")]
 use std::sync::{Arc, Mutex, PoisonError};
 
+/// Bytes of a picture's largest buffer at most, if the device allows so much.
+#[cfg(feature = "gpu")]
+const MOST_BINDING: u64 = 1 << 31;
+
 /// Whether a GPU is used.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub enum UseGpu {
@@ -49,11 +53,11 @@ impl FitDevice {
         Self { choice, ..Self::default() }
     }
 
-    /// This GPU, which is open.
+    /// This GPU, which is open; with [`UseGpu::Auto`] the CPU takes over if it fails.
     #[cfg(feature = "gpu")]
     #[must_use]
-    pub fn gpu(gpu: Arc<mcodec_gpu::Gpu>) -> Self {
-        Self { choice: UseGpu::On, state: Arc::new(Mutex::new(State::Open(gpu))) }
+    pub fn gpu(gpu: Arc<mcodec_gpu::Gpu>, choice: UseGpu) -> Self {
+        Self { choice, state: Arc::new(Mutex::new(State::Open(gpu))) }
     }
 
     /// The GPU that is used, once it is.
@@ -137,7 +141,7 @@ impl FitDevice {
         }
         let mut state = self.state.lock().unwrap_or_else(PoisonError::into_inner);
         if matches!(*state, State::Unknown) {
-            let options = mcodec_gpu::Options::default();
+            let options = mcodec_gpu::Options::default().max_binding(MOST_BINDING);
             let options = if self.choice == UseGpu::Auto { options.hardware() } else { options };
             *state = match mcodec_gpu::Gpu::open(&options) {
                 Ok(gpu) => State::Open(gpu.into()),

@@ -16,6 +16,8 @@ use crate::error::{GpuError, Result};
 pub const MOST_CANDIDATES: usize = 13;
 /// Views at most.
 const MOST_VIEWS: usize = 17;
+/// Turns that one dispatch has.
+const MOST_AT_ONCE: usize = 65535;
 /// Parts that the error is summed up in.
 const PARTS: u32 = 256;
 /// Numbers of what was chosen before those of the turns.
@@ -83,7 +85,7 @@ pub struct Sweep<'a> {
     pub colours: &'a [f32],
     /// The turns, round after round.
     pub turns: &'a [Turn],
-    /// Of each round how many turns it has. Those of one round do not reach a common pixel, whatever they choose.
+    /// Of each round how many turns it has. Those of one round do not reach a common pixel, whatever they choose: together all turns.
     pub rounds: &'a [usize],
     /// Pictures of the first Gaussians: how many Gaussians each has, and how much its squared error counts; the last of all.
     pub views: &'a [(usize, f32)],
@@ -222,7 +224,11 @@ impl<'g> Descent<'g> {
         self.error(&mut work, &round, &out, sweep.worth, false)?;
         work.submit()?;
         let mut first = 0;
-        for &size in sweep.rounds {
+        // Turns of a round may as well come one after another.
+        let parts = sweep.rounds.iter().flat_map(|&size| {
+            (0..size.div_ceil(MOST_AT_ONCE)).map(move |part| (size - part * MOST_AT_ONCE).min(MOST_AT_ONCE))
+        });
+        for size in parts {
             let round = Round { first: first as u32, end: (first + size) as u32, ..round };
             let round = uniform(gpu, "round", bytemuck::bytes_of(&round))?;
             first += size;
@@ -292,7 +298,6 @@ impl<'g> Descent<'g> {
         let is_sound = sweep.colours.len() == count * self.channels
             && sweep.views.len() == self.views
             && sweep.rounds.iter().sum::<usize>() == sweep.turns.len()
-            && sweep.rounds.iter().all(|&size| size <= 65535)
             && card.is_multiple_of(self.channels)
             && self.channels <= MAX_CHANNELS
             && sweep.turns.iter().all(is_turn);

@@ -1,6 +1,6 @@
 //! `mcodec append`.
 
-use super::encode::{image, import, tell};
+use super::encode::{image, import, tell, tell_device};
 use super::in_place::Target;
 use crate::cli::{Append, Common, Kind};
 use crate::console::Console;
@@ -33,6 +33,7 @@ pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::
     let report = mcodec_encode::append(target.path(), &args.input, kind, &options)
         .map_err(|e| input::about(&args.target, e))?;
     target.commit(console)?;
+    tell_device(&options, console);
     tell(&args.input, &report, console)?;
     Ok(Outcome::Done)
 }

@@ -67,6 +67,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         input::open(&args.input, common, console)?
     };
     let reader = device::reading_on(reader, &args.device, console)?.with_bases(bases);
+    let reader = if has_images(&reader, args) { args.gpu.drawing(reader, console)? } else { reader };
     // Selected tensors, and records, may need no base.
     if args.tensors.is_empty() && args.record.is_none() {
         let named = args.asset.as_deref().filter(|a| !a.starts_with("blake3:"));
@@ -126,6 +127,16 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         }
     };
     tell(&report, output, console)
+}
+
+/// Whether what is to be decoded may be images.
+fn has_images(reader: &FileReader, args: &Decode) -> bool {
+    let is_image = |asset: &Asset| asset.kind == registry::asset::IMAGE;
+    match (&args.record, &args.asset) {
+        (Some(_), _) => false,
+        (None, None) => reader.assets().is_ok_and(|assets| assets.iter().any(is_image)),
+        (None, named) => selection::asset(reader, named.as_deref()).is_ok_and(|asset| is_image(&asset)),
+    }
 }
 
 fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Outcome> {

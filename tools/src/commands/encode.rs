@@ -33,6 +33,7 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     }
     if args.stack {
         let report = stack(args, output, to, &options)?;
+        tell_device(&options, console);
         tell(&args.input[0], &report, console)?;
         return Ok(Outcome::Done);
     }
@@ -60,8 +61,20 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     } else {
         encode_path(input, kind, output, &options).map_err(|e| input::about(input, e))?
     };
+    tell_device(&options, console);
     tell(input, &report, console)?;
     Ok(Outcome::Done)
+}
+
+/// Says which GPU fitted pictures, or why it did not.
+pub(super) fn tell_device(options: &EncodeOptions, console: &Console) {
+    let device = &options.image.device;
+    if let Some(name) = device.name() {
+        console.note(&format!("fitted on {name}"));
+    }
+    if let Some(why) = device.failure() {
+        console.note(&format!("fitted on the CPU: {why}"));
+    }
 }
 
 /// How the model is to be quantised, if it is.
@@ -158,6 +171,7 @@ pub(super) fn image(args: &Image) -> anyhow::Result<ImageOptions> {
         importance: importance(args)?,
         masking: is_auto(args),
         save_on_interrupt: args.on_interrupt == OnInterrupt::Save,
+        device: args.gpu.fitting()?,
     })
 }
 
