@@ -129,7 +129,7 @@ impl Whole<'_> {
         let kept = |e: &&EntryParts<'_>| {
             let row = e.rows[0];
             let has = |field| row.fields.get(field).is_some();
-            let tied = row.kind == registry::entry::RECORD
+            let tied = matches!(row.kind, registry::entry::RECORD | registry::entry::BUNDLES)
                 || has(registry::field::OWNER)
                 || has(registry::field::FILE_LAYOUT);
             !faults.contains_key(&row.id) && (whole || !tied)

@@ -23,6 +23,7 @@ mod interrupts;
 mod kills;
 mod names;
 mod pipes;
+mod recipes;
 mod records;
 mod selection;
 mod small_models;

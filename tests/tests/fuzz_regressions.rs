@@ -55,5 +55,6 @@ replays!(
     gaussians,
     grids,
     codes,
-    tokens
+    tokens,
+    built
 );

@@ -36,6 +36,9 @@ struct Walk<'r, S> {
     plan: Option<Leaves>,
 }
 
+/// Rows that are looked at together.
+const ROWS: u64 = 1 << 20;
+
 /// Reads a block, which is within the array, into `out`, which is all zero.
 pub(super) fn read<S: ReadAt>(
     reader: &Reader<S>,
@@ -44,7 +47,16 @@ pub(super) fn read<S: ReadAt>(
     levels: &Levels,
     out: &mut [u8],
 ) -> Result<()> {
-    Walk { reader, levels, plan: None }.gather(entry, &wanted(block)?, block.columns.clone(), out)
+    let width = length(&block.columns).saturating_mul(sizes(entry)?.2 as usize);
+    let mut walk = Walk { reader, levels, plan: None };
+    let mut rest = out;
+    for rows in windows(block) {
+        let here = length(&rows).saturating_mul(width).min(rest.len());
+        let (head, tail) = rest.split_at_mut(here);
+        walk.gather(entry, &rows.zip(0usize..).collect::<Vec<_>>(), block.columns.clone(), head)?;
+        rest = tail;
+    }
+    Ok(())
 }
 
 /// What a block, which is within the array, is made of.
@@ -55,19 +67,16 @@ pub(super) fn plan<S: ReadAt>(
     levels: &Levels,
 ) -> Result<Leaves> {
     let mut walk = Walk { reader, levels, plan: Some(Leaves::default()) };
-    walk.gather(entry, &wanted(block)?, block.columns.clone(), &mut [])?;
+    for rows in windows(block) {
+        walk.gather(entry, &rows.zip(0usize..).collect::<Vec<_>>(), block.columns.clone(), &mut [])?;
+    }
     Ok(walk.plan.unwrap_or_default())
 }
 
-fn wanted(block: &Block) -> Result<Vec<Wanted>> {
-    let count = block.rows.end.saturating_sub(block.rows.start);
-    let mut list = Vec::new();
-    let reserved = usize::try_from(count).is_ok_and(|n| list.try_reserve_exact(n).is_ok());
-    if !reserved {
-        return Err(DecodeError::Request(format!("{count} rows do not fit into memory")));
-    }
-    list.extend(block.rows.clone().zip(0usize..));
-    Ok(list)
+fn windows(block: &Block) -> impl Iterator<Item = Range<u64>> + use<> {
+    let Range { start, end } = block.rows;
+    let starts = (start..end).step_by(ROWS as usize);
+    starts.map(move |start| start..start.saturating_add(ROWS).min(end))
 }
 
 impl<S: ReadAt> Walk<'_, S> {

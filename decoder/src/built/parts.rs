@@ -44,8 +44,9 @@ pub enum Parts {
 
 type Result<T> = crate::Result<T>;
 
-/// Multiplications that a product is granted for each byte that an entry may decode to.
-const PRODUCTS: u64 = 16;
+/// Multiplications that a product is granted, and bytes that a built array is, for each byte of memory.
+const PRODUCTS: u64 = 1 << 12;
+const BYTES: u64 = 1 << 8;
 
 impl Parts {
     /// Resolves the dependencies of the row `at`, whose descriptor says that it is built.
@@ -60,13 +61,16 @@ impl Parts {
         let EntryDescriptor::Tensor(tensor) = descriptor else { return Ok(None) };
         let (Some(how), Some(dtype)) = (tensor.representation.built(), tensor.dtype) else { return Ok(None) };
         let Some((rows, columns)) = built::matrix(&tensor.shape) else { return Ok(None) };
-        Limits::check("bytes of a built array", tensor.chunking.byte_len, limits.output_bytes)?;
+        // A few bytes can say that an array is as large as they like.
+        let most = limits.output_bytes.min(limits.memory.saturating_mul(BYTES));
+        Limits::check("bytes of a built array", tensor.chunking.byte_len, most)?;
+        Limits::check("rows of a built array", rows, limits.memory / 4)?;
         let mut arrays = Dependencies { at, next: 0, limits };
         let parts = match how {
             Built::LowRank { left_by_rank, right_by_column, has_base, ranks } => {
                 let rank = ranks.last().copied().unwrap_or(0);
                 let work = rows.saturating_mul(columns).saturating_mul(rank);
-                Limits::check("products of an array", work, limits.output_bytes.saturating_mul(PRODUCTS))?;
+                Limits::check("products of an array", work, limits.memory.saturating_mul(PRODUCTS))?;
                 let base = if *has_base { Some(arrays.base(descriptor)?) } else { None };
                 let turned = |turn: &bool, a: u64, b: u64| if *turn { [b, a] } else { [a, b] };
                 let left = arrays.factor(turned(left_by_rank, rows, rank))?;

@@ -63,6 +63,13 @@ impl<'b> Workbench<'b> {
         self.model.items.iter().enumerate().filter_map(one).collect()
     }
 
+    /// The matrix of floats of this name, if no pass has built it from others yet.
+    pub(crate) fn matrix_of(&self, name: &str) -> Option<Matrix> {
+        let all = globset::GlobBuilder::new("*").build().ok()?;
+        let all = globset::GlobSetBuilder::new().add(all).build().ok()?;
+        self.matrices(&all).into_iter().find(|matrix| matrix.name == name)
+    }
+
     fn takes(&self, targets: &GlobSet, name: &str) -> bool {
         targets.is_match(name) && !self.keep.is_match(name)
     }

@@ -11,8 +11,35 @@ const NOTHING: f64 = 1e-10;
 
 /// Left singular vectors of a matrix of `columns`, by falling singular values, each with its own; vectors of what is nothing are zero.
 /// The greatest number of each is positive.
-pub(super) fn left_vectors(mut columns: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
-    if columns.len() % 2 == 1 {
+pub(super) fn left_vectors(columns: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
+    let seen = columns.first().map_or(0, Vec::len);
+    let mut all = turned(columns, seen);
+    let least = all.first().map_or(0.0, |(most, _)| most * NOTHING);
+    for (value, vector) in &mut all {
+        let scale = if *value > least { value.recip() } else { 0.0 };
+        vector.iter_mut().for_each(|v| *v *= scale);
+    }
+    all
+}
+
+/// As [`left_vectors`], of a matrix of `rows`; there are as many vectors as rows, and all are orthonormal: they are the rotations themselves.
+pub(super) fn left_vectors_of_rows(rows: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
+    let (count, seen) = (rows.len(), rows.first().map_or(0, Vec::len));
+    let with_place = |(at, mut row): (usize, Vec<f64>)| {
+        row.extend((0..count).map(|place| f64::from(u8::from(place == at))));
+        row
+    };
+    let mut all = turned(rows.into_iter().enumerate().map(with_place).collect(), seen);
+    for (_, vector) in &mut all {
+        vector.drain(..seen);
+    }
+    all
+}
+
+/// Turns columns in pairs until their first `seen` numbers are orthogonal; by falling length of these.
+fn turned(mut columns: Vec<Vec<f64>>, seen: usize) -> Vec<(f64, Vec<f64>)> {
+    let odd = columns.len() % 2 == 1;
+    if odd {
         columns.push(vec![0.0; columns.first().map_or(0, Vec::len)]);
     }
     let n = columns.len();
@@ -23,7 +50,7 @@ pub(super) fn left_vectors(mut columns: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
             let mut pairs: Vec<(Vec<f64>, Vec<f64>)> = (0..n / 2)
                 .map(|i| (std::mem::take(&mut columns[i]), std::mem::take(&mut columns[n - 1 - i])))
                 .collect();
-            turned |= pairs.par_iter_mut().map(|(a, b)| rotate(a, b)).reduce(|| false, |x, y| x | y);
+            turned |= pairs.par_iter_mut().map(|(a, b)| rotate(a, b, seen)).reduce(|| false, |x, y| x | y);
             for (i, (a, b)) in pairs.into_iter().enumerate() {
                 (columns[i], columns[n - 1 - i]) = (a, b);
             }
@@ -35,13 +62,20 @@ pub(super) fn left_vectors(mut columns: Vec<Vec<f64>>) -> Vec<(f64, Vec<f64>)> {
             break;
         }
     }
-    let mut all: Vec<(f64, Vec<f64>)> = columns.into_iter().map(|c| (dot(&c, &c).sqrt(), c)).collect();
+    if odd {
+        // What was added meets only products of nothing, so it is still all zero.
+        let nothing = columns.iter().position(|c| c.iter().all(|v| *v == 0.0));
+        nothing.map(|at| columns.remove(at));
+    }
+    let length = |c: &[f64]| dot(&c[..seen], &c[..seen]).sqrt();
+    let mut all: Vec<(f64, Vec<f64>)> = columns.into_iter().map(|c| (length(&c), c)).collect();
     all.sort_by(|a, b| b.0.total_cmp(&a.0));
-    let least = all.first().map_or(0.0, |(most, _)| most * NOTHING);
-    for (value, vector) in &mut all {
-        let greatest = vector.iter().copied().fold(0.0, |m: f64, v| if v.abs() > m.abs() { v } else { m });
-        let scale = if *value > least { value.recip().copysign(greatest) } else { 0.0 };
-        vector.iter_mut().for_each(|v| *v *= scale);
+    for (_, vector) in &mut all {
+        let own = if vector.len() > seen { &vector[seen..] } else { &vector[..] };
+        let greatest = own.iter().copied().fold(0.0, |m: f64, v| if v.abs() > m.abs() { v } else { m });
+        if greatest < 0.0 {
+            vector.iter_mut().for_each(|v| *v = -*v);
+        }
     }
     all
 }
@@ -57,9 +91,10 @@ fn dot(a: &[f64], b: &[f64]) -> f64 {
     sums.iter().sum::<f64>() + a_rest.iter().zip(b_rest).map(|(a, b)| a * b).sum::<f64>()
 }
 
-/// Makes two columns orthogonal; whether they were not.
-fn rotate(a: &mut [f64], b: &mut [f64]) -> bool {
-    let (aa, bb, ab) = (dot(a, a), dot(b, b), dot(a, b));
+/// Makes the first `seen` numbers of two columns orthogonal; whether they were not.
+fn rotate(a: &mut [f64], b: &mut [f64], seen: usize) -> bool {
+    let (head_a, head_b) = (&a[..seen], &b[..seen]);
+    let (aa, bb, ab) = (dot(head_a, head_a), dot(head_b, head_b), dot(head_a, head_b));
     if ab == 0.0 || ab.abs() <= ORTHOGONAL * (aa * bb).sqrt() {
         return false;
     }
@@ -94,6 +129,18 @@ mod tests {
                     let wanted = if i == j && a.0 > 1e-9 { 1.0 } else { 0.0 };
                     assert!((product - wanted).abs() < 1e-9, "{rows} {columns}: {i} {j} {product}");
                 }
+            }
+            let by_rows = (0..rows).map(|r| matrix.iter().map(|column| column[r]).collect()).collect();
+            let again = left_vectors_of_rows(by_rows);
+            assert_eq!(again.len(), rows);
+            for (i, a) in again.iter().enumerate() {
+                for (j, b) in again.iter().enumerate() {
+                    let wanted = f64::from(u8::from(i == j));
+                    assert!((dot(&a.1, &b.1) - wanted).abs() < 1e-12, "{rows} {columns}: {i} {j}");
+                }
+            }
+            for (a, b) in found.iter().zip(&again).filter(|(a, _)| a.0 > 1e-6) {
+                assert!((a.0 - b.0).abs() < 1e-9 * found[0].0, "{rows} {columns}: {} {}", a.0, b.0);
             }
             // What the vectors span is the whole of each column.
             for column in &matrix {

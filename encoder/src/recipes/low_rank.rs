@@ -5,7 +5,7 @@
 //! that the full rank is W itself, and the first r terms of any greater rank are the product of rank r.
 
 use super::bench::{Matrix, Workbench};
-use super::jacobi::left_vectors;
+use super::jacobi::{left_vectors, left_vectors_of_rows};
 use super::{Pass, PassSpec};
 use crate::build::{ArrayId, LowRank, On, Role};
 use crate::{EncodeError, Result};
@@ -31,6 +31,10 @@ impl Pass for LowRankPass {
             ("block", "rows that are a product of their own, as those of an attention head (default: all)"),
             ("step", "ranks at which factors are cut, so that less of them can be read: every so many terms"),
             ("factors", "type of the factors: same (as the tensor's), f32, bf16, f16"),
+            (
+                "pair",
+                "what reads the rows of a matrix, by its part of the name, as o_proj reads v_proj: it has the same left factor",
+            ),
         ]
     }
 
@@ -61,9 +65,26 @@ impl Pass for LowRankPass {
                 || (share.unwrap_or(1.0) * full as f64).round().max(1.0) as usize,
                 |r| r as usize,
             );
-            factorise(spec, bench, &matrix, (block, rank.min(full)))?;
+            let reader = reader_of(spec, bench, &matrix)?;
+            factorise(spec, bench, &matrix, reader.as_ref(), (block, rank.min(full)))?;
         }
         Ok(())
+    }
+}
+
+/// The matrix that reads what `matrix` gives: of a name like its own, but that `pair` is in the place of the last part but one.
+fn reader_of(spec: &PassSpec, bench: &Workbench<'_>, matrix: &Matrix) -> Result<Option<Matrix>> {
+    let Some(pair) = spec.parameters.get("pair") else { return Ok(None) };
+    let mut parts: Vec<&str> = matrix.name.split('.').collect();
+    let (Some(pair), true) = (pair.as_str(), parts.len() > 1) else {
+        return spec.fail("pair is a part of a name");
+    };
+    let at = parts.len() - 2;
+    parts[at] = pair;
+    let name = parts.join(".");
+    match bench.matrix_of(&name) {
+        Some(found) if found.columns.is_multiple_of(matrix.rows) => Ok(Some(found)),
+        _ => spec.fail(&format!("{:?} has no {name:?} that reads its rows", matrix.name)),
     }
 }
 
@@ -71,6 +92,7 @@ fn factorise(
     spec: &PassSpec,
     bench: &mut Workbench<'_>,
     matrix: &Matrix,
+    reader: Option<&Matrix>,
     (block, rank): (usize, usize),
 ) -> Result<()> {
     let weights = bench.weights(matrix)?;
@@ -87,17 +109,19 @@ fn factorise(
     let step = spec.count("step")?.map_or(rank, |s| s as usize);
     let factor = whitener(bench, matrix)?;
     let (n, blocks) = (matrix.columns, matrix.rows / block);
+    let ranks: Vec<u64> = (1..).map(|i| (i * step) as u64).take_while(|r| *r < rank as u64).collect();
     let mut runs = Vec::new();
     let mut members = Vec::new();
+    let mut bases = Vec::new();
     for (at, weights) in weights.chunks(block * n).enumerate() {
         let vectors = vectors_of(weights, n, factor.as_deref());
-        let left: Vec<f32> = vectors.iter().take(rank).flat_map(|u| u.iter().map(|v| *v as f32)).collect();
+        let numbers: Vec<f32> = vectors.iter().take(rank).flat_map(|u| u.iter().map(|v| *v as f32)).collect();
         let right = right_of(&vectors[..rank.min(vectors.len())], weights, n);
         let name = if blocks == 1 { matrix.name.clone() } else { format!("{}.block-{at}", matrix.name) };
-        let left = by_ranks(bench, &format!("{name}.left"), dtype, (&left, block), step)?;
+        let left = by_ranks(bench, &format!("{name}.left"), dtype, (&numbers, block), step)?;
+        bases.push((left, numbers));
         let right = by_ranks(bench, &format!("{name}.right"), dtype, (&right, n), step)?;
-        let ranks = (1..).map(|i| (i * step) as u64).take_while(|r| *r < rank as u64).collect();
-        let of = LowRank { left_by_rank: true, right_by_column: false, ranks, ..LowRank::of(left, right) };
+        let of = LowRank { left_by_rank: true, ranks: ranks.clone(), ..LowRank::of(left, right) };
         if blocks == 1 {
             let parts = bench.model.low_rank_parts(&matrix.name, matrix.dtype, &matrix.shape, of)?;
             bench.rebuild(matrix, parts)?;
@@ -114,8 +138,11 @@ fn factorise(
             bench.model.tiers_parts(&matrix.name, (matrix.dtype, &matrix.shape), MatrixAxis::Rows, &runs)?;
         bench.rebuild(matrix, parts)?;
     }
+    if let Some(reader) = reader {
+        members.extend(read_along(bench, reader, (dtype, &ranks), &bases, (block, step))?);
+    }
     if step < rank {
-        let levels = (1..).map(|i| (i * step) as u64).take_while(|r| *r < rank as u64).chain([rank as u64]);
+        let levels = ranks.into_iter().chain([rank as u64]);
         bench.model.bundle(Bundle {
             name: format!("{}.rank", matrix.name),
             order: NestOrder::Prefix,
@@ -125,6 +152,42 @@ fn factorise(
         });
     }
     Ok(())
+}
+
+/// Cuts a matrix that reads blocks of rows of another down to what these span: of each block of its columns O what is left is (O U) U^T, U
+/// being the other's left factor, which is stored once. With grouped attention several blocks of columns in turn read one block of rows.
+fn read_along(
+    bench: &mut Workbench<'_>,
+    reader: &Matrix,
+    (dtype, ranks): (&str, &[u64]),
+    bases: &[(ArrayId, Vec<f32>)],
+    (block, step): (usize, usize),
+) -> Result<Vec<Member>> {
+    let weights = bench.weights(reader)?;
+    let blocks = reader.columns / block;
+    let (mut runs, mut members) = (Vec::new(), Vec::new());
+    for at in 0..blocks {
+        let (basis, vectors) = &bases[at * bases.len() / blocks];
+        let along = |u: &[f32]| {
+            let row = |row: &[f32]| {
+                let own = &row[at * block..(at + 1) * block];
+                own.iter().zip(u).map(|(a, b)| f64::from(*a) * f64::from(*b)).sum::<f64>() as f32
+            };
+            weights.chunks(reader.columns).map(row).collect::<Vec<f32>>()
+        };
+        let left: Vec<f32> = vectors.par_chunks(block).flat_map_iter(along).collect();
+        let name = format!("{}.block-{at}", reader.name);
+        let left = by_ranks(bench, &format!("{name}.left"), dtype, (&left, reader.rows), step)?;
+        let of = LowRank { left_by_rank: true, ranks: ranks.to_vec(), ..LowRank::of(left, *basis) };
+        let shape = [reader.rows as u64, block as u64];
+        let part = bench.model.low_rank(&name, Role::Array, reader.dtype, &shape, of)?;
+        members.push(Member { entry: part.entry(), axis: CutAxis::Rank });
+        runs.push((block as u64, Some(part)));
+    }
+    let of = (reader.dtype, &reader.shape[..]);
+    let parts = bench.model.tiers_parts(&reader.name, of, MatrixAxis::Columns, &runs)?;
+    bench.rebuild(reader, parts)?;
+    Ok(members)
 }
 
 /// A factor of rows of `width` numbers, one for each term; cut into arrays of `step` terms.
@@ -216,15 +279,7 @@ fn vectors_of(weights: &[f32], n: usize, factor: Option<&[f64]>) -> Vec<Vec<f64>
         let columns = (0..n).map(|c| seen.iter().map(|row| row[c]).collect()).collect();
         return left_vectors(columns).into_iter().map(|(_, u)| u).take(n).collect();
     }
-    // Of few rows, the right vectors v are found, and the left ones are what the rows are along them.
-    let found = left_vectors(seen.clone());
-    let least = found.first().map_or(0.0, |(most, _)| most * 1e-10);
-    let mut all: Vec<Vec<f64>> = Vec::new();
-    for (value, v) in found.iter().take(rows) {
-        let scale = if *value > least { value.recip() } else { 0.0 };
-        all.push(seen.iter().map(|row| scale * row.iter().zip(v).map(|(a, b)| a * b).sum::<f64>()).collect());
-    }
-    all
+    left_vectors_of_rows(seen).into_iter().map(|(_, u)| u).collect()
 }
 
 /// What the rows are along each vector.

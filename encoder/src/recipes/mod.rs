@@ -22,6 +22,8 @@ use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::quantise::{QuantiseOptions, Size, Statistics, encode_quantised_with};
 use crate::writer::ContainerWriter;
 use crate::{EncodeError, Result};
+use mcodec_format::{Bundle, Bundles, CutAxis, Variant};
+use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -33,7 +35,7 @@ pub(crate) trait Pass: Sync {
     fn about(&self) -> &'static str;
     /// Its parameters, and what they are.
     fn parameters(&self) -> &'static [(&'static str, &'static str)];
-    /// A step for a small model: matrices of 32 rows and 48 columns.
+    /// A step for a small model: matrices of 64 rows and 96 columns.
     fn example(&self) -> &'static str;
     /// The size that it brings all that is left to, if it is a quantiser.
     fn size(&self, _: &PassSpec) -> Result<Option<Size>> {
@@ -55,7 +57,7 @@ pub struct PassInfo {
     pub about: &'static str,
     /// Its parameters, and what they are.
     pub parameters: &'static [(&'static str, &'static str)],
-    /// A step in the short form, for a model of matrices of 32 rows and 48 columns.
+    /// A step in the short form, for a model of matrices of 64 rows and 96 columns.
     pub example: &'static str,
 }
 
@@ -100,8 +102,30 @@ impl Structure {
         asset.notes.append(&mut bench.notes);
         asset.items = bench.model.items;
         let mut extras = bench.model.extras;
+        name_ranks(&mut extras.bundles);
         extras.recipe = Some(self.recipe.to_json()?);
         Ok(extras)
+    }
+}
+
+/// Variants for bundles of ranks: of each rank that some bundle can be cut at, all are cut there or at their next lower level.
+fn name_ranks(bundles: &mut Bundles) {
+    let is_rank = |bundle: &Bundle| bundle.members.iter().all(|member| member.axis == CutAxis::Rank);
+    let ranks: BTreeSet<u64> =
+        bundles.bundles.iter().filter(|b| is_rank(b)).flat_map(|b| b.levels.iter().copied()).collect();
+    if ranks.len() < 2 || ranks.len() > 64 {
+        return;
+    }
+    for rank in ranks {
+        let level = |bundle: &Bundle| {
+            if is_rank(bundle) {
+                bundle.levels.partition_point(|level| *level <= rank).saturating_sub(1) as u64
+            } else {
+                bundle.levels.len() as u64 - 1
+            }
+        };
+        let levels = bundles.bundles.iter().map(level).collect();
+        bundles.variants.push(Variant { name: format!("rank-{rank}"), bytes: 0, levels });
     }
 }
 

@@ -30,6 +30,10 @@ fn main() -> Result<()> {
         "image_alpha",
         "quant",
         "grouped",
+        "low_rank",
+        "select",
+        "x_low_rank",
+        "x_select",
     ] {
         files.push((name, fs::read(vectors.join(name).with_extension("mcodec"))?));
     }
@@ -52,7 +56,26 @@ fn main() -> Result<()> {
     grids(&root)?;
     codes(&root)?;
     tokens(&root)?;
+    built(&root)?;
     Ok(())
+}
+
+/// Steps of making arrays, drawn at random; a mask and a list of an index map, and bundles.
+fn built(root: &Path) -> Result<()> {
+    let mut state = 0x2545_F491u32;
+    for seed in 0..24usize {
+        let mut bytes = Vec::new();
+        for _ in 0..60 + 20 * seed {
+            state ^= state << 13;
+            state ^= state >> 17;
+            state ^= state << 5;
+            bytes.push((state >> 24) as u8);
+        }
+        save(root, "built", &format!("steps-{seed}"), &bytes)?;
+    }
+    save(root, "built", "mask", &[0, 6, 4, 0, 0b10_1101])?;
+    save(root, "built", "list", &[1, 2, 4, 0, 4, 0, 0, 0, 0, 0, 0, 0])?;
+    save(root, "built", "bundles", &[1, 1, b'b', 1, 6, 2, 2, 6, 2, 1, 0, 3, 0, 1, 1, b'v', 40, 0])
 }
 
 /// The chunks of the vectors of quantised tensors.

@@ -3,6 +3,7 @@
 //! The ordinary tests compile this module too (`tests/tests/fuzz_regressions.rs`), so it depends on the mcodec crates and `tempfile` alone.
 
 pub mod archive;
+pub mod built;
 pub mod codes;
 pub mod container;
 pub mod decode;
@@ -26,7 +27,7 @@ pub mod tokens;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 16] = [
+pub const ALL: [(&str, Target); 17] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
@@ -43,4 +44,5 @@ pub const ALL: [(&str, Target); 16] = [
     ("grids", grids::run),
     ("codes", codes::run),
     ("tokens", tokens::run),
+    ("built", built::run),
 ];
