@@ -10,7 +10,7 @@ use crate::import::{ImportError, ModelSource, looks_like_parts};
 use crate::inputs::{
     AssetInput, asset_input, blob_input, find_duplicates, gguf_input, model_input, stream_input,
 };
-use crate::items::{Content, encode_items};
+use crate::items::{Content, Item, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::pack::rows_of;
 use crate::writer::{ContainerWriter, new_asset};
@@ -292,6 +292,11 @@ pub(crate) fn add_asset(
         against.note(&mut asset);
     }
     let at = writer.draft().add_asset(asset);
+    // Records at the end that are bound to nothing yet are bound to what the other items hash to.
+    let unbound =
+        |item: &&Item<'_>| matches!(item.content, Content::Record { bound, .. } if bound == [0; 32]);
+    let unbound = input.items.iter().rev().take_while(unbound).count();
+    let mut records = input.items.split_off(input.items.len() - unbound);
     let hashes = encode_items(writer, at, 0, &input.items, options)?;
     let mut model = ModelHasher::default();
     let mut tensors = 0;
@@ -305,6 +310,10 @@ pub(crate) fn add_asset(
             model.add(&item.name, track.dtype().name, &track.dimensions(), *bytes);
             tensors += 1;
         }
+        if let Content::Masks(masks) = &item.content {
+            model.add(&item.name, masks.dtype().name, &masks.dimensions(), *bytes);
+            tensors += 1;
+        }
         if let Content::Quantised(content) = &item.content {
             model.add(&item.name, content.dtype().name, content.shape(), *bytes);
             tensors += 1;
@@ -314,6 +323,15 @@ pub(crate) fn add_asset(
         hash = model.finish();
     }
     writer.draft().assets[at].hash = hash;
+    if !records.is_empty() {
+        for record in &mut records {
+            if let Content::Record { bound: to, .. } = &mut record.content {
+                *to = hash;
+            }
+        }
+        let first_id = writer.draft().next_id(at);
+        encode_items(writer, at, first_id, &records, options)?;
+    }
     Ok(EncodeReport {
         input_bytes: input.input_bytes,
         output_bytes: 0,

@@ -1,6 +1,6 @@
 //! Encoding the content of entries: in segments of bounded size, chunks in parallel, bytes independent of the thread count.
 
-use crate::latents::TrackContent;
+use crate::latents::{MaskContent, TrackContent};
 use crate::plain::Element;
 use crate::quantise::QuantContent;
 use crate::segment::{Piece, Segment};
@@ -33,6 +33,7 @@ pub(crate) enum Content<'a> {
         layout: u64,
     },
     Track(std::sync::Arc<TrackContent>),
+    Masks(std::sync::Arc<MaskContent>),
     Quantised(std::sync::Arc<QuantContent<'a>>),
     /// What other entries' chunks are decoded with.
     Object {
@@ -68,7 +69,9 @@ pub(crate) struct ItemBase<'a> {
 impl Item<'_> {
     pub(crate) fn kind(&self) -> u64 {
         match self.content {
-            Content::Tensor { .. } | Content::Track(_) | Content::Quantised(_) => registry::entry::TENSOR,
+            Content::Tensor { .. } | Content::Track(_) | Content::Masks(_) | Content::Quantised(_) => {
+                registry::entry::TENSOR
+            }
             Content::File { .. } => registry::entry::FILE,
             Content::Object { kind } => kind,
             Content::Record { .. } => registry::entry::RECORD,
@@ -148,6 +151,7 @@ impl Item<'_> {
     pub(crate) fn chunk_len(&self, target: u64) -> u64 {
         match &self.content {
             Content::Track(track) => return track.chunk_len(),
+            Content::Masks(masks) => return masks.chunk_len(),
             Content::Object { .. } => return self.byte_len.max(1),
             _ => {}
         }
@@ -209,6 +213,7 @@ impl Item<'_> {
                 dependencies.clone_from(&track.dependencies);
                 (track.fields(), true)
             }
+            Content::Masks(masks) => (masks.fields(), true),
             Content::Object { .. } => (mcodec_format::Fields::default(), true),
             Content::Quantised(content) => (content.fields(chunking.chunk_len, self.byte_len), true),
             Content::File { layout } => (FileDescriptor { layout: *layout, chunking }.to_fields(), true),

@@ -317,11 +317,12 @@ fn pairs_of<'p>(items: &'p [Item<'_>], pieces: &'p [Piece]) -> Vec<Option<Pair<'
 fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let len = piece.bytes.len() as u64;
     let whole = piece.start == 0 && piece.last && (1..=SMALL).contains(&len);
-    let otherwise =
-        matches!(item.content, Content::Track(_) | Content::Quantised(_) | Content::Object { .. })
-            || item.float_format(options).is_some()
-            || item.block_type().is_some()
-            || item.base.is_some();
+    let otherwise = matches!(
+        item.content,
+        Content::Track(_) | Content::Masks(_) | Content::Quantised(_) | Content::Object { .. }
+    ) || item.float_format(options).is_some()
+        || item.block_type().is_some()
+        || item.base.is_some();
     whole && len <= item.chunk_len(options.chunk_len) && !otherwise
 }
 
@@ -350,6 +351,10 @@ fn encode_piece(
 ) -> Result<Coded, CodingError> {
     if let Content::Track(track) = &item.content {
         let payloads = crate::latents::encode_track(track, piece.start, &piece.bytes)?;
+        return Ok(Coded { payloads, needs: Vec::new(), alone: None });
+    }
+    if let Content::Masks(masks) = &item.content {
+        let payloads = masks.encode(piece.start, &piece.bytes)?;
         return Ok(Coded { payloads, needs: Vec::new(), alone: None });
     }
     if let Content::Object { .. } = &item.content {
