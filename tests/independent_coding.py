@@ -6,6 +6,7 @@ from independent_codes import decode_codes, decode_grouped
 from independent_difference import decode_difference
 from independent_grids import decode_grid
 from independent_labelled import decode_labelled
+from independent_masks import decode_masks
 from independent_values import Cursor, Table, Unsupported, need, packed_length, unpack, zstd
 
 FIELD_MODES = {0: "packed", 1: "constant", 2: "zstd", 3: "rans", 4: "rans-shared"}
@@ -66,6 +67,8 @@ def decode_chunk(payload, length, coding, dependency_bytes, base=None):
         return decode_difference(payload, length, dependency_bytes, base, decode_chunk)
     if coding in (16, 17, 18):
         return decode_grid(payload, length, coding, dependency_bytes, base)
+    if coding == 48:
+        return payload[1:] if payload[:1] == b"\0" and len(payload) == length + 1 else decode_masks(payload, length)
     if coding == 24:
         return decode_codes(payload, length, dependency_bytes)
     if coding == 25:

@@ -4,7 +4,7 @@ from blake3 import blake3
 from independent_values import Cursor, need
 
 MAX_PATH = 4096
-SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 17, 18, 24, 25, 26, 57, 58)  # entry kinds [5.5]
+SHARED_OBJECTS = (3, 5, 6, 7, 8, 16, 17, 18, 24, 25, 26, 48, 57, 58)  # entry kinds [5.5]
 ARRAYS = (1, 56)  # entry kinds of tensors and of what they are built from
 REPRESENTATIONS = {1: "plain", 2: "alias", 3: "delta", 4: "same", 16: "predicted", 17: "refined", 24: "quant", 56: "low-rank", 57: "select", 58: "tiers"}
 DELTA, SAME, PREDICTED, REFINED, QUANT = 3, 4, 16, 17, 24
@@ -12,6 +12,7 @@ LAYER = 9  # entry kind
 FIELD_NAMES = dict(enumerate(("dtype", "dtype name", "shape", "byte length", "representation", "coding", "chunk length", "owner", "layout",
                               "schema", "bound hash", "dependency groups", "page", "reach"), 1))
 FIELD_NAMES.update(enumerate(("axes", "role", "factors", "normalisation", "first frames", "line", "start", "track model", "key"), 32))
+FIELD_NAMES.update({48: "planes", 49: "level", 50: "apart"})
 DTYPES = {i: (n, int(b)) for i, (n, b) in enumerate((p.split(":") for p in (
     "F64:64 F32:32 F16:16 BF16:16 F8_E4M3:8 F8_E5M2:8 F8_E4M3FNUZ:8 F8_E5M2FNUZ:8 F8_E8M0:8 F6_E2M3:6 F6_E3M2:6 F4:4 I64:64 I32:32 "
     "I16:16 I8:8 I4:4 U64:64 U32:32 U16:16 U8:8 U4:4 BOOL:8 C64:64 C128:128").split()), 1)}
@@ -38,7 +39,7 @@ def parse_descriptor(fields, kind=None):
 def read_field(name, value):
     """The value of a known field; an unknown representation keeps its parameters as bytes."""
     cursor = Cursor(value)
-    if name in ("dtype name", "schema", "axes", "role", "line", "track model", "key"):
+    if name in ("dtype name", "schema", "axes", "role", "line", "track model", "key", "planes", "apart"):
         return cursor.text(len(value))
     if name == "normalisation":
         return value.hex()
@@ -74,6 +75,9 @@ def dependencies_of(entry, descriptor, chunk):
 def check_tokens(target, tokens, shape):
     """[6] That what a track of this shape refines are tokens of its frames, rows and columns."""
     need(target["kind"] == 1, "tokens that are no tensor")
+    if tokens["coding"] in (16, 17):
+        need(tokens["dtype"] == 15 and tokens["shape"] == shape, "numbers of another shape")
+        return
     need(tokens["coding"] == 18 and len(shape) == 4 and 0 not in shape, "a refined tensor of no tokens")
     need(len(tokens["shape"]) == 4 and [tokens["shape"][i] for i in (0, 2, 3)] == [shape[i] for i in (0, 2, 3)], "tokens of other frames")
 

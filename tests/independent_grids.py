@@ -4,11 +4,11 @@ import struct
 from fractions import Fraction
 from functools import lru_cache
 
-from independent_digits import Digits
+from independent_digits import Digits, Level
 from independent_labelled import Classes
 from independent_values import BitReader, Cursor, Unsupported, need
 
-STATISTICS, DIGITS = 16, 17  # entry kinds
+STATISTICS, DIGITS, LEVEL = 16, 17, 48  # entry kinds
 # id: exponent bits, mantissa bits, bias, bytes; an F32 by its upper half
 FLOATS = {2: (8, 7, 127, 4), 3: (5, 10, 15, 2), 4: (8, 7, 127, 2), 5: (4, 3, 7, 1), 6: (5, 2, 15, 1), 7: (4, 3, 8, 1), 8: (5, 2, 16, 1)}
 INTEGERS = {15: 2, 16: 1, 20: 2, 21: 1}
@@ -94,7 +94,8 @@ class Grid(Frames):
         self.frames, self.count = length // frame, length // self.size
         self.quantised, self.low_halves, self.digits = bool(flags & 1), b"", None
         if flags & 4:
-            self.digits = Digits(dependency_bytes(cursor.varint(), DIGITS), self, tokens)
+            kind, data = dependency_bytes(cursor.varint(), (DIGITS, LEVEL))
+            self.digits = (Digits if kind == DIGITS else Level)(data, self, tokens)
         if flags & 1:
             need(self.is_float, "quantised integers")
             (self.step,) = struct.unpack("<f", cursor.take(4))

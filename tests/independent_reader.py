@@ -6,7 +6,7 @@
 
 Needs numpy, xxhash, blake3 and zstandard. It is written to be read beside SPEC.md (section numbers in brackets), not to be fast;
 section 1 (values) is in independent_values.py beside it, section 5 (entries) in independent_entries.py, section 7 (codings) in
-independent_coding.py, independent_labelled.py, independent_blocks.py, independent_difference.py, independent_gaussians.py, independent_grids.py, independent_tokens.py
+independent_coding.py, independent_labelled.py, independent_blocks.py, independent_difference.py, independent_gaussians.py, independent_grids.py, independent_tokens.py, independent_masks.py
 and independent_codes.py.
 """
 import json
@@ -33,11 +33,11 @@ PREAMBLE_LENGTH, SLOT_LENGTH, MAX_LEAF = 96, 32, 229376
 MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob", 3: "image", 4: "latents"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
-               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 17: "digits", 18: "token-model", 24: "column-steps", 25: "column-classes", 26: "codebook", 56: "array", 57: "index-map", 58: "bundles"}
-CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes", 25: "grouped"}
+               7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 17: "digits", 18: "token-model", 24: "column-steps", 25: "column-classes", 26: "codebook", 48: "level", 56: "array", 57: "index-map", 58: "bundles"}
+CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes", 25: "grouped", 48: "masks"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
-SCHEMAS = {"json", "recipe"}
+SCHEMAS = {"json", "masks", "recipe"}
 
 
 # ------------------------------------------------------------------------------------------------------- [2] preamble and slots
@@ -456,6 +456,9 @@ class Contents:
         def content_of(i, kind):
             need(i < len(group), "dependency index")
             target = self.target(entry, group[i])
+            if isinstance(kind, tuple):
+                need(target["kind"] in kind, "dependency of another kind")
+                return target["kind"], self.content(target)
             need(target["kind"] == kind, "dependency of another kind")
             return self.content(target)
 

@@ -91,6 +91,7 @@ pub fn decode_chunk(
         None if coding == registry::coding::TOKENS => {
             latents::decode_tokens(payload, &SharedOf(shared), out)?;
         }
+        None if coding == registry::coding::MASKS => latents::decode_masks(payload, out)?,
         None if coding == registry::coding::CODES => codes::decode(payload, &SharedOf(shared), out)?,
         None if coding == registry::coding::GROUPED => grouped::decode(payload, &SharedOf(shared), out)?,
         None if coding == registry::coding::GRID_FAST => {

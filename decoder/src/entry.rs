@@ -287,7 +287,7 @@ fn are_alike(a: &EntryDescriptor, b: &EntryDescriptor) -> bool {
     }
 }
 
-/// Whether the tokens that a track refines are of its grid, and its chunks are whole frames.
+/// Whether what a track refines, tokens or numbers of a coarser level, is of its grid, and its chunks are whole frames.
 fn are_tokens_of(tokens: &EntryDescriptor, refined: &EntryDescriptor) -> bool {
     match (tokens, refined) {
         (EntryDescriptor::Tensor(tokens), EntryDescriptor::Tensor(track)) => {
@@ -297,7 +297,14 @@ fn are_tokens_of(tokens: &EntryDescriptor, refined: &EntryDescriptor) -> bool {
             };
             let frames = track.shape.first().copied().unwrap_or(0);
             let frame = track.chunking.byte_len.checked_div(frames).filter(|n| *n > 0);
-            tokens.chunking.coding == registry::coding::TOKENS
+            let is_base = match tokens.chunking.coding {
+                registry::coding::TOKENS => true,
+                registry::coding::GRID_FAST | registry::coding::GRID_DENSE => {
+                    tokens.dtype.is_some_and(|d| d.name == "I16") && tokens.shape == track.shape
+                }
+                _ => false,
+            };
+            is_base
                 && grid(&tokens.shape).is_some()
                 && grid(&tokens.shape) == grid(&track.shape)
                 && frame.is_some_and(|frame| track.chunking.chunk_len.is_multiple_of(frame))
@@ -328,7 +335,7 @@ pub(crate) fn base_of(at: &RowRef, descriptor: &EntryDescriptor, limits: &Limits
             Ok(BaseTensor::Entry(Arc::new(base)))
         } else {
             Err(corrupt(
-                "what it refines are no tokens of its frames, rows and columns, or its chunks are no whole frames",
+                "what it refines are no tokens, nor numbers, of its frames, rows and columns, or its chunks are no whole frames",
             ))
         };
     }

@@ -30,6 +30,8 @@ pub enum SharedObject {
     Statistics(latents::Statistics),
     /// What digits of tokens stand for.
     Digits(Box<latents::Digits>),
+    /// What numbers of a coarser level stand for.
+    Level(Box<latents::Level>),
     /// What tokens are coded under.
     TokenModel(Box<latents::TokenModel>),
     /// Step exponents of the columns of codes.
@@ -66,6 +68,7 @@ impl SharedObject {
             }
             registry::entry::STATISTICS => Self::Statistics(latents::Statistics::parse(bytes)?),
             registry::entry::DIGITS => Self::Digits(Box::new(latents::Digits::parse(bytes)?)),
+            registry::entry::LEVEL => Self::Level(Box::new(latents::Level::parse(bytes)?)),
             registry::entry::TOKEN_MODEL => Self::TokenModel(Box::new(latents::TokenModel::parse(bytes)?)),
             registry::entry::COLUMN_STEPS => Self::ColumnSteps(codes::ColumnSteps::parse(bytes)?),
             registry::entry::COLUMN_CLASSES => Self::ColumnClasses(codes::ColumnClasses::parse(bytes)?),
@@ -143,6 +146,13 @@ impl latents::SharedObjects for SharedOf<'_> {
     fn digits(&self, dependency: u32) -> Option<&latents::Digits> {
         match self.get(dependency)? {
             SharedObject::Digits(digits) => Some(digits),
+            _ => None,
+        }
+    }
+
+    fn level(&self, dependency: u32) -> Option<&latents::Level> {
+        match self.get(dependency)? {
+            SharedObject::Level(level) => Some(level),
             _ => None,
         }
     }

@@ -11,7 +11,7 @@ use crate::import::{ImportError, ModelSource, looks_like_parts};
 use crate::inputs::{
     AssetInput, asset_input, blob_input, bytes_item, find_duplicates, gguf_input, model_input, stream_input,
 };
-use crate::items::{Content, encode_items};
+use crate::items::{Content, Item, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::pack::rows_of;
 use crate::writer::{ContainerWriter, new_asset};
@@ -315,6 +315,11 @@ pub(crate) fn add_asset_with(
         against.note(&mut asset);
     }
     let at = writer.draft().add_asset(asset);
+    // Records at the end that are bound to nothing yet are bound to what the other items hash to.
+    let unbound =
+        |item: &&Item<'_>| matches!(item.content, Content::Record { bound, .. } if bound == [0; 32]);
+    let unbound = input.items.iter().rev().take_while(unbound).count();
+    let mut records = input.items.split_off(input.items.len() - unbound);
     let hashes = encode_items(writer, at, 0, &input.items, options)?;
     let mut model = ModelHasher::default();
     let mut tensors = 0;
@@ -323,22 +328,8 @@ pub(crate) fn add_asset_with(
         if item.array {
             continue;
         }
-        if let Content::Tensor { dtype_name, shape, owner: None } = &item.content {
-            model.add(&item.name, dtype_name, shape, *bytes);
-            tensors += 1;
-        }
-        if let Content::Track(track) = &item.content {
-            model.add(&item.name, track.dtype().name, &track.dimensions(), *bytes);
-            tensors += 1;
-        }
-        let made = match &item.content {
-            Content::Quantised(content) => Some((content.dtype().name, content.shape())),
-            Content::Coded(content) => Some((content.dtype().name, content.shape())),
-            Content::Built(content) => Some((content.dtype.name, &content.shape[..])),
-            _ => None,
-        };
-        if let Some((dtype_name, shape)) = made {
-            model.add(&item.name, dtype_name, shape, *bytes);
+        if let Some((dtype_name, shape)) = tensor_of(&item.content) {
+            model.add(&item.name, dtype_name, &shape, *bytes);
             tensors += 1;
         }
     }
@@ -355,6 +346,15 @@ pub(crate) fn add_asset_with(
         let id = writer.draft().next_id(at);
         encode_items(writer, at, id, &[bytes_item("recipe".into(), content, recipe)], options)?;
     }
+    if !records.is_empty() {
+        for record in &mut records {
+            if let Content::Record { bound: to, .. } = &mut record.content {
+                *to = hash;
+            }
+        }
+        let first_id = writer.draft().next_id(at);
+        encode_items(writer, at, first_id, &records, options)?;
+    }
     Ok(EncodeReport {
         input_bytes: input.input_bytes,
         output_bytes: 0,
@@ -367,6 +367,19 @@ pub(crate) fn add_asset_with(
         image: None,
         quantised: None,
         reduced: Vec::new(),
+    })
+}
+
+/// What a content hash is told of an item that is a tensor: the name of its dtype, and its shape.
+fn tensor_of<'c>(content: &'c Content<'_>) -> Option<(&'c str, Vec<u64>)> {
+    Some(match content {
+        Content::Tensor { dtype_name, shape, owner: None } => (dtype_name, shape.to_vec()),
+        Content::Track(track) => (track.dtype().name, track.dimensions().to_vec()),
+        Content::Masks(masks) => (masks.dtype().name, masks.dimensions().to_vec()),
+        Content::Quantised(content) => (content.dtype().name, content.shape().to_vec()),
+        Content::Coded(content) => (content.dtype().name, content.shape().to_vec()),
+        Content::Built(content) => (content.dtype.name, content.shape.clone()),
+        _ => return None,
     })
 }
 

@@ -1,7 +1,7 @@
 //! Encoding the content of entries: in segments of bounded size, chunks in parallel, bytes independent of the thread count.
 
 use crate::build::{BuiltContent, CodedArray, decoded, order_of};
-use crate::latents::TrackContent;
+use crate::latents::{MaskContent, TrackContent};
 use crate::plain::Element;
 use crate::quantise::QuantContent;
 use crate::segment::{Piece, Segment};
@@ -34,6 +34,7 @@ pub(crate) enum Content<'a> {
         layout: u64,
     },
     Track(std::sync::Arc<TrackContent>),
+    Masks(std::sync::Arc<MaskContent>),
     Quantised(std::sync::Arc<QuantContent<'a>>),
     /// Codes that a caller made.
     Coded(std::sync::Arc<CodedArray>),
@@ -77,6 +78,7 @@ impl Item<'_> {
         match self.content {
             Content::Tensor { .. }
             | Content::Track(_)
+            | Content::Masks(_)
             | Content::Quantised(_)
             | Content::Coded(_)
             | Content::Built(_) => {
@@ -166,6 +168,7 @@ impl Item<'_> {
     pub(crate) fn chunk_len(&self, target: u64) -> u64 {
         match &self.content {
             Content::Track(track) => return track.chunk_len(),
+            Content::Masks(masks) => return masks.chunk_len(),
             Content::Object { .. } => return self.byte_len.max(1),
             _ => {}
         }
@@ -230,6 +233,7 @@ impl Item<'_> {
                 dependencies.clone_from(&track.dependencies);
                 (track.fields(), true)
             }
+            Content::Masks(masks) => (masks.fields(), true),
             Content::Object { .. } => (mcodec_format::Fields::default(), true),
             Content::Quantised(content) => (content.fields(chunking.chunk_len, self.byte_len), true),
             Content::Coded(content) => (content.fields(chunking.chunk_len, self.byte_len), true),

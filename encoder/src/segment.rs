@@ -319,6 +319,7 @@ fn is_small(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> bool {
     let otherwise = matches!(
         item.content,
         Content::Track(_)
+            | Content::Masks(_)
             | Content::Quantised(_)
             | Content::Coded(_)
             | Content::Built(_)
@@ -356,6 +357,10 @@ fn encode_piece(
 ) -> Result<Coded, CodingError> {
     if let Content::Track(track) = &item.content {
         let payloads = crate::latents::encode_track(track, piece.start, &piece.bytes)?;
+        return Ok(Coded { payloads, needs: Vec::new(), alone: None });
+    }
+    if let Content::Masks(masks) = &item.content {
+        let payloads = masks.encode(piece.start, &piece.bytes)?;
         return Ok(Coded { payloads, needs: Vec::new(), alone: None });
     }
     if let Content::Object { .. } = &item.content {

@@ -16,6 +16,7 @@ mod image;
 mod limits;
 pub mod natural_order;
 mod page;
+mod planes;
 mod preamble;
 pub mod registry;
 mod root;
@@ -38,6 +39,7 @@ pub use image::{
 };
 pub use limits::Limits;
 pub use page::{Asset, ChunkSpan, Dependency, EntryRow, Layout, Page};
+pub use planes::{PLANE_AXES, PlaneOrder};
 pub use preamble::{GENERATION_SLOTS, PREAMBLE_LEN, Preamble, SLOT_LEN, Slot, SlotState, TRAILER_LEN};
 pub use root::{LeafPointer, Root, RootBody, compare_keys, leaf_of};
 

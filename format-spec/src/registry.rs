@@ -81,6 +81,8 @@ pub mod entry {
     pub const COLUMN_CLASSES: u64 = 25;
     /// What grouped codes stand for.
     pub const CODEBOOK: u64 = 26;
+    /// What numbers of a coarser level stand for.
+    pub const LEVEL: u64 = 48;
     /// An array that tensors are built from.
     pub const ARRAY: u64 = 56;
     /// Which rows or columns of an array those of another are.
@@ -88,7 +90,7 @@ pub mod entry {
     /// What is cut together, and how far.
     pub const BUNDLES: u64 = 58;
     /// All of them.
-    pub const ALL: [Named; 18] = [
+    pub const ALL: [Named; 19] = [
         named(TENSOR, "tensor"),
         named(FILE, "file"),
         named(TABLE, "table"),
@@ -104,6 +106,7 @@ pub mod entry {
         named(COLUMN_STEPS, "column-steps"),
         named(COLUMN_CLASSES, "column-classes"),
         named(CODEBOOK, "codebook"),
+        named(LEVEL, "level"),
         named(ARRAY, "array"),
         named(INDEX_MAP, "index-map"),
         named(BUNDLES, "bundles"),
@@ -122,7 +125,7 @@ pub mod entry {
                 | STATISTICS
                 | DIGITS
                 | TOKEN_MODEL
-        ) || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK | INDEX_MAP | BUNDLES)
+        ) || matches!(kind, COLUMN_STEPS | COLUMN_CLASSES | CODEBOOK | LEVEL | INDEX_MAP | BUNDLES)
     }
 }
 
@@ -189,8 +192,10 @@ pub mod coding {
     pub const CODES: u64 = 24;
     /// Integers of one width, and scales of groups.
     pub const GROUPED: u64 = 25;
+    /// Masks of block-sparse attention.
+    pub const MASKS: u64 = 48;
     /// All of them.
-    pub const ALL: [Named; 11] = [
+    pub const ALL: [Named; 12] = [
         named(RAW, "raw"),
         named(FIELDS, "fields"),
         named(LABELLED, "labelled"),
@@ -202,6 +207,7 @@ pub mod coding {
         named(TOKENS, "tokens"),
         named(CODES, "codes"),
         named(GROUPED, "grouped"),
+        named(MASKS, "masks"),
     ];
 
     /// Whether this coding is one of quantised tensors.
@@ -260,7 +266,7 @@ pub const DEPENDENCY_KINDS: [Named; 3] =
     [named(0, "same-asset"), named(1, "other-asset"), named(2, "other-file")];
 
 /// Record schemas that this reader understands.
-pub const SCHEMAS: [&str; 2] = ["json", "recipe"];
+pub const SCHEMAS: [&str; 3] = ["json", "masks", "recipe"];
 
 /// Required features. Bits are set when a file is made and never change, so a later generation cannot need another one.
 pub const REQUIRED_FEATURES: [Named; 1] = [named(0, "zstd-pages")];
@@ -317,8 +323,14 @@ pub mod field {
     pub const TRACK_MODEL: u64 = 39;
     /// What the source calls a track.
     pub const KEY: u64 = 40;
+    /// The order of axes that masks had where they came from.
+    pub const PLANES: u64 = 48;
+    /// What the numbers of a coarser level of a track stand for.
+    pub const LEVEL: u64 = 49;
+    /// Tokens beside a track that it was found to be no refinement of.
+    pub const APART: u64 = 50;
     /// Names and criticality, as in `REGISTRY.md`.
-    pub const ALL: [(u64, &str, bool); 23] = [
+    pub const ALL: [(u64, &str, bool); 26] = [
         (DTYPE, "dtype", true),
         (DTYPE_NAME, "dtype name", true),
         (SHAPE, "shape", true),
@@ -342,10 +354,13 @@ pub mod field {
         (START, "start", false),
         (TRACK_MODEL, "track model", false),
         (KEY, "key", false),
+        (PLANES, "planes", false),
+        (LEVEL, "level", false),
+        (APART, "apart", false),
     ];
     /// Ids only, for finding unknown ones.
-    pub const IDS: [u64; 23] =
-        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 32, 33, 34, 35, 36, 37, 38, 39, 40];
+    pub const IDS: [u64; 26] =
+        [1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 32, 33, 34, 35, 36, 37, 38, 39, 40, 48, 49, 50];
 }
 
 /// Field ids of assets.

@@ -87,6 +87,8 @@ pub struct Track {
     pub model: Option<String>,
     /// What the source calls it, if that is not its name.
     pub key: Option<String>,
+    /// Tokens of the same grid that it was found not to be quantised to.
+    pub apart: Option<String>,
 }
 
 impl Track {
@@ -139,6 +141,7 @@ impl Track {
             start: fields.varint(WHAT, field::START)?,
             model: fields.text(WHAT, field::TRACK_MODEL)?.map(str::to_owned),
             key: fields.text(WHAT, field::KEY)?.map(str::to_owned),
+            apart: fields.text(WHAT, field::APART)?.map(str::to_owned),
         })
     }
 
@@ -182,6 +185,9 @@ impl Track {
         if let Some(key) = &self.key {
             fields.set(field::KEY, false, key.clone().into_bytes());
         }
+        if let Some(apart) = &self.apart {
+            fields.set(field::APART, false, apart.clone().into_bytes());
+        }
     }
 }
 
@@ -205,6 +211,7 @@ mod tests {
             start: Some(1),
             model: Some("wan2.1".into()),
             key: Some("moments".into()),
+            apart: Some("tokens".into()),
         };
         let mut fields = Fields::default();
         track.put(&mut fields);

@@ -51,6 +51,7 @@ fn help() {
         "attach",
         "detach",
         "train-prior",
+        "mask",
         "bench",
         "bench models",
         "bench gpu",

@@ -21,6 +21,7 @@ mod gpu;
 mod images;
 mod interrupts;
 mod kills;
+mod masks;
 mod names;
 mod pipes;
 mod recipes;

@@ -146,3 +146,81 @@ fn files_are_merged_and_listed() {
     assert_eq!((&listing["samples"], &listing["files"][1]["first"]), (&3.into(), &2.into()));
     assert_eq!(listing["files"][0]["samples"][1]["tensors"][0]["shape"], serde_json::json!([4, 3, 4, 4]));
 }
+
+#[test]
+fn compressed_arrays_and_columns_are_read() {
+    let place = Workplace::new();
+    let data = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/numpy");
+    for name in ["arrays", "compressed"] {
+        let file = data.join(name).with_extension("npz");
+        let out = format!("{name}.mcodec");
+        place.run(&["encode", &file.to_string_lossy(), "-o", &out, "--as", "latents"]).done();
+        place.run(&["decode", &out, "-o", &format!("{name}.safetensors")]).done();
+    }
+    let sorted = |mut all: Vec<(String, Vec<u64>, Vec<u8>)>| {
+        all.sort();
+        all
+    };
+    let arrays = sorted(tensors_of(&place.read("arrays.safetensors")));
+    assert!(arrays.len() > 5 && arrays == sorted(tensors_of(&place.read("compressed.safetensors"))));
+    // A truncated member is told by its name.
+    let mut damaged = std::fs::read(data.join("compressed.npz")).expect("file");
+    damaged[60..90].fill(0xA5);
+    place.write("damaged.npz", damaged);
+    let line = ["encode", "damaged.npz", "-o", "no.mcodec", "--as", "latents"];
+    place.run(&line).refused(1, &["damaged.npz: member \"layer/w.npy\""]);
+    // 2 x 3 x 4 x 5 by columns: element (t, c, h, w) is t + 2 (c + 3 (h + 4 w)).
+    let mut head = b"{'descr': '<f4', 'fortran_order': True, 'shape': (2, 3, 4, 5), }".to_vec();
+    head.resize(118 - 1, b' ');
+    head.push(b'\n');
+    let array = |numbers: &mut dyn Iterator<Item = usize>| {
+        numbers.flat_map(|n| (n as f32).to_le_bytes()).collect::<Vec<u8>>()
+    };
+    let columns = [&b"\x93NUMPY\x01\0\x76\0"[..], &head, &array(&mut (0..120))].concat();
+    place.write("columns.npy", columns);
+    place.run(&["encode", "columns.npy", "-o", "columns.mcodec", "--as", "latents"]).done();
+    place.run(&["decode", "columns.mcodec", "-o", "rows.npy"]).done();
+    let places = (0..120usize).map(|i| (i / 60, i / 20 % 3, i / 5 % 4, i % 5));
+    let rows = array(&mut places.map(|(t, c, h, w)| t + 2 * (c + 3 * (h + 4 * w))));
+    assert!(place.read("rows.npy").ends_with(&rows));
+}
+
+#[test]
+fn latents_are_decoded_up_to_a_level() {
+    let place = Workplace::new();
+    let shape = [4u64, 3, 5, 6];
+    place.write("clip.safetensors", safetensors(None, &[tensor("x", "F32", &shape, floats(360))]));
+    let line = ["encode", "clip.safetensors", "-o", "c.mcodec", "--as", "latents", "--progressive", "3"];
+    place.run(&line).done();
+    place.run(&["decode", "c.mcodec", "-o", "whole.npy"]).done();
+    assert!(place.read("whole.npy").ends_with(&floats(360)));
+    let error = |level: &str| {
+        let out = format!("{level}.npy");
+        place.run(&["decode", "c.mcodec", "--level", level, "-o", &out]).done();
+        let bytes = place.read(&out);
+        let float = |b: &[u8]| f32::from_le_bytes(b.try_into().expect("four bytes"));
+        let pairs = bytes[bytes.len() - 1440..]
+            .chunks(4)
+            .zip(floats(360).chunks_exact(4).map(<[u8]>::to_vec).collect::<Vec<_>>())
+            .map(|(a, b)| float(a) - float(&b))
+            .collect::<Vec<_>>();
+        pairs.iter().map(|e| e * e).sum::<f32>()
+    };
+    let (coarse, fine, all) = (error("0"), error("1"), error("2"));
+    assert!(all == 0.0 && 0.0 < fine && fine < coarse, "{all} {fine} {coarse}");
+    let told = place.run(&["info", "c.mcodec"]).done();
+    assert!(told.text().contains("a coarser level of precision"), "{}", told.text());
+    let line = [
+        "encode",
+        "clip.safetensors",
+        "-o",
+        "no.mcodec",
+        "--as",
+        "tokens",
+        "--vocab",
+        "9",
+        "--progressive",
+        "2",
+    ];
+    place.run(&line).refused(2, &["--progressive is for latents"]);
+}

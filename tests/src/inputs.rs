@@ -19,6 +19,14 @@ pub fn models() -> Vec<PathBuf> {
     found
 }
 
+/// A file of shared latents, if it is at hand, in `MCODEC_DATA`.
+#[must_use]
+pub fn latents(name: &str) -> Option<Vec<u8>> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).parent().map(Path::to_owned).unwrap_or_default();
+    let data = std::env::var_os("MCODEC_DATA").map_or_else(|| root.join("../shared/data"), PathBuf::from);
+    std::fs::read(data.join("latents").join(name)).ok()
+}
+
 fn collect(folder: &Path, found: &mut Vec<PathBuf>) {
     let Ok(list) = std::fs::read_dir(folder) else { return };
     let mut paths: Vec<PathBuf> = list.flatten().map(|e| e.path()).collect();

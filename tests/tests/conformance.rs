@@ -26,6 +26,10 @@ mod labelled;
 mod labelled_hostile;
 #[path = "conformance/latents.rs"]
 mod latents;
+#[path = "conformance/levels.rs"]
+mod levels;
+#[path = "conformance/masks.rs"]
+mod masks;
 #[path = "conformance/quant.rs"]
 mod quant;
 #[path = "conformance/raw_page.rs"]
@@ -69,6 +73,8 @@ fn vectors() -> &'static [Vector] {
         all.extend(labelled::all());
         all.extend(deltas::all());
         all.extend(latents::all());
+        all.extend(masks::all());
+        all.extend(levels::all());
         all.extend(quant::all());
         all.extend(built::all());
         all.extend(versions::all());

@@ -228,6 +228,8 @@ fn tokens_beside_latents_are_checked() {
         let told = report.notes.iter().any(|note| note.contains("two tracks"));
         let reader = open(&dir.path().join("both.mcodec"));
         let (entry, array) = track(&reader, "clip", "latent");
+        let apart = describe_track(&entry).expect("a track").0.apart;
+        assert_eq!(apart.as_deref(), (!refines).then_some("tokens"));
         assert_eq!((entry.is_refined(), told), (refines, !refines));
         assert!(is_same(&array, &latents) && is_same(&track(&reader, "clip", "tokens").1, &tokens));
     }

@@ -83,6 +83,8 @@ pub(crate) enum Command {
     Detach(Detach),
     /// Learn from clips of tokens what others can be coded under
     TrainPrior(TrainPrior),
+    /// Make masks of block-sparse attention from queries and keys, or from scores of blocks
+    Mask(crate::commands::mask::Mask),
     /// Measure mcodec beside other compressors
     Bench(Bench),
     /// Print a completion script for a shell
@@ -104,6 +106,8 @@ pub(crate) enum Kind {
     Latents,
     /// Tokens of a video or image tokenizer, from the same files
     Tokens,
+    /// Masks of block-sparse attention, bool or u8 [step, layer, head, block, block], from the same files
+    Masks,
 }
 
 /// Models that others are told against.
@@ -197,7 +201,8 @@ pub(crate) struct Quantise {
 #[derive(Debug, Args)]
 #[command(next_help_heading = "Options of latents")]
 pub(crate) struct Latents {
-    /// Letters of the axes of arrays: T(ime), C(hannel), H(eight), W(idth) [default: TCHW, CHW or HW]
+    /// Letters of the axes of arrays: T(ime), C(hannel), H(eight), W(idth) [default: TCHW, CHW or HW]; of masks S(tep), L(ayer), H(ead), Q(uery
+    /// blocks), K(ey blocks) [default: SLHQK, or the last of them]
     #[arg(long, value_name = "AXES")]
     pub(crate) axes: Option<String>,
     /// What elements are, where the file only says how wide they are: bf16, f8_e4m3, ...
@@ -224,6 +229,10 @@ pub(crate) struct Latents {
     /// Store tokens too, as fsq:8,8,8,5,5,5, and the latents as what refines them
     #[arg(long, value_name = "fsq:LEVELS")]
     pub(crate) quantise: Option<String>,
+    /// Levels of precision, 2 to 6, of which decode --level reads the first: the last is what --step, --snr or --bits say, or everything, each
+    /// before it has steps twice as large
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=6))]
+    pub(crate) progressive: Option<u8>,
     /// Drop positions that are like what is there already, and fill them with that, so that what is decoded has the filled values:
     /// temporal:thr=T those within T deviations (root of the mean square over channels) of what the frame before holds there;
     /// spatial:rate=R of the others all but this share, those nearest to their left or upper neighbour
@@ -233,7 +242,8 @@ pub(crate) struct Latents {
     /// safetensors file of what its layers read and how much their outputs matter [default: nothing is known]
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) stats: Option<PathBuf>,
-    /// Frames of a group, the unit of access; 0 is the whole clip [default: 0 up to 64 frames, else 16]
+    /// Frames of a group, the unit of access; 0 is the whole clip [default: 0 up to 64 frames, else 16]; of masks: planes, in the order layer,
+    /// head, step [default: the steps of a head]
     #[arg(long, value_name = "N")]
     pub(crate) group: Option<usize>,
     /// Frames of the source in a second: 25, or 30000/1001
@@ -248,6 +258,9 @@ pub(crate) struct Latents {
     /// Whether the model's normalisation is applied to them
     #[arg(long, value_name = "YES/NO")]
     pub(crate) normalised: Option<Answer>,
+    /// Of masks: how they were made, for a record of the asset: block=128,curve=gilbert,grid=21x30x52,text=0,sample=32,seed=0,energy=0.95,ratio=0.05..0.2,gap=30
+    #[arg(long, value_name = "KEY=VALUE,...")]
+    pub(crate) mask_settings: Option<String>,
     /// A track of one array: its name, the array's, its axes, then what differs from what is said of all (role, dtype, step, snr, bits, lossless, quantise=fsq:8x8x5, fsq=8x8x5, vocab, normalised, stats, model, factors=4x8x8, first); may be repeated
     #[arg(long = "track", value_name = "NAME=KEY:AXES,...")]
     pub(crate) tracks: Vec<String>,
@@ -444,8 +457,8 @@ pub(crate) struct Decode {
     /// Only these channels of a stack
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) channels: Option<String>,
-    /// An image from its layers 0 to N [default: all]
-    #[arg(long, value_name = "N", conflicts_with_all = ["tensors", "rows", "elements"])]
+    /// An image from its layers 0 to N, or latents from their levels of precision 0 to N [default: all]
+    #[arg(long, value_name = "N", conflicts_with_all = ["rows", "elements"])]
     pub(crate) level: Option<usize>,
     /// A record's JSON text instead of the asset
     #[arg(long, value_name = "NAME", conflicts_with_all = ["tensors", "rows", "elements"])]
@@ -467,6 +480,9 @@ pub(crate) struct Decode {
     /// Of latents that refine tokens: only what the tokens tell of them
     #[arg(long)]
     pub(crate) from_tokens: bool,
+    /// Of masks: only these steps, layers and heads: each a number, a..b without b, or *
+    #[arg(long, value_name = "STEPS,LAYERS,HEADS", value_parser = crate::latents::planes::parse)]
+    pub(crate) planes: Option<crate::latents::planes::Planes>,
     /// Of latents: only these rows and columns: y0..y1,x0..x1
     #[arg(long, value_name = "ROWS,COLUMNS", value_parser = crate::rows::parse_crop)]
     pub(crate) crop: Option<(crate::rows::Rows, crate::rows::Rows)>,
@@ -704,6 +720,12 @@ pub(crate) struct BenchLatents {
     /// Draw bits against speed into this file
     #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,
+    /// Frames of groups, divided by commas; 0 is the whole clip [default: 0 and 17, of codes of a codebook 0 and 100]
+    #[arg(long, value_name = "LIST", value_delimiter = ',')]
+    pub(crate) groups: Vec<usize>,
+    /// Instead: what --reduce keeps and what it loses, temporal and spatial apart, and bits with and without rounding to 1/8 of a deviation
+    #[arg(long)]
+    pub(crate) reduce: bool,
 }
 
 #[derive(Debug, Args)]

@@ -1,9 +1,14 @@
 //! Tracks of latents: frames and crops of them, in the order of axes that they came in.
 
+mod levels;
+mod masks;
+
 use crate::entry::{BaseTensor, Entry, row_of};
 use crate::reader::Reader;
 use crate::source::ReadAt;
 use crate::{DecodeError, Result};
+pub use levels::{level_of, levels_of};
+pub use masks::{MaskPart, describe_masks, read_masks};
 use mcodec_coding::latents;
 use mcodec_format::track::{AXES, AxisOrder, Track};
 use mcodec_format::{FormatError, Limits, Representation, registry};
@@ -30,6 +35,8 @@ pub enum Fidelity {
     Whole,
     /// Of a track that refines tokens, these: its elements are the points that their digits are taken for.
     Tokens,
+    /// Of a track with levels of precision, those up to this one: 0 is the coarsest. The last, and those after it, are everything.
+    Level(u64),
 }
 
 /// Elements of a track.
@@ -125,6 +132,7 @@ pub fn read_track<S: ReadAt>(reader: &Reader<S>, entry: &Entry, part: &TrackPart
     let source = match part.fidelity {
         Fidelity::Whole => reader.read(entry, entry.row_bytes(t.clone())?)?,
         Fidelity::Tokens => of_tokens(reader, entry, &t)?,
+        Fidelity::Level(level) => levels::read(reader, entry, &t, level)?,
     };
     let size = entry.tensor().and_then(|t| t.dtype).map_or(1, |d| u64::from(d.bits / 8));
     let order = track.axes.or_else(|| AxisOrder::parse("TCHW")).map(|o| o.places()).unwrap_or_default();
@@ -151,7 +159,12 @@ pub fn read_track<S: ReadAt>(reader: &Reader<S>, entry: &Entry, part: &TrackPart
 /// The elements that the tokens of frames `t` are taken for, which the track refines.
 fn of_tokens<S: ReadAt>(reader: &Reader<S>, entry: &Entry, t: &Range<u64>) -> Result<Vec<u8>> {
     let fail = |why: String| Err(DecodeError::Request(format!("{:?} {why}", entry.name())));
-    let Some(BaseTensor::Entry(tokens)) = entry.base().filter(|_| entry.is_refined()) else {
+    let base = entry.base().filter(|_| entry.is_refined());
+    let is_of_tokens = |base: &&BaseTensor| match base {
+        BaseTensor::Entry(base) => base.chunking().coding == registry::coding::TOKENS,
+        BaseTensor::External { .. } => false,
+    };
+    let Some(BaseTensor::Entry(tokens)) = base.filter(is_of_tokens) else {
         return fail("refines no tokens: only all of it can be had".into());
     };
     let mut digits = None;

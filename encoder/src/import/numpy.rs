@@ -258,7 +258,7 @@ impl Literal<'_> {
 }
 
 /// The dtype of a type string: its name, and the bytes of an element.
-fn dtype_of(descr: &str) -> Option<(String, u64)> {
+pub(crate) fn dtype_of(descr: &str) -> Option<(String, u64)> {
     let native = match descr {
         "<f8" => "F64",
         "<f4" => "F32",

@@ -1,6 +1,7 @@
 //! Arrays of an input, in memory.
 
 use super::clips::Clip;
+use super::unpacked::unpacked;
 use crate::import::numpy::{BY_COLUMN, COMPRESSED};
 use crate::import::{ImportOptions, ModelSource};
 use crate::{EncodeError, Result};
@@ -30,14 +31,16 @@ pub(super) struct Array {
 }
 
 /// Most bytes of one array.
-const MOST: u64 = 4 << 30;
+pub(super) const MOST: u64 = 4 << 30;
 
 /// Reads the arrays of a clip, in natural order of their names.
 pub(super) fn read_arrays(clip: &Clip, import: &ImportOptions) -> Result<Vec<Stored>> {
     let mut arrays: Vec<Stored> = Vec::new();
     for part in &clip.parts {
         let file = part.on_disk()?;
-        let source = ModelSource::open(file.path(), import)?;
+        let unpacked = unpacked(file.path())?;
+        let path = unpacked.as_ref().map_or(file.path(), |unpacked| &unpacked.path);
+        let source = ModelSource::open(path, import)?;
         let lost = |note: &&String| note.contains(BY_COLUMN) || note.contains(COMPRESSED);
         if let Some(note) = source.notes.iter().find(lost) {
             return Err(EncodeError::Request(format!(

@@ -3,11 +3,12 @@
 use super::LatentsOptions;
 use super::array::{Array, Stored, read_arrays};
 use super::clips::Clip;
-use super::content::{Refined, TrackContent, coder_of};
+use super::content::{Refined, Tells, TrackContent, coder_of};
 use super::fsq;
 use super::levels::Levels;
 use super::models::{Made as TokensOf, StoredModel, TokenCoder, model_for};
 use super::precision::Precision;
+use super::progressive::LevelSource;
 use super::reduce::ReducedTrack;
 use super::resolve::{Resolved, about, element_of};
 use super::shared::{Need, Objects};
@@ -15,7 +16,7 @@ use super::statistics::{Moments, identity, is_applied};
 use crate::inputs::{AssetInput, bytes_item};
 use crate::items::{Content, Item};
 use crate::{EncodeError, EncodeOptions, Result};
-use mcodec_coding::latents::{Element, Statistics};
+use mcodec_coding::latents::{Coder, Element, Statistics};
 use mcodec_format::registry::Dtype;
 use mcodec_format::track::{AXES, AxisOrder, Normalisation, Track};
 use mcodec_format::{Fields, registry, wire};
@@ -25,10 +26,10 @@ use std::sync::Arc;
 /// Makes assets of clips; what they share is stored once.
 pub(super) struct Maker<'a> {
     latents: &'a LatentsOptions,
-    options: &'a EncodeOptions,
+    pub(super) options: &'a EncodeOptions,
     /// Statistics that were measured, by slot.
     measured: HashMap<String, Statistics>,
-    objects: Objects,
+    pub(super) objects: Objects,
     /// What all tokens of the file are coded under, if they are of its kind.
     model: Option<Arc<StoredModel>>,
     /// Whether there are several clips.
@@ -60,7 +61,7 @@ impl<'a> Maker<'a> {
             reduced: Vec::new(),
         };
         // Steps and distances are counted in deviations.
-        let lossy = |p: Precision| p != Precision::Lossless || latents.reduction.is_some();
+        let lossy = |p: Precision| p != Precision::Lossless || latents.needs_statistics();
         if !lossy(latents.precision) && !latents.tracks.iter().any(|t| t.precision.is_some_and(lossy)) {
             return Ok(maker);
         }
@@ -156,6 +157,7 @@ impl<'a> Maker<'a> {
             start: resolved.line.as_ref().map(|(_, start)| *start),
             model: resolved.model(),
             key: (array.name != resolved.name).then(|| array.name.clone()),
+            apart: None,
         }
     }
 
@@ -232,6 +234,7 @@ impl<'a> Maker<'a> {
             let positions = (frames * height * width) as u64;
             self.reduced.push(ReducedTrack { asset, track, positions, dropped, merged, error });
         }
+        let counted = scaled.steps.clone();
         let steps = scaled.steps.filter(|_| lossy);
         let known = scaled.normalisation.as_ref().and_then(|(applied, s)| s.clone().filter(|_| !applied));
         if let Some(levels) = resolved.quantise() {
@@ -241,7 +244,11 @@ impl<'a> Maker<'a> {
             self.add_quantised(resolved, &array, element, levels, known.as_ref(), parts)?;
         }
         let source = (is_float && !parts.bases.is_empty()).then(|| array.clone());
-        let coder = coder_of(self.options.effort);
+        let mut coder = coder_of(self.options.effort);
+        if self.latents.reduction.rate.is_some() && is_float && coder == Coder::Fast {
+            // The fast coder cannot say that a position is what is beside it.
+            coder = Coder::Light;
+        }
         let mut content = match steps {
             Some(statistics) => {
                 let step = resolved.precision().step(&array, element, &statistics, coder)?;
@@ -256,8 +263,20 @@ impl<'a> Maker<'a> {
             }
             None => TrackContent::lossless(&array, element, group, Track::default(), coder),
         };
-        if let Some(source) = source {
-            self.refine(&mut content, &source, element, known.as_ref(), parts);
+        if let Some(source) = &source {
+            track.apart = self.refine(&mut content, source, element, known.as_ref(), parts);
+        }
+        if let Some(levels) = self.latents.progressive.filter(|_| is_float) {
+            if content.is_refined() {
+                return Err(
+                    "it refines tokens, which are its coarser level: --progressive is for others".into()
+                );
+            }
+            let known = counted.as_ref().ok_or("its statistics were not measured")?;
+            let source = LevelSource { array: &array, element, group, track: &track, name: &resolved.name };
+            let (track, bytes, level) = self.add_levels(&source, &content, known, levels, parts)?;
+            let need = self.objects.need(registry::entry::LEVEL, level.to_bytes());
+            content.refine(Refined { track, tokens: Arc::new(bytes), tells: Tells::Level(level) }, need);
         }
         track.normalisation = scaled.normalisation.map(|(applied, statistics)| {
             let statistics = statistics.map(|statistics| {
@@ -310,7 +329,7 @@ impl<'a> Maker<'a> {
         self.put_tokens(name, tokens, TokensOf::Digits(levels), track, parts)
     }
 
-    /// Makes a track a refinement of tokens beside it, if these are a quantisation of it.
+    /// Makes a track a refinement of tokens beside it, if these are a quantisation of it. Returns the name of those that are not.
     fn refine(
         &mut self,
         content: &mut TrackContent,
@@ -318,11 +337,10 @@ impl<'a> Maker<'a> {
         element: Element,
         known: Option<&Statistics>,
         parts: &mut Parts,
-    ) {
+    ) -> Option<String> {
         let of_grid = |base: &&TokenTrack| {
-            let digits: usize = base.levels.iter().map(Vec::len).sum();
             let grid = |s: &[usize; 4]| [s[0], s[2], s[3]];
-            digits == array.channels() && grid(&base.shape) == grid(&array.shape)
+            grid(&base.shape) == grid(&array.shape)
         };
         let mut refused = None;
         for base in parts.bases.iter().filter(of_grid) {
@@ -330,21 +348,24 @@ impl<'a> Maker<'a> {
             let quantiser = content.rounded().map(super::content::Quantised::quantiser);
             let mut numberings = vec![fsq::Numbering { element, quantiser, scale: None }];
             numberings.extend(known.map(|_| fsq::Numbering { element, quantiser, scale: known }));
+            // Of another number of channels than they have digits they are none either.
             let Some(digits) = fsq::fit(array, &numberings, &tokens) else {
                 refused.get_or_insert_with(|| base.name.clone());
                 continue;
             };
             let need = self.objects.need(registry::entry::DIGITS, digits.to_bytes());
             let track = Need::Track(base.number);
-            content.refine(Refined { track, tokens: Arc::clone(&base.bytes), digits }, need);
-            return;
+            let tells = Tells::Digits(digits);
+            content.refine(Refined { track, tokens: Arc::clone(&base.bytes), tells }, need);
+            return None;
         }
-        if let Some(tokens) = refused {
+        if let Some(tokens) = &refused {
             parts.notes.push(format!(
                 "tokens {tokens:?} are no quantisation of {:?}, channel by channel: they are two tracks",
                 array.name
             ));
         }
+        refused
     }
 
     fn scaled(
@@ -354,7 +375,7 @@ impl<'a> Maker<'a> {
         element: Element,
         notes: &mut Vec<String>,
     ) -> Result<Scaled, String> {
-        let counted = resolved.precision() != Precision::Lossless || self.latents.reduction.is_some();
+        let counted = resolved.precision() != Precision::Lossless || self.latents.needs_statistics();
         let counted = counted && element.float().is_some();
         let channels = array.channels();
         let given = resolved.given().map_err(|e| e.to_string())?;
@@ -402,7 +423,7 @@ impl<'a> Maker<'a> {
 }
 
 /// What an array became.
-enum Made {
+pub(super) enum Made {
     /// An array that is no grid, as it is.
     Plain(Stored, String),
     Track(Array, String, Box<TrackContent>),
@@ -421,9 +442,9 @@ struct TokenTrack {
 
 /// An asset in the making.
 #[derive(Default)]
-struct Parts {
+pub(super) struct Parts {
     asset: String,
-    made: Vec<Made>,
+    pub(super) made: Vec<Made>,
     bases: Vec<TokenTrack>,
     notes: Vec<String>,
 }

@@ -5,7 +5,8 @@ use super::models::{StoredModel, TokenCoder};
 use super::shared::Need;
 use mcodec_coding::CodingError;
 use mcodec_coding::latents::{
-    Base, Coder, Digits, Element, Grid, GridContent, Quantiser, Shape, Statistics, Tokens, encode_refined,
+    Base, Coder, Digits, Element, Grid, GridContent, Level, Quantiser, Shape, Statistics, Tokens, Told,
+    encode_refined,
 };
 use mcodec_format::registry::{self, Dtype};
 use mcodec_format::track::Track;
@@ -21,6 +22,8 @@ pub(crate) struct TrackContent {
     /// Frames of a chunk.
     group: usize,
     pub(super) track: Track,
+    /// Of a coarser level: which of what it needs says what its numbers are worth.
+    pub(super) level: Option<u64>,
     how: How,
     /// What its chunks are decoded with, in order.
     pub(super) used: Vec<Need>,
@@ -37,21 +40,37 @@ enum How {
     Tokens { coder: TokenCoder, model: Option<Arc<StoredModel>> },
 }
 
-/// Tokens that tell of a track's numbers.
+/// Tokens, or numbers of a coarser level, that tell of a track's numbers.
 #[derive(Debug, Clone)]
 pub(super) struct Refined {
     /// The entry of the tokens.
     pub(super) track: Need,
     pub(super) tokens: Arc<Vec<u8>>,
-    pub(super) digits: Digits,
+    pub(super) tells: Tells,
+}
+
+/// What they tell.
+#[derive(Debug, Clone)]
+pub(super) enum Tells {
+    Digits(Digits),
+    Level(Level),
+}
+
+impl Tells {
+    fn told(&self) -> Told<'_> {
+        match self {
+            Self::Digits(digits) => Told::Digits(digits),
+            Self::Level(level) => Told::Level(level),
+        }
+    }
 }
 
 /// What elements were rounded to.
 #[derive(Debug, Clone)]
 pub(crate) struct Quantised {
-    numbers: Vec<i16>,
-    step: f32,
-    statistics: Statistics,
+    pub(super) numbers: Vec<i16>,
+    pub(super) step: f32,
+    pub(super) statistics: Statistics,
     /// Whether the statistics are the first of what the chunks are decoded with; else they are in each.
     shared: bool,
 }
@@ -78,7 +97,7 @@ impl TrackContent {
     fn new(array: &Array, group: usize, track: Track, how: How) -> Self {
         let Array { dtype, shape, .. } = *array;
         let (used, told, dependencies) = (Vec::new(), Vec::new(), Vec::new());
-        Self { dtype, shape, group, track, how, used, told, dependencies }
+        Self { dtype, shape, group, track, level: None, how, used, told, dependencies }
     }
 
     /// Makes it a refinement of tokens.
@@ -99,6 +118,11 @@ impl TrackContent {
             How::Grid { quantised, .. } => quantised.as_ref(),
             How::Tokens { .. } => None,
         }
+    }
+
+    /// Whether it is a refinement.
+    pub(super) fn is_refined(&self) -> bool {
+        self.base().is_some()
     }
 
     fn base(&self) -> Option<&Refined> {
@@ -205,6 +229,9 @@ impl TrackContent {
         };
         let mut fields = tensor.to_fields();
         self.track.put(&mut fields);
+        if let Some(level) = self.level {
+            fields.set_varint(registry::field::LEVEL, false, level);
+        }
         fields
     }
 }
@@ -263,7 +290,7 @@ pub(crate) fn encode_track(
             let per_frame = base.tokens.len() / track.shape[0];
             let frame = (start as usize + at * chunk_len) / track.frame_bytes() as usize;
             let tokens = &base.tokens[frame * per_frame..][..frames * per_frame];
-            Base { tokens, digits: &base.digits, dependency: track.used.len() as u32 - 1 }
+            Base { tokens, told: base.tells.told(), dependency: track.used.len() as u32 - 1 }
         });
         let content = match quantised {
             None => GridContent::Bytes(bytes),

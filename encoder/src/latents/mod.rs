@@ -7,15 +7,18 @@ mod clustering;
 mod content;
 mod fsq;
 mod levels;
+mod masks;
 mod models;
 mod precision;
 mod presets;
+mod progressive;
 mod reduce;
 mod redundancy;
 mod resolve;
 mod shared;
 mod statistics;
 mod tracks;
+mod unpacked;
 
 pub(crate) use content::{TrackContent, encode_track};
 
@@ -29,6 +32,11 @@ use crate::{EncodeError, Result};
 use asset::Maker;
 use clips::{Clip, clips_of};
 pub use levels::Levels;
+pub(crate) use masks::MaskContent;
+pub use masks::{
+    Curve, MASK_RECORD, MaskArray, MaskOptions, MaskSettings, MaskSource, append_mask_files,
+    encode_made_masks, encode_mask_files, make_masks,
+};
 use mcodec_format::track::Track;
 use mcodec_format::{Fields, registry};
 pub use precision::Precision;
@@ -53,6 +61,8 @@ pub struct LatentsOptions {
     pub dtype: Option<String>,
     /// How much may be lost.
     pub precision: Precision,
+    /// Levels of precision, 2 to 6: the track is the last, and each before it has steps twice as large, of which a reader may stop at any.
+    pub progressive: Option<u8>,
     /// Positions that are dropped. The decoded arrays hold what was put in their place.
     pub reduction: Reduction,
     /// Frames of a group: the unit of access. 0: the whole clip.
@@ -80,6 +90,11 @@ pub struct LatentsOptions {
 }
 
 impl LatentsOptions {
+    /// Whether something is counted in deviations even if nothing is rounded.
+    fn needs_statistics(&self) -> bool {
+        self.reduction.is_some() || self.progressive.is_some()
+    }
+
     /// Frames of a group of an array of so many.
     fn group_of(&self, frames: usize) -> usize {
         match self.group {

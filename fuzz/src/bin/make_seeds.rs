@@ -108,18 +108,24 @@ fn codes(root: &Path) -> Result<()> {
 fn tokens(root: &Path) -> Result<()> {
     use mcodec_decode::{ReadOptions, Reader};
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("../format-spec/vectors");
-    for (name, asset) in [("tokens", "tokens"), ("codes", "codes"), ("token_models", "models")] {
+    for (name, asset) in
+        [("tokens", "tokens"), ("codes", "codes"), ("token_models", "models"), ("masks", "masks")]
+    {
         let file = fs::read(vectors.join(name).with_extension("mcodec"))?;
         let reader = Reader::open(file.clone(), ReadOptions::default())?;
         for row in reader.rows(asset)? {
             let is_model = row.get().kind == entry::TOKEN_MODEL;
+            if row.get().kind == entry::RECORD {
+                continue;
+            }
+            let which = if name == "masks" { 128 } else { u8::from(is_model) };
             let chunking = *reader.resolve(row.clone())?.chunking();
             for span in row.get().spans(row.asset().ordinal) {
                 let range = if is_model { 0..0 } else { chunking.chunk_range(span.place.chunk) };
                 let len = ((range.end - range.start) as u16).to_le_bytes();
                 let payload = &file[span.payload.start as usize..span.payload.end as usize];
                 let called = format!("{name}-{}-{}", span.place.entry, span.place.chunk);
-                save(root, "tokens", &called, &[&[is_model as u8], &len[..], payload].concat())?;
+                save(root, "tokens", &called, &[&[which], &len[..], payload].concat())?;
             }
         }
     }
@@ -136,6 +142,7 @@ fn grids(root: &Path) -> Result<()> {
         ("grids_dense", "clip"),
         ("tokens", "tokens"),
         ("refined", "refined"),
+        ("levels", "levels"),
     ] {
         let file = fs::read(vectors.join(name).with_extension("mcodec"))?;
         let reader = Reader::open(file.clone(), ReadOptions::default())?;
@@ -144,6 +151,8 @@ fn grids(root: &Path) -> Result<()> {
             let chunking = *found.chunking();
             let how = match (row.get().kind, chunking.coding) {
                 (entry::DIGITS, _) => 4u8,
+                (entry::LEVEL, _) => 132,
+                (entry::TENSOR, coding::GRID_DENSE) if name == "levels" && found.is_refined() => 130,
                 (entry::TENSOR, coding::TOKENS) => 3,
                 (entry::TENSOR, coding::GRID_FAST) => 0,
                 (entry::TENSOR, _) => 1 + u8::from(found.is_refined()),
@@ -152,7 +161,7 @@ fn grids(root: &Path) -> Result<()> {
             for span in row.get().spans(row.asset().ordinal) {
                 let range = chunking.chunk_range(span.place.chunk);
                 let len = ((range.end - range.start) as u16).to_le_bytes();
-                let len = if how == 4 { &[][..] } else { &len[..] };
+                let len = if matches!(how, 4 | 132) { &[][..] } else { &len[..] };
                 let payload = &file[span.payload.start as usize..span.payload.end as usize];
                 let called = format!("{name}-{}-{}", span.place.entry, span.place.chunk);
                 save(root, "grids", &called, &[&[how], len, payload].concat())?;

@@ -1,7 +1,7 @@
-//! Chunks of tokens, and models of them: which, decoded length (2 bytes), bytes.
+//! Chunks of tokens, and models of them; chunks of masks: which, decoded length (2 bytes), bytes.
 
 use mcodec_coding::latents::{
-    CodeOrder, Shape, SharedObjects, Statistics, TokenModel, TokenScheme, Tokens, decode_tokens,
+    CodeOrder, Shape, SharedObjects, Statistics, TokenModel, TokenScheme, Tokens, decode_masks, decode_tokens,
 };
 use std::sync::OnceLock;
 
@@ -32,10 +32,22 @@ impl SharedObjects for Shared {
     }
 }
 
+/// From this on, what is named first is masks.
+const MASKS: u8 = 128;
+
 /// Runs the target.
 pub fn run(bytes: &[u8]) {
     let Some((&which, rest)) = bytes.split_first() else { return };
     let Some((len, payload)) = rest.split_first_chunk::<2>() else { return };
+    if which >= MASKS {
+        let mut out = vec![0; usize::from(u16::from_le_bytes(*len)) % 1025];
+        if decode_masks(payload, &mut out).is_ok() {
+            let mut again = vec![0xFF; out.len()];
+            decode_masks(payload, &mut again).expect("the same payload");
+            assert!(out == again, "what is in the buffer before shows through");
+        }
+        return;
+    }
     if which % 2 == 1 {
         // Small ones: a model may take long, and is allowed to.
         if payload.iter().take(4).all(|&size| size < 8) {

@@ -5,7 +5,7 @@ use crate::labelled::shared_object;
 use crate::vector::Vector;
 use mcodec_coding::latents::{
     Base, CodeOrder, Coder, DigitCells, Digits, Element, Grid, GridContent, Quantiser, Shape, SharedObjects,
-    Statistics, TokenModel, TokenScheme, Tokens, decode, decode_refined, encode, encode_refined,
+    Statistics, TokenModel, TokenScheme, Tokens, Told, decode, decode_refined, encode, encode_refined,
     encode_tokens,
 };
 use mcodec_format::registry::{Dtype, asset, asset_field, coding, entry};
@@ -126,7 +126,7 @@ fn refined() -> Vector {
                 None => GridContent::Bytes(bytes),
                 Some(quantiser) => GridContent::Quantised(&few, quantiser),
             };
-            let base = Base { tokens, digits: &digits, dependency };
+            let base = Base { tokens, told: Told::Digits(&digits), dependency };
             let grid = Grid { shape, element, content };
             let payload = encode_refined(&grid, coder, Some(&base)).expect("the grid is coded");
             let mut out = vec![0; bytes.len()];
@@ -360,6 +360,7 @@ fn track(channels: usize) -> Track {
         start: Some(2),
         model: Some("another".into()),
         key: Some("key".into()),
+        apart: Some("tokens".into()),
     }
 }
 

@@ -405,7 +405,9 @@ fn field_value(f: &Field) -> Option<Value> {
         | field::ROLE
         | field::LINE
         | field::TRACK_MODEL
-        | field::KEY => std::str::from_utf8(&f.value).ok().map(Value::from),
+        | field::KEY
+        | field::PLANES
+        | field::APART => std::str::from_utf8(&f.value).ok().map(Value::from),
         field::DEPENDENCY_GROUPS => {
             let (rest, chunks) = wire::varint(&f.value).ok()?;
             match wire::varint(rest).ok()? {

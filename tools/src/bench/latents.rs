@@ -29,20 +29,20 @@ const STEPS: [f64; 2] = [0.125, 0.0625];
 
 /// Files of one kind, which make one file of mcodec.
 #[derive(Debug, Serialize)]
-struct Set {
-    name: String,
+pub(super) struct Set {
+    pub(super) name: String,
     /// `bf16`, `f32`, `fsq`, `vq`, ...
     kind: String,
-    files: Vec<PathBuf>,
+    pub(super) files: Vec<PathBuf>,
     /// Values or tokens.
-    count: usize,
+    pub(super) count: usize,
     /// Of elements as they are stored.
     bytes: usize,
     rows: Vec<Row>,
     #[serde(skip)]
-    tokens: Option<Levels>,
+    pub(super) tokens: Option<Levels>,
     #[serde(skip)]
-    dtype: Option<String>,
+    pub(super) dtype: Option<String>,
 }
 
 /// What mcodec makes of a set.
@@ -64,6 +64,9 @@ struct Row {
 /// Measures the arrays of folders.
 pub(crate) fn run(args: &BenchLatents, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let mut sets = sets_of(&args.paths)?;
+    if args.reduce {
+        return super::reduced::run(&sets, args, common, console);
+    }
     let Some(python) = find_python() else {
         bail!(
             "tools/install-peers.sh installs the Python that measures peers; MCODEC_PEERS names its folder"
@@ -178,9 +181,10 @@ fn measure(set: &mut Set, args: &BenchLatents, common: &Common, console: &Consol
         _ => vec![None],
     };
     let small = if set.kind == "vq" { CODES_GROUP } else { GROUP };
+    let groups = if args.groups.is_empty() { vec![0, small] } else { args.groups.clone() };
     for step in steps {
         for &effort in &args.efforts {
-            for group in [0, small] {
+            for &group in &groups {
                 console.cancel().check()?;
                 console.note(&format!("{}: effort {effort}, group {group}", set.name));
                 let latents = LatentsOptions {

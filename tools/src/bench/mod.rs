@@ -19,6 +19,7 @@ mod machine;
 mod measure;
 mod memory;
 mod peers;
+mod reduced;
 mod report;
 mod shuffle;
 mod spawn;

@@ -14,7 +14,7 @@ pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::
     if is_std(&args.input) {
         return Err(usage("append takes a file or a folder, not the standard input"));
     }
-    if matches!(args.import.kind, Some(Kind::Latents | Kind::Tokens)) {
+    if matches!(args.import.kind, Some(Kind::Latents | Kind::Tokens | Kind::Masks)) {
         return crate::latents::append(args, common, console);
     }
     let (mut options, kind) = import(&args.import, console.encode_options(common));

@@ -89,8 +89,9 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         let report = Report { files: done.files, bytes: Some(done.bytes), notes: done.notes };
         return tell(&report, output, console);
     }
-    if args.frames.is_some() || args.track.is_some() || args.crop.is_some() || args.from_tokens {
-        return Err(usage("--frames, --track, --crop and --from-tokens are for latents"));
+    let of_latents = args.frames.is_some() || args.track.is_some() || args.crop.is_some() || args.from_tokens;
+    if of_latents || args.planes.is_some() {
+        return Err(usage("--frames, --track, --crop, --planes and --from-tokens are for latents"));
     }
     let all = whole || uncut && args.format.is_some_and(Format::is_texture);
     let report = if all && args.asset.is_none() && reader.index().root().assets > 1 {

@@ -18,7 +18,7 @@ use std::path::Path;
 pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let to = console.output()?;
     let output = output(to, common)?;
-    if matches!(args.import.kind, Some(Kind::Latents | Kind::Tokens)) {
+    if matches!(args.import.kind, Some(Kind::Latents | Kind::Tokens | Kind::Masks)) {
         return crate::latents::encode(args, output, common, console);
     }
     let (mut options, kind) = import(&args.import, console.encode_options(common));
@@ -144,7 +144,7 @@ pub(super) fn import(args: &Import, mut options: EncodeOptions) -> (EncodeOption
         Kind::Model => Some(AssetKind::Model),
         Kind::Blob => Some(AssetKind::Blob),
         Kind::Image => Some(AssetKind::Image),
-        Kind::Latents | Kind::Tokens => None,
+        Kind::Latents | Kind::Tokens | Kind::Masks => None,
     });
     (options, kind)
 }

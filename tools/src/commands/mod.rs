@@ -11,6 +11,7 @@ pub(crate) mod in_place;
 mod info;
 mod man;
 mod manifest;
+pub(crate) mod mask;
 mod merge;
 mod pack;
 mod recover;
@@ -39,6 +40,7 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<Outcome> {
         Command::Pack(args) => pack::run(args, common, console),
         Command::Attach(args) => attach::attach(args, common, console),
         Command::Detach(args) => attach::detach(args, common, console),
+        Command::Mask(args) => mask::run(args, common, console),
         Command::TrainPrior(args) => train_prior::run(args, common, console),
         Command::Bench(args) => bench::run(args, common, console),
         Command::Completion(args) => completion::run(args, console),

@@ -16,6 +16,11 @@ pub(crate) struct Form {
 }
 
 impl Form {
+    /// The form of bits, each 0 or 1 in a byte.
+    pub(crate) fn of_bits() -> Self {
+        Self { descr: "|b1", flat: false, block: None, note: None }
+    }
+
     /// The form of a tensor's elements.
     pub(crate) fn of(tensor: &TensorDescriptor) -> Self {
         let name = tensor.dtype_name.as_str();

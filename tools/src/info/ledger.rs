@@ -129,7 +129,10 @@ pub(super) fn ledger<S: ReadAt>(
             registry::entry::TABLE
             | registry::entry::CLASSES
             | registry::entry::DIFFERENCE_TABLES
-            | registry::entry::TOKEN_MODEL => {
+            | registry::entry::TOKEN_MODEL
+            | registry::entry::STATISTICS
+            | registry::entry::DIGITS
+            | registry::entry::LEVEL => {
                 ledger.coding.shared_tables += item.coded;
             }
             registry::entry::COLUMN_LABELS

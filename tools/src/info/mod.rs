@@ -3,6 +3,7 @@
 mod image;
 mod inventory;
 mod ledger;
+mod masks;
 mod redundancy;
 mod report;
 mod text;

@@ -3,12 +3,14 @@
 use super::image::{ImageInfo, image_info};
 use super::inventory::{Inventory, Item, layout_name};
 use super::ledger::{Ledger, ledger};
+use super::masks::{LONGEST, MaskInfo, mask_info};
 use super::track::{LatentsInfo, TrackInfo, latents_info, track_info};
 use crate::console::{Console, printable};
 use crate::gguf::GgufHead;
 use mcodec_decode::quantised::weights_of;
 use mcodec_decode::{ReadAt, Reader, base_of_asset, check_asset, check_record, hex};
 use mcodec_encode::import::gguf::Value;
+use mcodec_encode::latents::MASK_RECORD;
 use mcodec_format::{Asset, EntryDescriptor, Page, Representation, SlotState, TensorDescriptor, registry};
 use serde::Serialize;
 
@@ -169,6 +171,8 @@ pub(crate) struct TensorInfo {
     pub(super) ratio: Option<f64>,
     /// What it is as a track of latents; null if it is none.
     pub(super) track: Option<TrackInfo>,
+    /// What it is as masks; null if it holds none.
+    pub(super) masks: Option<MaskInfo>,
     /// It belongs to a record.
     pub(super) of_record: bool,
     /// Why this version does not decode it; null if it does.
@@ -207,6 +211,9 @@ pub(crate) struct RecordInfo {
     pub(super) bytes: u64,
     /// Bytes of its chunks.
     pub(super) coded_bytes: u64,
+    /// How masks were made, of a record that tells it.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) masks: Option<serde_json::Value>,
 }
 
 /// Looks at an open file; `deep` reads the chunks of tensors for the ledger.
@@ -367,6 +374,7 @@ fn tensor_info(item: &Item) -> TensorInfo {
         coded_bytes: item.coded,
         ratio: None,
         track: track_info(item),
+        masks: mask_info(item),
         of_record: item.is_owned(),
         refused: None,
     };
@@ -411,7 +419,11 @@ fn record_info<S: ReadAt>(reader: &Reader<S>, item: &Item) -> RecordInfo {
     };
     let schema = record.map(|r| r.schema.clone());
     let entry = reader.resolve(item.row.clone());
+    let known_text = record.filter(|r| r.schema == MASK_RECORD && r.chunking.byte_len <= LONGEST);
+    let text =
+        entry.as_ref().ok().filter(|_| known_text.is_some()).and_then(|entry| reader.read_all(entry).ok());
     RecordInfo {
+        masks: text.and_then(|text| serde_json::from_slice(&text).ok()),
         name: item.name().to_owned(),
         known: schema.as_deref().is_some_and(|s| registry::SCHEMAS.contains(&s)),
         schema,

@@ -79,6 +79,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
     let width = names.iter().map(|n| n.chars().count()).max().unwrap_or(0).min(60);
     for (name, tensor) in names.iter().zip(&asset.tensors) {
         writeln!(out, "  {name:width$}  {}", tensor_line(tensor))?;
+        if let Some(masks) = &tensor.masks {
+            writeln!(out, "    {}", masks.line())?;
+        }
         if let Some(track) = &tensor.track {
             writeln!(out, "    {}", track.line())?;
             if let Some(redundancy) = &track.redundancy {
@@ -99,6 +102,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
         let schema = record.schema.as_deref().unwrap_or_default();
         let (name, len) = (&record.name, bytes(record.bytes));
         writeln!(out, "  record {name:?}: schema {schema:?}{required}{bound}, {len}")?;
+        if let Some(line) = record.masks.as_ref().and_then(super::masks::told) {
+            writeln!(out, "    {}", printable(&line))?;
+        }
     }
     Ok(())
 }

@@ -45,6 +45,10 @@ pub(crate) struct TrackInfo {
     pub(super) normalised_channels: u64,
     /// Positions in time of a group, the unit of access.
     pub(super) group: u64,
+    /// Tokens of its grid that it was found not to be quantised to: these are two tracks.
+    pub(super) apart: Option<String>,
+    /// It is a coarser level of a track.
+    pub(super) is_level: bool,
     /// What its positions repeat; null unless that was asked for.
     pub(super) redundancy: Option<RedundancyInfo>,
 }
@@ -93,6 +97,8 @@ pub(super) fn track_info(item: &Item) -> Option<TrackInfo> {
         normalised: track.normalisation.as_ref().map(|n| n.applied),
         normalised_channels: channels,
         group: tensor.chunking.chunk_len.checked_div(frame).unwrap_or(0),
+        apart: shown(track.apart),
+        is_level: row.fields.get(registry::field::LEVEL).is_some(),
         redundancy: None,
     })
 }
@@ -125,6 +131,12 @@ impl TrackInfo {
         }
         if self.group < frames {
             say(format!("groups of {}", self.group));
+        }
+        if self.is_level {
+            say("a coarser level of precision".into());
+        }
+        if let Some(tokens) = &self.apart {
+            say(format!("not quantised to {tokens:?}, which is a track of its own"));
         }
         if let Some(role) = &self.role {
             say(format!("role {role}"));

@@ -1,6 +1,8 @@
 //! Latents on the command line: arrays in, arrays out.
 
+mod masks;
 mod output;
+pub(crate) mod planes;
 
 pub(crate) use output::decode;
 
@@ -27,6 +29,9 @@ pub(crate) fn encode(
     if !args.bases.paths.is_empty() || args.name.is_some() {
         return Err(usage("--base and --name are not for latents"));
     }
+    if args.import.kind == Some(Kind::Masks) {
+        return masks::encode(input, &args.latents, output, common, console);
+    }
     let latents = options(&args.latents, &args.import, input)?;
     let report = encode_latents(input, &latents, output, &console.encode_options(common))
         .map_err(|e| input::about(input, e))?;
@@ -38,6 +43,9 @@ pub(crate) fn encode(
 pub(crate) fn append(args: &Append, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     if !args.bases.paths.is_empty() || args.base_asset != "auto" {
         return Err(usage("--base and --base-asset are not for latents"));
+    }
+    if args.import.kind == Some(Kind::Masks) {
+        return masks::append(args, common, console);
     }
     let latents = options(&args.latents, &args.import, &args.input)?;
     let target = Target::of(&args.target, common.output.as_deref(), common.force)?;
@@ -55,6 +63,9 @@ fn options(given: &Latents, import: &Import, input: &Path) -> anyhow::Result<Lat
     if import.mappable {
         return Err(usage("--mappable is not for latents"));
     }
+    if given.mask_settings.is_some() {
+        return Err(usage("--mask-settings is for --as masks"));
+    }
     let precision = match (given.step, given.snr, given.bits) {
         (Some(step), ..) => Precision::Step(step),
         (_, Some(snr), _) => Precision::SignalToNoise(snr),
@@ -70,6 +81,9 @@ fn options(given: &Latents, import: &Import, input: &Path) -> anyhow::Result<Lat
     let reduction = reduction.map_err(|why| usage(format!("--reduce: {why}")))?;
     if are_tokens && reduction.is_some() {
         return Err(usage("tokens are kept as they are: --reduce is for latents"));
+    }
+    if are_tokens && given.progressive.is_some() {
+        return Err(usage("tokens are kept as they are: --progressive is for latents"));
     }
     let levels = levels_of(given.fsq.as_deref(), given.vocab)?;
     if given.prior.is_some() && !are_tokens {
@@ -97,6 +111,7 @@ fn options(given: &Latents, import: &Import, input: &Path) -> anyhow::Result<Lat
             None => None,
         },
         reduction,
+        progressive: given.progressive,
         group: given.group,
         frame_rate,
         model: given.model.clone(),

@@ -1,5 +1,6 @@
 //! Tracks as files of arrays.
 
+use super::planes::part_of;
 use crate::cli::{Common, Decode, Format};
 use crate::export::folder::FolderOutput;
 use crate::export::npy;
@@ -9,7 +10,9 @@ use crate::selection;
 use crate::sink::{Sink, is_std};
 use anyhow::Context;
 use mcodec_decode::Entry;
-use mcodec_decode::latents::{Extent, Fidelity, TrackArray, TrackPart, extent_of, read_track};
+use mcodec_decode::latents::{
+    Extent, Fidelity, TrackArray, TrackPart, describe_masks, extent_of, read_masks, read_track,
+};
 use mcodec_decode::safetensors::{HeaderTensor, render_header};
 use mcodec_format::track::Track;
 use mcodec_format::{Asset, TensorDescriptor, registry};
@@ -166,6 +169,9 @@ fn arrays_of(args: &Decode, reader: &FileReader, tracks: &[Entry]) -> anyhow::Re
         if args.from_tokens && (tracks.len() == 1 || entry.is_refined()) {
             part.fidelity = Fidelity::Tokens;
         }
+        if let Some(level) = args.level.filter(|_| tracks.len() == 1 || entry.is_refined()) {
+            part.fidelity = Fidelity::Level(level as u64);
+        }
         let track = Track::parse(&entry.row().fields)?;
         if let Some(Extent { times, height, width }) = extent_of(entry)? {
             let of_time = tracks.len() == 1 || track.axes.is_some_and(|a| a.letters().contains(&b'T'));
@@ -184,7 +190,16 @@ fn arrays_of(args: &Decode, reader: &FileReader, tracks: &[Entry]) -> anyhow::Re
                 (part.rows, part.columns) = (Some(rows.of(height)), Some(columns.of(width)));
             }
         }
-        let array = read_track(reader, entry, &part)?;
+        let array = match (describe_masks(entry)?, &args.planes) {
+            (Some((_, [layers, heads, steps, ..])), planes) => {
+                let part = planes.map(|planes| part_of(&planes, [layers, heads, steps])).unwrap_or_default();
+                read_masks(reader, entry, &part)?
+            }
+            (None, Some(_)) if tracks.len() == 1 => {
+                return Err(usage(format!("--planes is for masks, and {:?} holds none", entry.name())));
+            }
+            _ => read_track(reader, entry, &part)?,
+        };
         let name = track.key.filter(|k| !k.is_empty()).unwrap_or_else(|| entry.name().to_owned());
         outs.push(Out { name, tensor: tensor.clone(), array });
     }

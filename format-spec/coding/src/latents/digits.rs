@@ -289,9 +289,9 @@ impl Bounds for Free {
     }
 }
 
-/// Digits are known.
+/// Digits are known, or numbers of a coarser grid.
 pub(super) struct Known {
-    digits: Vec<u8>,
+    digits: Vec<u16>,
     channels: usize,
     /// Positions of a frame.
     plane: usize,
@@ -300,8 +300,13 @@ pub(super) struct Known {
 }
 
 impl Known {
+    /// Of digits of each channel of each position, each among the channel's ranges.
+    pub(super) fn new(digits: Vec<u16>, shape: Shape, ranges: Vec<Vec<(i32, i32)>>) -> Self {
+        Self { digits, channels: shape.channels, plane: shape.height * shape.width, ranges }
+    }
+
     /// Of numbers from 0 to below `count`, which stand for those from `low` on.
-    pub(super) fn new(
+    pub(super) fn of_tokens(
         digits: &Digits,
         shape: Shape,
         tokens: &[u8],
@@ -325,7 +330,7 @@ impl Known {
                 return Err(corrupt("a digit that stands for no number"));
             }
         }
-        Ok(Self { digits: known, channels: shape.channels, plane: shape.height * shape.width, ranges })
+        Ok(Self::new(known.into_iter().map(u16::from).collect(), shape, ranges))
     }
 }
 

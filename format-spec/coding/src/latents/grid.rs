@@ -5,6 +5,7 @@ use super::dense::{Decisions, Dense, INPUTS, Light, Shape, Whole};
 use super::digits::{Bounds, Digits, Free, Known};
 use super::element::Element;
 use super::fast;
+use super::level::Level;
 use super::output::Output;
 use super::tokens::TokenModel;
 use crate::binary::{BinaryDecoder, BinaryEncoder};
@@ -80,6 +81,11 @@ pub trait SharedObjects {
     fn digits(&self, _dependency: u32) -> Option<&Digits> {
         None
     }
+
+    /// What numbers of a coarser grid stand for.
+    fn level(&self, _dependency: u32) -> Option<&Level> {
+        None
+    }
 }
 
 /// How numbers became whole ones: `round((x - mean) / (step * deviation))`.
@@ -147,15 +153,48 @@ pub enum Coder {
     Light,
 }
 
-/// Tokens that are known where a grid is decoded: their digits say what its numbers can be.
+/// What is known where a grid is decoded: tokens, whose digits say what its numbers can be, or the numbers of a coarser grid.
 #[derive(Debug, Clone, Copy)]
 pub struct Base<'a> {
-    /// The tokens, in the order frame, token of the position, row, column.
+    /// The tokens, in the order frame, token of the position, row, column; or numbers of 16 bits, frame, channel, row, column.
     pub tokens: &'a [u8],
-    /// What their digits stand for.
-    pub digits: &'a Digits,
+    /// What they tell.
+    pub told: Told<'a>,
     /// Which dependency that is.
     pub dependency: u32,
+}
+
+/// See [`Base`].
+#[derive(Debug, Clone, Copy)]
+pub enum Told<'a> {
+    /// What digits of tokens stand for.
+    Digits(&'a Digits),
+    /// What numbers stand for.
+    Level(&'a Level),
+}
+
+impl Told<'_> {
+    /// What is known of the numbers of a grid of this shape, `count` from `low` on; they are indices of `indexed` if they are not quantised.
+    fn known(
+        &self,
+        shape: Shape,
+        tokens: &[u8],
+        indexed: Option<Element>,
+        (low, count): (i32, i32),
+    ) -> Result<Known> {
+        let level = match self {
+            Self::Digits(digits) => return Known::of_tokens(digits, shape, tokens, (low, count)),
+            Self::Level(level) => level,
+        };
+        match indexed {
+            Some(element) if element.float().is_some() => level.known(shape, tokens, indexed, (low, count)),
+            // Integers are numbers themselves.
+            Some(element @ (Element::I16 | Element::I8)) => {
+                level.known(shape, tokens, None, (low - element.middle(), count))
+            }
+            _ => level.known(shape, tokens, None, (low, count)),
+        }
+    }
 }
 
 /// Codes a grid.
@@ -213,8 +252,9 @@ pub fn encode_refined(grid: &Grid<'_>, coder: Coder, base: Option<&Base<'_>>) ->
                 out.extend(fast::encode(grid.shape, &numbers, if size == 1 { 1 } else { 9 })?);
                 return Ok(out);
             }
-            let cells = put_cells(&mut out, grid.element, bytes, &mut numbers);
-            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, base, 0, &mut numbers)?;
+            let (cells, low) = put_cells(&mut out, grid.element, bytes, &mut numbers);
+            let base = (base, Some(grid.element));
+            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, base, low, &mut numbers)?;
         }
         GridContent::Quantised(all, quantiser) => {
             if all.len() != grid.shape.count() || quantiser.statistics.0.len() != channels {
@@ -239,7 +279,7 @@ pub fn encode_refined(grid: &Grid<'_>, coder: Coder, base: Option<&Base<'_>>) ->
             let unit = (f64::from(quantiser.step) * 65536.0).round().clamp(1.0, 65536.0) as i32;
             let mut numbers: Vec<u16> = places().map(|at| (i32::from(all[at]) - low) as u16).collect();
             let cells = put_even(&mut out, low, (high - low + 1) as u32, -low, unit);
-            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, base, low, &mut numbers)?;
+            put_dense(&mut out, cells, grid.shape, coder == Coder::Light, (base, None), low, &mut numbers)?;
         }
     }
     Ok(out)
@@ -251,7 +291,7 @@ fn put_dense(
     cells: Cells,
     shape: Shape,
     light: bool,
-    base: Option<&Base<'_>>,
+    (base, indexed): (Option<&Base<'_>>, Option<Element>),
     low: i32,
     numbers: &mut [u16],
 ) -> Result<()> {
@@ -261,7 +301,7 @@ fn put_dense(
     match base {
         None => code(cells, shape, shift, &mut encoder, &Free, numbers),
         Some(base) => {
-            let known = Known::new(base.digits, shape, base.tokens, (low, cells.count()))?;
+            let known = base.told.known(shape, base.tokens, indexed, (low, cells.count()))?;
             let channels = shape.channels;
             let can_be = |(at, &number): (usize, &u16)| {
                 let (first, end) = known.of(at / channels, at % channels, cells.count());
@@ -309,8 +349,9 @@ fn put_even(out: &mut Vec<u8>, low: i32, count: u32, zero: i32, unit: i32) -> Ce
     Cells::Even { count, zero, unit }
 }
 
-/// Says what the elements are, once it is known how large they are. Indices of even cells are made to begin at 0.
-fn put_cells(out: &mut Vec<u8>, element: Element, bytes: &[u8], numbers: &mut [u16]) -> Cells {
+/// Says what the elements are, once it is known how large they are. Indices of even cells are made to begin at 0; returns what that stands
+/// for, too.
+fn put_cells(out: &mut Vec<u8>, element: Element, bytes: &[u8], numbers: &mut [u16]) -> (Cells, i32) {
     if element.float().is_some() {
         let (mut sum, mut count) = (0.0, 0u32);
         for value in bytes.chunks_exact(element.bytes()).map(|b| element.value(b)).filter(|v| v.is_finite()) {
@@ -321,7 +362,8 @@ fn put_cells(out: &mut Vec<u8>, element: Element, bytes: &[u8], numbers: &mut [u
         let log = if mean > 0.0 { mean.log2().round() } else { 0.0 };
         let shift = (16.0 - log).clamp(-120.0, 120.0) as i8;
         out.push(shift as u8);
-        return element.float_cells(shift.into()).unwrap_or(Cells::Even { count: 1, zero: 0, unit: 1 });
+        let cells = element.float_cells(shift.into());
+        return (cells.unwrap_or(Cells::Even { count: 1, zero: 0, unit: 1 }), 0);
     }
     let low = numbers.iter().copied().min().unwrap_or(0);
     let count = numbers.len().max(1) as f64;
@@ -330,7 +372,7 @@ fn put_cells(out: &mut Vec<u8>, element: Element, bytes: &[u8], numbers: &mut [u
     numbers.iter_mut().for_each(|n| *n -= low);
     let high = numbers.iter().copied().max().unwrap_or(0);
     let unit = (65536.0 / spread.sqrt().max(0.25)) as i32;
-    put_even(out, low.into(), u32::from(high) + 1, mean.round() as i32, unit)
+    (put_even(out, low.into(), u32::from(high) + 1, mean.round() as i32, unit), low.into())
 }
 
 /// What a payload says of its numbers.
@@ -385,8 +427,11 @@ pub fn decode_refined(
     match head.digits {
         None => code(cells, head.shape, shift, &mut decoder, &Free, &mut numbers),
         Some(dependency) => {
-            let digits = shared.digits(dependency).ok_or(CodingError::MissingTable { dependency })?;
-            let known = Known::new(digits, head.shape, tokens, (low, cells.count()))?;
+            let digits = shared.digits(dependency).map(Told::Digits);
+            let told = digits.or_else(|| shared.level(dependency).map(Told::Level));
+            let told = told.ok_or(CodingError::MissingTable { dependency })?;
+            let indexed = if head.quantised.is_some() { None } else { Some(head.element) };
+            let known = told.known(head.shape, tokens, indexed, (low, cells.count()))?;
             code(cells, head.shape, shift, &mut decoder, &known, &mut numbers);
         }
     }

@@ -11,6 +11,8 @@ mod element;
 mod fast;
 mod grid;
 mod least_squares;
+mod level;
+mod masks;
 mod mixing;
 mod neighbours;
 mod order;
@@ -25,9 +27,11 @@ pub use dense::Shape;
 pub use digits::{DigitCells, Digits};
 pub use element::Element;
 pub use grid::{
-    Base, Coder, FORM, Grid, GridContent, MAX_CHANNELS, Quantiser, SharedObjects, Statistics, decode,
+    Base, Coder, FORM, Grid, GridContent, MAX_CHANNELS, Quantiser, SharedObjects, Statistics, Told, decode,
     decode_refined, encode, encode_refined,
 };
+pub use level::Level;
+pub use masks::{MAX_MASK_SIDE, Masks, decode_masks, encode_masks};
 pub use order::CodeOrder;
 pub use scheme::TokenScheme;
 pub use tokens::{TokenModel, Tokens, decode_tokens, encode_tokens};
