@@ -163,6 +163,9 @@ fn what_was_asked(quantise: &QuantiseOptions) -> Result<Vec<u8>> {
         let mut file = std::fs::File::open(path).map_err(EncodeError::io("open", path))?;
         std::io::copy(&mut file, &mut hasher).map_err(EncodeError::io("read", path))?;
         said["statistics"] = hasher.finalize().to_hex().as_str().into();
+        if let Some(of) = statistics::Statistics::open(path)?.calibration() {
+            said["calibration"] = of.into();
+        }
     }
     Ok(said.to_string().into_bytes())
 }

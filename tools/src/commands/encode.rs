@@ -37,12 +37,14 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     let [input] = &args.input[..] else {
         return Err(usage("one input at a time, unless several pictures make one image: --stack"));
     };
-    let report = if let Some(quantise) = quantise(args)? {
+    let report = if let Some(mut quantise) = quantise(args)? {
         if is_std(input) || !options.bases.is_empty() || options.mappable {
             return Err(usage(
                 "what is quantised is a model file or a folder, without --base and --mappable",
             ));
         }
+        // Removed when the model is encoded.
+        let _statistics = calibrate(input, args, &mut quantise, common, console)?;
         encode_quantised(input, kind, output, &quantise, &options).map_err(|e| input::about(input, e))?
     } else if is_std(input) {
         let name = args.name.clone().unwrap_or_else(|| stem(to));
@@ -58,14 +60,49 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
 
 /// How the model is to be quantised, if it is.
 fn quantise(args: &Encode) -> anyhow::Result<Option<QuantiseOptions>> {
-    let (latents, keep) = (&args.latents, args.quantise.keep.clone());
+    let (latents, keep, calib) =
+        (&args.latents, args.quantise.keep.clone(), &args.quantise.calibration.calib);
     let size = match (latents.bits, args.quantise.max_bytes) {
         (Some(bits), _) => Size::BitsPerWeight(bits),
         (None, Some(bytes)) => Size::Bytes(bytes),
-        (None, None) if keep.is_empty() && latents.stats.is_none() => return Ok(None),
-        (None, None) => return Err(usage("--keep and --stats go with a size: --bits or --max-bytes")),
+        (None, None) if keep.is_empty() && latents.stats.is_none() && calib.is_empty() => return Ok(None),
+        (None, None) => {
+            return Err(usage("--keep, --calib and --stats go with a size: --bits or --max-bytes"));
+        }
     };
+    if latents.stats.is_some() && !calib.is_empty() {
+        return Err(usage("--calib makes the statistics that --stats reads: give one of the two"));
+    }
     Ok(Some(QuantiseOptions { size, statistics: latents.stats.clone(), keep }))
+}
+
+/// Runs the model on calibration texts, if there are any, and has the quantiser read what was found.
+#[cfg(feature = "eval")]
+fn calibrate(
+    input: &Path,
+    args: &Encode,
+    quantise: &mut QuantiseOptions,
+    common: &Common,
+    console: &Console,
+) -> anyhow::Result<Option<tempfile::TempPath>> {
+    let calibration = &args.quantise.calibration;
+    if calibration.calib.is_empty() {
+        return Ok(None);
+    }
+    let found = crate::evaluation::statistics::for_encode(input, calibration, common, console)?;
+    quantise.statistics = Some(found.to_path_buf());
+    Ok(Some(found))
+}
+
+#[cfg(not(feature = "eval"))]
+fn calibrate(
+    _: &Path,
+    args: &Encode,
+    _: &mut QuantiseOptions,
+    _: &Common,
+    _: &Console,
+) -> anyhow::Result<Option<()>> {
+    if args.quantise.calibration.calib.is_empty() { Ok(None) } else { Err(super::eval::missing("--calib")) }
 }
 
 /// Several pictures as one image.
