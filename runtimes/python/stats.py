@@ -132,4 +132,5 @@ def main():
     save_file(collector.tensors(), a.output, metadata=metadata)
 
 
-main()
+if __name__ == "__main__":
+    main()

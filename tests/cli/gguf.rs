@@ -5,6 +5,7 @@ use mcodec_decode::dequantise;
 use mcodec_format::registry::{BLOCKS, Dtype};
 use mcodec_tests::gguf::{Gguf, Meta, every_type, random_blocks};
 use mcodec_tests::inputs::Noise;
+use std::path::Path;
 
 fn place() -> (Workplace, Gguf) {
     let place = Workplace::new();
@@ -154,4 +155,38 @@ fn a_malformed_file_is_refused_by_name_unless_it_is_a_blob() {
     place.run(&["encode", "--as", "blob", "cut.gguf", "-o", "cut.mcodec"]).done();
     place.run(&["decode", "cut.mcodec", "-o", "cut"]).done();
     assert!(place.read("cut") == bytes);
+}
+
+#[test]
+fn a_folder_becomes_a_gguf_file() {
+    let place = Workplace::new();
+    let model = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data/moe-tiny");
+    place.run(&["encode", model.to_str().unwrap(), "-e1", "-o", "m"]).done();
+    place.run(&["decode", "m", "--to", "gguf", "--dtype", "bf16", "-o", "x.gguf"]).done();
+    place.run(&["encode", "x.gguf", "-e1", "-o", "y"]).done();
+    let raw = |file: &str, name: &str| {
+        place.run(&["decode", file, "--tensor", name, "--format", "raw", "-o", "-", "--quiet"]).done().out
+    };
+    assert!(raw("y", "token_embd.weight") == raw("m", "model.embed_tokens.weight"));
+    assert!(raw("y", "blk.2.attn_v.weight") == raw("m", "model.layers.2.self_attn.v_proj.weight"));
+    let expert = |e: usize| raw("m", &format!("model.layers.1.block_sparse_moe.experts.{e}.w3.weight"));
+    assert!(raw("y", "blk.1.ffn_up_exps.weight") == (0..16).flat_map(expert).collect::<Vec<u8>>());
+    // Two key heads of 32 rows of 192 numbers of 2 bytes; row 1 is that half a head below.
+    let (old, new) = (raw("m", "model.layers.0.self_attn.k_proj.weight"), raw("y", "blk.0.attn_k.weight"));
+    let row = |bytes: &[u8], at: usize| bytes[at * 384..(at + 1) * 384].to_vec();
+    for (to, from) in [(0, 0), (1, 16), (2, 1), (31, 31), (32, 32), (33, 48)] {
+        assert!(row(&new, to) == row(&old, from), "{to}");
+    }
+    let norm = raw("y", "blk.3.ffn_norm.weight");
+    let halves = raw("m", "model.layers.3.post_attention_layernorm.weight");
+    assert!(norm == halves.chunks(2).flat_map(|h| [0, 0, h[0], h[1]]).collect::<Vec<u8>>());
+    place.run(&["decode", "m", "--to", "gguf", "-o", "q.gguf"]).done();
+    let info = place.run(&["info", "y", "--json"]).done().json();
+    assert!(info.to_string().contains("blk.0.ffn_gate_inp.weight"), "{info}");
+    let (whole, small) = (place.read("x.gguf").len(), place.read("q.gguf").len());
+    assert!(small < whole * 55 / 100, "{small} {whole}");
+    place.write("plain.bin", "no model");
+    place.run(&["encode", "plain.bin", "-o", "b"]).done();
+    place.run(&["decode", "b", "--to", "gguf", "-o", "z"]).refused(2, &["models"]);
+    assert!(!place.has("z"));
 }

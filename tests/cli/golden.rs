@@ -57,6 +57,9 @@ fn help() {
         "bench gpu",
         "bench deltas",
         "bench latents",
+        "bench quant",
+        "eval",
+        "stats",
         "completion",
         "man",
     ] {

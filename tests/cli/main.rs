@@ -10,6 +10,7 @@ mod bad_outputs;
 mod big_stream;
 mod commands;
 mod concurrency;
+mod evaluation;
 mod exit_codes;
 mod flags;
 mod folders;

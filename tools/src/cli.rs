@@ -1,5 +1,11 @@
 //! The command line: one definition for the parser, the completions and the manual.
 
+mod evaluation;
+
+#[cfg(feature = "eval")]
+pub(crate) use evaluation::ProtocolArgs;
+pub(crate) use evaluation::{BenchQuant, Calibration, Eval, Stats};
+
 use clap::{Args, Parser, Subcommand, ValueEnum, ValueHint};
 use std::path::PathBuf;
 
@@ -87,6 +93,10 @@ pub(crate) enum Command {
     Mask(crate::commands::mask::Mask),
     /// Measure mcodec beside other compressors
     Bench(Bench),
+    /// Say how well a language model predicts texts, and how far from its original's its predictions are
+    Eval(Eval),
+    /// Run a language model on texts to learn what its layers read, for encode --bits
+    Stats(Stats),
     /// Print a completion script for a shell
     Completion(Completion),
     /// Print the manual
@@ -195,6 +205,8 @@ pub(crate) struct Quantise {
     /// A step that changes how a model is stored, PASS:KEY=VALUE,..., or a file of them: prune:ratio=0.2,axis=units, lowrank:rank=24,block=32,target=*v_proj*, quant:bits=4; may be repeated, and steps run in this order
     #[arg(long, value_name = "PASS|FILE")]
     pub(crate) recipe: Vec<String>,
+    #[command(flatten)]
+    pub(crate) calibration: Calibration,
 }
 
 /// How latents are taken (--as latents).
@@ -405,6 +417,13 @@ impl Format {
     }
 }
 
+/// Another kind of file of a model.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum OtherFile {
+    /// llama.cpp's
+    Gguf,
+}
+
 /// A type of float.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 pub(crate) enum FloatType {
@@ -448,6 +467,9 @@ pub(crate) struct Decode {
     /// The files of a model with its floats as this type; what is not of F32, F16 or BF16 stays as it is
     #[arg(long, value_enum, value_name = "TYPE", conflicts_with_all = ["tensors", "rows", "elements", "format", "record"])]
     pub(crate) dtype: Option<FloatType>,
+    /// Another kind of file: gguf, of a language model's folder, its matrices as Q8_0 unless --dtype names a float
+    #[arg(long, value_enum, value_name = "KIND", conflicts_with_all = ["tensors", "rows", "elements", "format", "record"])]
+    pub(crate) to: Option<OtherFile>,
     /// Only this part of an image: x,y,width,height in its pixels
     #[arg(long, value_name = "X,Y,W,H", value_parser = crate::selection::parse_region, conflicts_with_all = ["tensors", "rows", "elements"])]
     pub(crate) region: Option<mcodec_decode::images::Region>,
@@ -648,6 +670,8 @@ pub(crate) enum BenchWhat {
     Images(BenchImages),
     /// Bits and speed of latents and tokens, beside general compressors
     Latents(BenchLatents),
+    /// Size of a quantised language model and how far its predictions are from the original's, beside other quantisers
+    Quant(BenchQuant),
 }
 
 const BENCH_GPU_HELP: &str = "\

@@ -8,6 +8,8 @@ mod console;
 mod device;
 mod diff;
 mod entry_stream;
+#[cfg(feature = "eval")]
+mod evaluation;
 mod export;
 mod forward;
 mod gguf;

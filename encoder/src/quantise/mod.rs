@@ -185,6 +185,9 @@ fn what_was_asked(quantise: &QuantiseOptions) -> Result<Vec<u8>> {
     said["keep"] = quantise.keep.clone().into();
     if let Some(path) = &quantise.statistics {
         said["statistics"] = hash_of_file(path)?.into();
+        if let Some(of) = statistics::Statistics::open(path)?.calibration() {
+            said["calibration"] = of.into();
+        }
     }
     Ok(said.to_string().into_bytes())
 }

@@ -7,7 +7,7 @@
 //! - `WEIGHT.fisher`, [out]: the mean, over the tokens that the layer saw, of the squared gradient of the log likelihood of labels drawn
 //!   from the model, at each of its outputs;
 //! - in its metadata, for each weight that reads what another does, the name of that input under the weight's name. The input of a weight
-//!   that is not there has the weight's own name.
+//!   that is not there has the weight's own name; and under `calibration` what tells the texts that they are of.
 //!
 //! `WEIGHT` is the name of the weight's tensor, as `model.layers.0.mlp.up_proj.weight`. Elements are F32 or F64.
 //! `runtimes/python/stats.py` makes such files.
@@ -39,6 +39,11 @@ impl Statistics {
             .map_err(|e| EncodeError::Request(format!("{}: metadata: {e}", path.display())))?;
         let tensors = header.tensors.iter().map(|t| (t.name.clone(), t.clone())).collect();
         Ok(Self { file, path: path.to_owned(), data_offset: bytes.len() as u64, tensors, inputs })
+    }
+
+    /// What they were collected from, if the file tells.
+    pub(super) fn calibration(&self) -> Option<&str> {
+        self.inputs.get("calibration").map(String::as_str)
     }
 
     /// The name of what the layer of this weight reads.

@@ -28,6 +28,8 @@ mod whole_file;
 
 #[cfg(feature = "gpu")]
 pub(crate) use gpu::run as run_gpu;
+#[cfg(feature = "eval")]
+pub(crate) use spawn::find_python;
 
 use crate::cli::{BenchModels, Common};
 use crate::console::Console;

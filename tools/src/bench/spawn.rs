@@ -182,7 +182,7 @@ fn temporary_folder() -> anyhow::Result<TempDir> {
 }
 
 /// The Python of `MCODEC_PEERS`, else of `~/.cache/mcodec/peers`.
-pub(super) fn find_python() -> Option<PathBuf> {
+pub(crate) fn find_python() -> Option<PathBuf> {
     let set = |name: &str| std::env::var_os(name).filter(|v| v.as_os_str() != OsStr::new(""));
     let folder = match set("MCODEC_PEERS") {
         Some(folder) => PathBuf::from(folder),

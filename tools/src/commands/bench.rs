@@ -17,6 +17,10 @@ pub(crate) fn run(args: &Bench, common: &Common, console: &Console) -> anyhow::R
         )),
         BenchWhat::Deltas(deltas) => crate::bench::deltas::run(deltas, common, console),
         BenchWhat::Latents(latents) => crate::bench::latents::run(latents, common, console),
+        #[cfg(feature = "eval")]
+        BenchWhat::Quant(quant) => crate::evaluation::bench::run(quant, common, console),
+        #[cfg(not(feature = "eval"))]
+        BenchWhat::Quant(_) => Err(super::eval::missing("the command bench quant")),
         #[cfg(feature = "images")]
         BenchWhat::Images(images) => crate::bench::images::run(images, common, console),
         #[cfg(not(feature = "images"))]
@@ -33,7 +37,8 @@ pub(crate) fn run(args: &Bench, _: &Common, _: &Console) -> anyhow::Result<Outco
     | BenchWhat::Gpu(_)
     | BenchWhat::Deltas(_)
     | BenchWhat::Images(_)
-    | BenchWhat::Latents(_)) = &args.what;
+    | BenchWhat::Latents(_)
+    | BenchWhat::Quant(_)) = &args.what;
     Err(crate::outcome::usage(
         "this mcodec was built without the feature \"bench\", which the command bench needs",
     ))

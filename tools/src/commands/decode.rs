@@ -40,6 +40,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     }
     let uncut = args.tensors.is_empty()
         && args.dtype.is_none()
+        && args.to.is_none()
         && args.rows.is_none()
         && args.elements.is_none()
         && args.record.is_none()
@@ -120,9 +121,10 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
                     asset.name
                 )));
             }
-            None if args.dtype.is_some() && asset.kind != registry::asset::MODEL => {
-                return Err(usage(format!("--dtype is of models: asset {:?} is none", asset.name)));
+            None if (args.dtype.is_some() || args.to.is_some()) && asset.kind != registry::asset::MODEL => {
+                return Err(usage(format!("--dtype and --to are of models: asset {:?} is none", asset.name)));
             }
+            None if args.to.is_some() => job.gguf(&asset)?,
             None if whole || args.dtype.is_some() || varied => job.original(&asset)?,
             None => job.export(&asset)?,
         }
@@ -235,6 +237,16 @@ impl Job<'_> {
                 self.folder(all)
             }
         }
+    }
+
+    /// The model as a GGUF file.
+    fn gguf(&self, asset: &Asset) -> anyhow::Result<Report> {
+        let plan = export::gguf::Gguf::plan(self.reader, asset, self.args.dtype)?;
+        let mut sink = Sink::create(self.output, self.common.force)?;
+        plan.write(self.reader, &mut sink, self.console)?;
+        sink.commit()?;
+        let files = vec![self.output.display().to_string()];
+        Ok(Report { files, bytes: Some(plan.byte_len()), notes: plan.notes })
     }
 
     /// What to tell if the output's name is that of another form than the file has.

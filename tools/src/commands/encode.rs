@@ -12,7 +12,7 @@ use mcodec_encode::quantise::{QuantiseOptions, Size, encode_quantised};
 use mcodec_encode::recipes::{PassSpec, Recipe, RecipeInputs, encode_recipe};
 use mcodec_encode::{AssetKind, EncodeOptions, EncodeReport, Output, encode_path, encode_stream};
 use serde::Serialize;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 /// Encodes a file, a folder or the standard input.
 pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
@@ -44,14 +44,18 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
         if is_std(input) || !options.bases.is_empty() || options.mappable {
             return Err(usage("a recipe is for a model file or a folder, without --base and --mappable"));
         }
-        let (recipe, inputs) = recipe(args)?;
+        let (recipe, mut inputs) = recipe(args)?;
+        // Removed when the model is encoded.
+        let _statistics = calibrate(input, args, &mut inputs.statistics, common, console)?;
         encode_recipe(input, kind, output, &recipe, &inputs, &options).map_err(|e| input::about(input, e))?
-    } else if let Some(quantise) = quantise(args)? {
+    } else if let Some(mut quantise) = quantise(args)? {
         if is_std(input) || !options.bases.is_empty() || options.mappable {
             return Err(usage(
                 "what is quantised is a model file or a folder, without --base and --mappable",
             ));
         }
+        // Removed when the model is encoded.
+        let _statistics = calibrate(input, args, &mut quantise.statistics, common, console)?;
         encode_quantised(input, kind, output, &quantise, &options).map_err(|e| input::about(input, e))?
     } else if is_std(input) {
         let name = args.name.clone().unwrap_or_else(|| stem(to));
@@ -79,13 +83,19 @@ pub(super) fn tell_device(options: &EncodeOptions, console: &Console) {
 
 /// How the model is to be quantised, if it is.
 fn quantise(args: &Encode) -> anyhow::Result<Option<QuantiseOptions>> {
-    let (latents, keep) = (&args.latents, args.quantise.keep.clone());
+    let (latents, keep, calib) =
+        (&args.latents, args.quantise.keep.clone(), &args.quantise.calibration.calib);
     let size = match (latents.bits, args.quantise.max_bytes) {
         (Some(bits), _) => Size::BitsPerWeight(bits),
         (None, Some(bytes)) => Size::Bytes(bytes),
-        (None, None) if keep.is_empty() && latents.stats.is_none() => return Ok(None),
-        (None, None) => return Err(usage("--keep and --stats go with a size: --bits or --max-bytes")),
+        (None, None) if keep.is_empty() && latents.stats.is_none() && calib.is_empty() => return Ok(None),
+        (None, None) => {
+            return Err(usage("--keep, --calib and --stats go with a size: --bits or --max-bytes"));
+        }
     };
+    if latents.stats.is_some() && !calib.is_empty() {
+        return Err(usage("--calib makes the statistics that --stats reads: give one of the two"));
+    }
     Ok(Some(QuantiseOptions { size, statistics: latents.stats.clone(), keep }))
 }
 
@@ -109,6 +119,35 @@ fn recipe(args: &Encode) -> anyhow::Result<(Recipe, RecipeInputs)> {
     }
     let inputs = RecipeInputs { statistics: args.latents.stats.clone(), keep: args.quantise.keep.clone() };
     Ok((recipe, inputs))
+}
+
+/// Runs the model on calibration texts, if there are any, and tells where the statistics are that were found.
+#[cfg(feature = "eval")]
+fn calibrate(
+    input: &Path,
+    args: &Encode,
+    statistics: &mut Option<PathBuf>,
+    common: &Common,
+    console: &Console,
+) -> anyhow::Result<Option<tempfile::TempPath>> {
+    let calibration = &args.quantise.calibration;
+    if calibration.calib.is_empty() {
+        return Ok(None);
+    }
+    let found = crate::evaluation::statistics::for_encode(input, calibration, common, console)?;
+    *statistics = Some(found.to_path_buf());
+    Ok(Some(found))
+}
+
+#[cfg(not(feature = "eval"))]
+fn calibrate(
+    _: &Path,
+    args: &Encode,
+    _: &mut Option<PathBuf>,
+    _: &Common,
+    _: &Console,
+) -> anyhow::Result<Option<()>> {
+    if args.quantise.calibration.calib.is_empty() { Ok(None) } else { Err(super::eval::missing("--calib")) }
 }
 
 /// Several pictures as one image.

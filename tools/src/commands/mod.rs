@@ -7,6 +7,7 @@ mod completion;
 mod decode;
 mod diff;
 mod encode;
+mod eval;
 pub(crate) mod in_place;
 mod info;
 mod man;
@@ -43,6 +44,8 @@ pub(crate) fn run(cli: &Cli, console: &Console) -> anyhow::Result<Outcome> {
         Command::Mask(args) => mask::run(args, common, console),
         Command::TrainPrior(args) => train_prior::run(args, common, console),
         Command::Bench(args) => bench::run(args, common, console),
+        Command::Eval(args) => eval::eval(args, common, console),
+        Command::Stats(args) => eval::stats(args, common, console),
         Command::Completion(args) => completion::run(args, console),
         Command::Man(args) => man::run(args, common, console),
     }

@@ -2,6 +2,7 @@
 
 pub(crate) mod converted;
 pub(crate) mod folder;
+pub(crate) mod gguf;
 #[cfg(feature = "images")]
 pub(crate) mod ktx2;
 pub(crate) mod npy;
