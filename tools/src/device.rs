@@ -51,6 +51,10 @@ pub(crate) fn reading_on(
     }
 }
 
+/// Bytes of a picture's buffer at most, if the GPU allows so much.
+#[cfg(feature = "gpu")]
+const MOST_BINDING: u64 = 1 << 31;
+
 /// Whether a GPU works on images.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum UseGpu {
@@ -83,8 +87,8 @@ impl UseGpu {
             let is_on = self == Self::On;
             let gpu = match self {
                 Self::Off => return Ok(reader),
-                Self::On => Gpu::open(&Options::default())?,
-                Self::Auto => match Gpu::open(&Options::default().hardware()) {
+                Self::On => Gpu::open(&Options::default().max_binding(MOST_BINDING))?,
+                Self::Auto => match Gpu::open(&Options::default().hardware().max_binding(MOST_BINDING)) {
                     Ok(gpu) => gpu,
                     Err(_) => return Ok(reader),
                 },
@@ -103,7 +107,6 @@ impl UseGpu {
     }
 }
 
-#[cfg_attr(feature = "gpu", allow(dead_code))]
 fn without_gpu() -> anyhow::Error {
     crate::outcome::usage("this mcodec was built without the feature \"gpu\", which --gpu on needs")
 }

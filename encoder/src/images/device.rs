@@ -28,6 +28,7 @@ pub enum UseGpu {
 /// Where pictures are fitted. Clones share what they find out. Without the feature `gpu` there is only the CPU.
 #[derive(Debug, Clone, Default)]
 pub struct FitDevice {
+    #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
     choice: UseGpu,
     #[cfg(feature = "gpu")]
     state: Arc<Mutex<State>>,

@@ -5,6 +5,8 @@ use wgpu::{Buffer, BufferUsages};
 
 use super::MAX_CHANNELS;
 use super::grid::Grid;
+#[cfg(test)]
+use super::kernel::Part;
 use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
 use super::pursuit::Pursuit;
 use super::render::BIN;
@@ -105,6 +107,23 @@ pub(super) struct Buffers {
     pub(super) image: Buffer,
 }
 
+impl Buffers {
+    fn new(gpu: &Gpu, picture: &Picture<'_>, plan: &Plan<'_>, fit: &FitUniform) -> Result<Self> {
+        let stride = GEOMETRY + picture.mean.len();
+        let pixels = picture.width * picture.height;
+        let mut state = [0u32; STATE];
+        state[COUNT] = (plan.values.len() / stride) as u32;
+        let record = zeros(gpu, "Gaussians of a fit", (3 * stride + 1) * fit.room as usize)?;
+        gpu.write(&record, 0, bytemuck::cast_slice(plan.values))?;
+        Ok(Self {
+            fit: uniform(gpu, "fit", bytemuck::bytes_of(fit))?,
+            record,
+            state: storage(gpu, "state of a fit", bytemuck::cast_slice(&state))?,
+            image: zeros(gpu, "pixels of a fit", pixels * (1 + picture.mean.len()))?,
+        })
+    }
+}
+
 /// A fit on a device.
 pub struct Fit<'g> {
     gpu: &'g Gpu,
@@ -140,18 +159,17 @@ impl<'g> Fit<'g> {
         let stride = GEOMETRY + channels;
         let room = plan.room.max(plan.values.len() / stride).max(1);
         let places = plan.most_moved.saturating_mul(16).saturating_add(4096).min(1 << 22);
+        let (around, levels) = surroundings(picture);
         let fit = FitUniform {
             width: width as u32,
             height: height as u32,
             frozen: plan.frozen as u32,
             is_weighted: u32::from(picture.importance.is_some()),
             samples: (width * height * channels) as f32,
-            levels: 0,
+            levels,
             room: room as u32,
             places: places as u32,
         };
-        let (around, levels) = surroundings(picture);
-        let fit = FitUniform { levels, ..fit };
         let upload = |what, floats: &[f32]| storage(gpu, what, bytemuck::cast_slice(floats));
         let surroundings = upload("surroundings", &around)?;
         let goals = upload("what is fitted", &goals(picture))?;
@@ -159,16 +177,7 @@ impl<'g> Fit<'g> {
         let centres: Vec<f32> = (0..width).map(centre).chain((0..height).map(centre)).collect();
         let centres = upload("pixels", &centres)?;
         let rates = upload("learning rates", plan.rates)?;
-        let count = plan.values.len() / stride;
-        let mut state = [0u32; STATE];
-        state[COUNT] = count as u32;
-        let buffers = Buffers {
-            fit: uniform(gpu, "fit", bytemuck::bytes_of(&fit))?,
-            record: zeros(gpu, "Gaussians of a fit", (3 * stride + 1) * room)?,
-            state: storage(gpu, "state of a fit", bytemuck::cast_slice(&state))?,
-            image: zeros(gpu, "pixels of a fit", width * height * (1 + channels))?,
-        };
-        gpu.write(&buffers.record, 0, bytemuck::cast_slice(plan.values))?;
+        let buffers = Buffers::new(gpu, picture, plan, &fit)?;
         let gradients = zeros(gpu, "gradients", stride * room)?;
         let shapes = zeros(gpu, "shapes of a fit", 12 * room)?;
         let grid = Grid::new(width, height, room);
@@ -307,7 +316,7 @@ impl<'g> Fit<'g> {
 #[cfg(test)]
 impl Fit<'_> {
     /// Kernels by name, to be measured.
-    pub(super) fn parts(&self) -> Vec<(&'static str, Vec<(&Bound, [u32; 2])>)> {
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
         let pass = &self.passes[0];
         let mut all = vec![
             ("shape", vec![(&self.shape, workgroups(self.room, 64))]),

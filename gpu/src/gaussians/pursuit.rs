@@ -4,6 +4,8 @@ use bytemuck::{Pod, Zeroable};
 use wgpu::Buffer;
 
 use super::fit::{Buffers, Picture};
+#[cfg(test)]
+use super::kernel::Part;
 use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
 use crate::device::Gpu;
 use crate::error::Result;
@@ -43,6 +45,34 @@ struct Search {
     padding: [f32; 3],
 }
 
+impl Search {
+    /// A blur of this standard deviation on pixels of this side.
+    fn of_blur(sigma: f32, pixel: f32) -> Self {
+        let scale = pixel * sigma;
+        let gain = 4.0 * std::f32::consts::PI * scale * scale;
+        Self { radius: (3.0 * sigma).ceil() as u32, gain, scale, pixel, ..Self::default() }
+    }
+}
+
+/// Width and height of each level.
+fn sizes_of(picture: &Picture<'_>) -> Vec<(usize, usize)> {
+    let mut sizes = vec![(picture.width, picture.height)];
+    while let Some(&(width, height)) = sizes.last()
+        && width / 2 >= LEAST_SIDE
+        && height / 2 >= LEAST_SIDE
+        && sizes.len() < LEVELS
+    {
+        sizes.push((width / 2, height / 2));
+    }
+    sizes
+}
+
+/// The kernel that makes a level of the one above: where that is and where it goes, its size, its planes.
+fn halve(gpu: &Gpu, channels: usize, halving: [u32; 8], pyramid: &Buffer) -> Result<Bound> {
+    let halving = storage(gpu, "halving", bytemuck::cast_slice(&halving))?;
+    bind(gpu, HALVE, channels, &[&halving, pyramid])
+}
+
 /// Kernels of one search.
 struct Level {
     halve: Option<(Bound, [u32; 2])>,
@@ -77,14 +107,7 @@ impl Pursuit {
     ) -> Result<Self> {
         let channels = picture.mean.len();
         let planes = channels + usize::from(picture.importance.is_some());
-        let mut sizes = vec![(picture.width, picture.height)];
-        while let Some(&(width, height)) = sizes.last()
-            && width / 2 >= LEAST_SIDE
-            && height / 2 >= LEAST_SIDE
-            && sizes.len() < LEVELS
-        {
-            sizes.push((width / 2, height / 2));
-        }
+        let sizes = sizes_of(picture);
         let pixels = |(width, height): (usize, usize)| width * height;
         let all_pixels: usize = sizes.iter().copied().map(pixels).sum();
         let first = pixels(sizes[0]);
@@ -105,26 +128,19 @@ impl Pursuit {
                     let (w, h) = sizes[above];
                     let above = from - planes * w * h;
                     let halving = [above, from, w, h, planes, 0, 0, 0].map(|n| n as u32);
-                    let halving = storage(gpu, "halving", bytemuck::cast_slice(&halving))?;
-                    let bound = bind(gpu, HALVE, channels, &[&halving, &pyramid])?;
-                    Some((bound, workgroups(planes * count, 64)))
+                    Some((halve(gpu, channels, halving, &pyramid)?, workgroups(planes * count, 64)))
                 }
             };
             let mut of_level = Vec::new();
             for sigma in BLURS {
                 let pixel = (1 << level) as f32;
-                let scale = pixel * sigma;
                 let search = Search {
                     from: from as u32,
                     maxima: maxima_at as u32,
                     width: width as u32,
                     height: height as u32,
                     planes: planes as u32,
-                    radius: (3.0 * sigma).ceil() as u32,
-                    gain: 4.0 * std::f32::consts::PI * scale * scale,
-                    scale,
-                    pixel,
-                    padding: [0.0; 3],
+                    ..Search::of_blur(sigma, pixel)
                 };
                 searches.push(search);
                 maxima_at += count;
@@ -195,7 +211,7 @@ impl Pursuit {
 #[cfg(test)]
 impl Pursuit {
     /// Kernels by name, to be measured.
-    pub(super) fn parts(&self) -> Vec<(&'static str, Vec<(&Bound, [u32; 2])>)> {
+    pub(super) fn parts(&self) -> Vec<Part<'_>> {
         let mut all = vec![(
             "halve",
             self.levels

@@ -68,7 +68,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         input::open(&args.input, common, console)?
     };
     let reader = device::reading_on(reader, &args.device, console)?.with_bases(bases);
-    let reader = if has_images(&reader, args) { args.gpu.drawing(reader, console)? } else { reader };
+    let reader = drawing(reader, args, console)?;
     // Selected tensors, and records, may need no base.
     if args.tensors.is_empty() && args.record.is_none() {
         let named = args.asset.as_deref().filter(|a| !a.starts_with("blake3:"));
@@ -132,14 +132,15 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     tell(&report, output, console)
 }
 
-/// Whether what is to be decoded may be images.
-fn has_images(reader: &FileReader, args: &Decode) -> bool {
+/// The reader, drawing where that is asked for, if what is decoded may be images.
+fn drawing(reader: FileReader, args: &Decode, console: &Console) -> anyhow::Result<FileReader> {
     let is_image = |asset: &Asset| asset.kind == registry::asset::IMAGE;
-    match (&args.record, &args.asset) {
+    let has_images = match (&args.record, &args.asset) {
         (Some(_), _) => false,
         (None, None) => reader.assets().is_ok_and(|assets| assets.iter().any(is_image)),
-        (None, named) => selection::asset(reader, named.as_deref()).is_ok_and(|asset| is_image(&asset)),
-    }
+        (None, named) => selection::asset(&reader, named.as_deref()).is_ok_and(|asset| is_image(&asset)),
+    };
+    if has_images { args.gpu.drawing(reader, console) } else { Ok(reader) }
 }
 
 fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Outcome> {
