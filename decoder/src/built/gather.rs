@@ -147,7 +147,8 @@ impl<S: ReadAt> Walk<'_, S> {
                 continue;
             }
             let in_order = span.iter().zip(span.first().map_or(0, |s| s.1)..).all(|(s, to)| s.1 == to);
-            let dense = last.saturating_sub(first).saturating_add(1) == span.len() as u64;
+            // A selection may want a row twice.
+            let dense = span.iter().zip(first..).all(|(s, row)| s.0 == row);
             if in_order && dense && length(columns) as u64 == all {
                 let to = span.first().map_or(0, |s| s.1).saturating_mul(width);
                 self.reader.read_stored(
