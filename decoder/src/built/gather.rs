@@ -18,6 +18,9 @@ const SPAN: u64 = 16 << 20;
 /// A row of the array that is read, and the row of the output that it becomes.
 type Wanted = (u64, usize);
 
+/// How long a tier is, and what it is, if it is there.
+type Run = (u64, Option<Arc<Entry>>);
+
 /// What a block is made of.
 #[derive(Debug, Default)]
 pub(crate) struct Leaves {
@@ -327,7 +330,7 @@ impl<S: ReadAt> Walk<'_, S> {
     /// `keeps`: whether one of these columns is kept.
     fn tiers(
         &mut self,
-        (axis, runs): (MatrixAxis, &[(u64, Option<Arc<Entry>>)]),
+        (axis, runs): (MatrixAxis, &[Run]),
         rows: &[Wanted],
         columns: &Range<u64>,
         (size, keeps): (u64, &dyn Fn(&Range<u64>) -> bool),
