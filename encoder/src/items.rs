@@ -342,6 +342,12 @@ pub(crate) fn encode_items(
     }
     pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
     options.report(total, total);
+    borrow_hashes(items, first_id, &mut hashes);
+    Ok(hashes)
+}
+
+/// Hashes of what has the bytes of a base, or of another item.
+fn borrow_hashes(items: &[Item<'_>], first_id: u32, hashes: &mut [[u8; 32]]) {
     for (at, item) in items.iter().enumerate() {
         if let Some(hash) = item.base.as_ref().and_then(|b| b.same) {
             hashes[at] = hash;
@@ -352,5 +358,4 @@ pub(crate) fn encode_items(
             hashes[at] = hashes[(of - first_id) as usize];
         }
     }
-    Ok(hashes)
 }

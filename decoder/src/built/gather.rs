@@ -18,6 +18,9 @@ const SPAN: u64 = 16 << 20;
 /// A row of the array that is read, and the row of the output that it becomes.
 type Wanted = (u64, usize);
 
+/// How long a tier is, and what it is, if it is there.
+type Run = (u64, Option<Arc<Entry>>);
+
 /// What a block is made of.
 #[derive(Debug, Default)]
 pub(crate) struct Leaves {
@@ -147,7 +150,8 @@ impl<S: ReadAt> Walk<'_, S> {
                 continue;
             }
             let in_order = span.iter().zip(span.first().map_or(0, |s| s.1)..).all(|(s, to)| s.1 == to);
-            let dense = last.saturating_sub(first).saturating_add(1) == span.len() as u64;
+            // A selection may want a row twice.
+            let dense = span.iter().zip(first..).all(|(s, row)| s.0 == row);
             if in_order && dense && length(columns) as u64 == all {
                 let to = span.first().map_or(0, |s| s.1).saturating_mul(width);
                 self.reader.read_stored(
@@ -326,7 +330,7 @@ impl<S: ReadAt> Walk<'_, S> {
     /// `keeps`: whether one of these columns is kept.
     fn tiers(
         &mut self,
-        (axis, runs): (MatrixAxis, &[(u64, Option<Arc<Entry>>)]),
+        (axis, runs): (MatrixAxis, &[Run]),
         rows: &[Wanted],
         columns: &Range<u64>,
         (size, keeps): (u64, &dyn Fn(&Range<u64>) -> bool),

@@ -158,29 +158,39 @@ pub(crate) fn decoded(items: &[Item<'_>], at: usize) -> Result<Vec<u8>> {
             Ok(out)
         }
         Built::Tiers { axis, runs } => {
-            let mut out = vec![0; rows * columns * size];
-            let (mut start, mut next) = (0usize, 0usize);
-            for &(len, there) in runs {
-                let len = len as usize;
-                if there {
-                    let (bytes, _) = part(next)?;
-                    next += 1;
-                    if *axis == MatrixAxis::Rows {
-                        let at = start * columns * size;
-                        out[at..at + bytes.len()].copy_from_slice(&bytes);
-                    } else {
-                        for (row, bytes) in bytes.chunks((len * size).max(1)).enumerate() {
-                            let at = (row * columns + start) * size;
-                            out[at..at + bytes.len()].copy_from_slice(bytes);
-                        }
-                    }
-                }
-                start += len;
-            }
-            Ok(out)
+            let there = runs.iter().filter(|run| run.1).count();
+            let parts = (0..there).map(|at| Ok(part(at)?.0)).collect::<Result<Vec<_>>>()?;
+            Ok(joined((rows, columns, size), *axis, runs, &parts))
         }
         _ => Err(EncodeError::Request(format!("{:?} is built in an unknown way", item.name))),
     }
+}
+
+/// Runs of rows or columns in one matrix of so many rows and columns of elements of `size` bytes.
+fn joined(
+    (rows, columns, size): (usize, usize, usize),
+    axis: MatrixAxis,
+    runs: &[(u64, bool)],
+    parts: &[Vec<u8>],
+) -> Vec<u8> {
+    let mut out = vec![0; rows * columns * size];
+    let (mut start, mut parts) = (0usize, parts.iter());
+    for &(len, there) in runs {
+        let len = len as usize;
+        if let Some(bytes) = there.then(|| parts.next()).flatten() {
+            if axis == MatrixAxis::Rows {
+                let at = start * columns * size;
+                out[at..at + bytes.len()].copy_from_slice(bytes);
+            } else {
+                for (row, bytes) in bytes.chunks((len * size).max(1)).enumerate() {
+                    let at = (row * columns + start) * size;
+                    out[at..at + bytes.len()].copy_from_slice(bytes);
+                }
+            }
+        }
+        start += len;
+    }
+    out
 }
 
 /// A matrix of rows of `columns` numbers, turned.

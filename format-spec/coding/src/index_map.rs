@@ -3,6 +3,7 @@
 use crate::DecodeTable;
 use crate::error::{CodingError, Result, corrupt, invalid};
 use crate::fields::{self, SharedTables};
+use crate::grouped::CodeBytes;
 use crate::varint::{put, take, take_u8};
 
 const MASK: u8 = 0;
@@ -88,7 +89,7 @@ impl IndexMap {
     ///
     /// # Errors
     /// What `code` says.
-    pub fn to_bytes(&self, code: &dyn Fn(&[u8], u8) -> Result<Vec<u8>>) -> Result<Vec<u8>> {
+    pub fn to_bytes(&self, code: CodeBytes<'_>) -> Result<Vec<u8>> {
         let mut next = 0;
         let ascending = self.places.iter().all(|&place| {
             next += u32::from(place != 0);

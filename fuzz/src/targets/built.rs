@@ -109,7 +109,21 @@ pub fn run(bytes: &[u8]) {
             made.extend(model.shape(id).map(|shape| (id, shape)));
         }
     }
-    if let Some((id, shape)) = steps.array(&made) {
+    cut(&mut model, &made, &mut steps);
+    let out = Memory::default();
+    let mut options = EncodeOptions::default();
+    options.threads = 1;
+    options.effort = 1;
+    if model.write(Output::Stream(Box::new(out.clone())), &options).is_err() {
+        return;
+    }
+    let file = out.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
+    check(&file, &mut steps);
+}
+
+/// A bundle of the rows of an array.
+fn cut(model: &mut ModelBuilder, made: &[(ArrayId, Vec<u64>)], steps: &mut Steps<'_>) {
+    if let Some((id, shape)) = steps.array(made) {
         let (order, members) = (NestOrder::Prefix, vec![Member { entry: id.entry(), axis: CutAxis::Rows }]);
         let width = steps.next(shape[0]);
         model.bundle(Bundle {
@@ -121,15 +135,6 @@ pub fn run(bytes: &[u8]) {
         });
         model.variant("v", &[0]);
     }
-    let out = Memory::default();
-    let mut options = EncodeOptions::default();
-    options.threads = 1;
-    options.effort = 1;
-    if model.write(Output::Stream(Box::new(out.clone())), &options).is_err() {
-        return;
-    }
-    let file = out.0.lock().unwrap_or_else(PoisonError::into_inner).clone();
-    check(&file, &mut steps);
 }
 
 fn check(file: &[u8], steps: &mut Steps<'_>) {

@@ -74,15 +74,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         let named = args.asset.as_deref().filter(|a| !a.starts_with("blake3:"));
         input::check_bases(&reader, &args.input, named)?;
     }
-    let reader = match &args.variant {
-        Some(variant) => {
-            let asset = selection::asset(&reader, args.asset.as_deref())?;
-            let (levels, found) = reader.variant(&asset.name, variant)?;
-            console.note(&format!("variant {variant:?} reads {} bytes of chunks", found.bytes));
-            reader.with_levels(levels)
-        }
-        None => reader,
-    };
+    let reader = at_variant(reader, args, console)?;
     let job = Job { args, common, console, output, reader: &reader };
     if args.record.is_none()
         && let Some(done) = crate::latents::decode(args, &reader, output, common)?
@@ -141,6 +133,15 @@ fn drawing(reader: FileReader, args: &Decode, console: &Console) -> anyhow::Resu
         (None, named) => selection::asset(&reader, named.as_deref()).is_ok_and(|asset| is_image(&asset)),
     };
     if has_images { args.gpu.drawing(reader, console) } else { Ok(reader) }
+}
+
+/// The file at the levels of the variant that is asked for.
+fn at_variant(reader: FileReader, args: &Decode, console: &Console) -> anyhow::Result<FileReader> {
+    let Some(variant) = &args.variant else { return Ok(reader) };
+    let asset = selection::asset(&reader, args.asset.as_deref())?;
+    let (levels, found) = reader.variant(&asset.name, variant)?;
+    console.note(&format!("variant {variant:?} reads {} bytes of chunks", found.bytes));
+    Ok(reader.with_levels(levels))
 }
 
 fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Outcome> {
