@@ -22,7 +22,7 @@ import torch.nn.functional as F
 from safetensors import safe_open
 from safetensors.torch import save_file
 
-from stats import Collector, load, windows
+from stats import Collector, add_squares, load, windows
 
 
 class FisherCollector(Collector):
@@ -32,7 +32,7 @@ class FisherCollector(Collector):
         self.seen[name] = self.seen.get(name, 0) + x.reshape(-1, x.shape[-1]).shape[0]
         total = self.fisher.setdefault(name, torch.zeros(y.shape[-1], dtype=torch.float64))
         if y.requires_grad:
-            y.register_hook(lambda g: total.add_(g.reshape(-1, g.shape[-1]).double().square().sum(0)))
+            y.register_hook(lambda g: add_squares(total, g))
 
 
 def main():
