@@ -84,7 +84,8 @@ class Grid(Frames):
         need(cursor.uint(1) == 1, "form of a grid", Unsupported)
         self.element, flags = cursor.uint(1), cursor.uint(1)
         need(self.element in FLOATS or self.element in INTEGERS, f"element {self.element} of a grid", Unsupported)
-        need(flags in (0, 1, 3, 4, 5, 7), "flags of a grid")
+        need(flags in (0, 1, 3, 4, 5, 7, 8, 9, 11), "flags of a grid")
+        self.beside = bool(flags & 8)
         self.is_float = self.element in FLOATS
         self.size = FLOATS[self.element][3] if self.is_float else INTEGERS[self.element]
         self.middle = 0x80 if self.size == 1 else 0x8000
@@ -136,7 +137,7 @@ def decode_grid(payload, length, coding, dependency_bytes, tokens=b""):
 
         return decode_tokens(payload, length, dependency_bytes)
     grid = Grid(payload, length, dependency_bytes, tokens)
-    need(coding == 17 or not grid.digits, "a fast grid that is refined")
+    need(coding == 17 or not (grid.digits or grid.beside), "a fast grid that is refined, or asks what is beside")
     return grid.put(decode_fast(grid) if coding == 16 else Dense(grid).decode())
 
 
@@ -475,6 +476,8 @@ class Dense:
         self.own, self.local, self.turn = [OwnSquares() for _ in range(grid.channels)], LocalSquares(), 0
         self.own_starts = [copy.deepcopy(self.own), copy.deepcopy(self.own)]
         self.copies, self.scales, self.mixers, self.points = [4096] * 16, {}, {}, {}
+        self.beside = not self.counted and grid.beside
+        self.held, self.taken, self.above = {}, [4096] * 8, [32768] * 4
 
     def decode(self):
         grid, out = self.grid, []
@@ -518,6 +521,11 @@ class Dense:
         self.ends = [self.digits.ends(t, x, y, c) if self.digits else (0, self.counts[c]) for c in range(channels)]
         old = [self.numbers.get((t - 1, x, y, c), min(self.line.zero, self.counts[c] - 1)) for c in range(channels)]
         copied = all(lo <= n < hi for n, (lo, hi) in zip(old, self.ends)) and self.is_copied(t, x, y, beside)
+        taken = None
+        if copied:
+            taken = (t - 1, x, y)
+        elif self.beside:
+            taken = self.from_beside(t, x, y)
         known = [self.before(t, x, y, c, beside, around) for c in range(channels)]
         if not self.light:
             self.local.begin(x, y)
@@ -530,8 +538,8 @@ class Dense:
                 if not self.light:
                     guess = {**guess, 5: clip(base + self.own[c].guess(features), V), 6: clip(base + self.local.guess(local), V)}
                 guess[4] = self.blend(c, base, guess, activity, heard)
-                if copied:
-                    self.numbers[t, x, y, c] = self.numbers.get((t - 1, x, y, c), min(self.line.zero, self.counts[c] - 1))
+                if taken:
+                    self.numbers[t, x, y, c] = self.numbers.get((*taken, c), min(self.line.zero, self.counts[c] - 1))
                 else:
                     if self.counters is not None:
                         self.surround(t, x, y, c, beside, around, changes)
@@ -554,6 +562,25 @@ class Dense:
             self.turn = (self.turn + 1) % 4
             for own, (features, target) in zip(self.own, owns):
                 own.learn(features, target, self.unit, self.turn)
+
+    def from_beside(self, t, x, y):
+        """[7.10.2] The position that this one was taken from, if it was."""
+
+        def decide(states, context):
+            one = states[context]
+            bit = self.decisions.bit(max(16, min(65520, one)))
+            states[context] += ((65535 if bit else 0) - one) >> 5
+            return bit
+
+        if not (x or y):
+            return None
+        left, above = self.held.get((t, x - 1, y)), self.held.get((t, x, y - 1))
+        context = bool(left) + 2 * bool(above) + 4 * bool(self.held.get((t - 1, x, y)))
+        if not decide(self.taken, context):
+            return None
+        up = not x or bool(y and decide(self.above, (left == "up") + 2 * (above == "up")))
+        self.held[t, x, y] = "up" if up else "left"
+        return (t, x, y - 1) if up else (t, x - 1, y)
 
     def before(self, t, x, y, c, beside, around):
         """[7.10.2] What is known of a channel before the position: p, guesses, features, local features, a(k)."""

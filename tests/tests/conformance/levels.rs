@@ -1,4 +1,4 @@
-//! Levels of precision: grids that refine grids.
+//! Levels of precision: grids that refine grids; grids that ask what is beside.
 
 use crate::hand::{Draft, Shell, bytes_tensor, chunking, model, row};
 use crate::labelled::shared_object;
@@ -165,6 +165,23 @@ fn levels() -> Vector {
                 before = Some((halved, level));
             }
         }
+    }
+    // Positions that are what is to their left or above.
+    for (id, coder) in [(50u32, Coder::Dense), (51, Coder::Light)] {
+        let mut bytes = waves(Element::Bf16);
+        for t in 0..SHAPE.frames {
+            for (p, from) in [(1, 0), (2, 1), (3, 0), (4, 1), (8, 5)].into_iter().skip(t % 2) {
+                for c in 0..SHAPE.channels {
+                    let at = |p: usize| 2 * ((t * SHAPE.channels + c) * 9 + p);
+                    bytes.copy_within(at(from)..at(from) + 2, at(p));
+                }
+            }
+        }
+        let made = made(Element::Bf16, coder, &bytes, None, None);
+        assert!(made.payloads.iter().all(|payload| payload[2] == 8), "it is asked what is beside");
+        let name = format!("beside {id}");
+        draft.add((row(id, entry::TENSOR, &name, made.descriptor.to_fields()), made.payloads));
+        hashed.push((name, made.descriptor, made.decoded));
     }
     draft.add(shared_object(200, entry::STATISTICS, "statistics", statistics.to_bytes()));
     let list: Vec<_> =

@@ -1,12 +1,14 @@
 //! The dense coder: blended predictors and a mixture of experts, one decision after another. Both directions are one piece of code.
 
 use super::avx2::{self, Work};
+use super::beside::Beside;
 use super::cells::{Cells, VALUE_LIMIT};
 use super::counters::{COUNTERS, Counters};
 use super::digits::Bounds;
 use super::least_squares::{FEATURE_LIMIT, LANES, LOCAL, LocalSquares, OWN, OWN_KNOWN, OwnSquares};
 use super::mixing::{Correction, Mixer};
 use super::neighbours::Neighbours;
+pub(super) use super::profile::{Counted, Light, Profile, Whole};
 use super::search::{Limits, Search};
 use super::tables::{STRETCH_LIMIT, Tables};
 use crate::binary::{BinaryDecoder, BinaryEncoder};
@@ -56,10 +58,10 @@ impl Shape {
 
 /// Predictors without least squares, and the place of the blend among what errors are kept of.
 const FIXED: usize = 4;
-const BLEND: usize = 4;
+pub(super) const BLEND: usize = 4;
 /// The predictors of least squares.
-const OWN_GUESS: usize = 5;
-const LOCAL_GUESS: usize = 6;
+pub(super) const OWN_GUESS: usize = 5;
+pub(super) const LOCAL_GUESS: usize = 6;
 const TRACKED: usize = 7;
 /// Logarithm of how many counters there are.
 const COUNTER_BITS: u32 = 18;
@@ -71,46 +73,6 @@ pub(super) const COUNTED_INPUTS: usize = EXPERTS + COUNTERS;
 pub(super) const EXPERTS: usize = 8;
 /// The expert that looks at the next frame, where digits of it are known.
 const AHEAD: usize = 7;
-
-/// Which predictors and experts there are.
-pub(super) trait Profile {
-    /// Whether there are predictors of least squares.
-    const LEAST_SQUARES: bool;
-    /// Of each expert: whose error its scale is from.
-    const SOURCE: &'static [usize];
-    /// Whether what came of the same surroundings is counted.
-    const COUNTERS: bool;
-}
-
-/// All of them.
-#[derive(Clone)]
-pub(super) struct Whole;
-
-impl Profile for Whole {
-    const LEAST_SQUARES: bool = true;
-    const SOURCE: &'static [usize] = &[BLEND, BLEND, OWN_GUESS, LOCAL_GUESS, 0, 2, BLEND, BLEND];
-    const COUNTERS: bool = false;
-}
-
-/// All of them, and counters: for digits.
-#[derive(Clone)]
-pub(super) struct Counted;
-
-impl Profile for Counted {
-    const LEAST_SQUARES: bool = true;
-    const SOURCE: &'static [usize] = Whole::SOURCE;
-    const COUNTERS: bool = true;
-}
-
-/// Few, and quick.
-#[derive(Clone)]
-pub(super) struct Light;
-
-impl Profile for Light {
-    const LEAST_SQUARES: bool = false;
-    const SOURCE: &'static [usize] = &[BLEND];
-    const COUNTERS: bool = false;
-}
 
 /// What errors are kept of, under a profile.
 #[inline(always)]
@@ -197,6 +159,8 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     node_correction: Correction,
     channel_correction: Correction,
     copies: [u16; 16],
+    /// If it is asked whether positions are what is beside them.
+    beside: Option<Beside>,
     scratch: Vec<i32>,
     /// Means of the scales that the number at hand is coded with.
     means: [u32; EXPERTS],
@@ -255,6 +219,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             counters: Counters::new(if P::COUNTERS { COUNTER_BITS } else { 0 }),
             counts: vec![cells.count(); shape.channels],
             copies: [1 << 12; 16],
+            beside: None,
             scratch: Vec::new(),
             means: [0; EXPERTS],
         }
@@ -263,6 +228,12 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     /// With numbers of each channel below these.
     pub(super) fn with_counts(mut self, counts: Vec<i32>) -> Self {
         self.counts = counts;
+        self
+    }
+
+    /// Asking whether positions are what is beside them.
+    pub(super) fn with_beside(mut self, asked: bool) -> Self {
+        self.beside = asked.then(|| Beside::new(self.shape.height * self.shape.width));
         self
     }
 
@@ -307,11 +278,14 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                 for x in 0..width {
                     let at = (y * width + x) * channels;
                     let old = old.get(at..at + channels).unwrap_or_default();
-                    let new = &mut new[at..at + channels];
-                    self.code_position(decisions, bounds, frame, (x, y), old, new);
+                    let (done, new) = new.split_at_mut(at);
+                    self.code_position(decisions, bounds, frame, (x, y), (old, done), &mut new[..channels]);
                 }
             }
             core::mem::swap(&mut self.now, &mut self.before);
+            if let Some(beside) = &mut self.beside {
+                beside.next_frame();
+            }
             if P::LEAST_SQUARES && (frame == 0 || frame + 1 == frames) {
                 self.own_starts[frame.min(1)].clone_from(&self.own);
             }
@@ -325,13 +299,20 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         bounds: &B,
         frame: usize,
         (x, y): (usize, usize),
-        old: &[u16],
+        (old, done): (&[u16], &[u16]),
         numbers: &mut [u16],
     ) {
         let at = Neighbours::at(x, y, self.shape.width, self.shape.height, self.lanes);
         let spot = (frame * self.shape.height + y) * self.shape.width + x;
         let limits = |c: usize, count: i32| bounds.of(spot, c, count);
-        let copied = self.code_copied::<B>(decisions, &at, old, numbers, limits);
+        let mut copied = self.code_copied::<B>(decisions, &at, old, numbers, limits);
+        if let Some(beside) = &mut self.beside {
+            if copied {
+                beside.pass((x, y), self.shape.width);
+            } else {
+                copied = beside.code(decisions, (x, y), self.shape.width, done, numbers);
+            }
+        }
         self.prepare(frame, &at);
         if P::LEAST_SQUARES {
             self.local.begin(x, y, &self.position.local, self.shift + 1);

@@ -1,5 +1,6 @@
 //! The payload of a chunk of a grid: what its numbers are, then their codes (`SPEC.md` sections 7.8 and 7.9).
 
+use super::beside;
 use super::cells::{Cells, VALUE_LIMIT};
 use super::dense::{Decisions, Dense, INPUTS, Light, Shape, Whole};
 use super::digits::{Bounds, Digits, Free, Known};
@@ -20,7 +21,10 @@ pub const MAX_CHANNELS: usize = 4096;
 const QUANTISED: u8 = 1;
 const SHARED_STATISTICS: u8 = 2;
 const REFINED: u8 = 4;
-const FLAGS: u8 = QUANTISED | SHARED_STATISTICS | REFINED;
+const BESIDE: u8 = 8;
+/// Where a payload has its flags.
+const FLAGS_AT: usize = 2;
+const FLAGS: u8 = QUANTISED | SHARED_STATISTICS | REFINED | BESIDE;
 /// Features are looked at in units of this power of two.
 const FEATURE_SHIFT: u32 = 4;
 /// In the place of that: there are no least squares.
@@ -296,10 +300,14 @@ fn put_dense(
     numbers: &mut [u16],
 ) -> Result<()> {
     out.push(if light { LIGHT } else { FEATURE_SHIFT as u8 });
+    let asked = base.is_none() && beside::pays(numbers, shape.channels, (shape.height, shape.width));
+    if let Some(flags) = out.get_mut(FLAGS_AT).filter(|_| asked) {
+        *flags |= BESIDE;
+    }
     let mut encoder = BinaryEncoder::new();
     let shift = if light { None } else { Some(FEATURE_SHIFT) };
     match base {
-        None => code(cells, shape, shift, &mut encoder, &Free, numbers),
+        None => code(cells, shape, (shift, asked), &mut encoder, &Free, numbers),
         Some(base) => {
             let known = base.told.known(shape, base.tokens, indexed, (low, cells.count()))?;
             let channels = shape.channels;
@@ -310,25 +318,31 @@ fn put_dense(
             if !numbers.iter().enumerate().all(can_be) {
                 return Err(invalid("tokens are not of the grid"));
             }
-            code(cells, shape, shift, &mut encoder, &known, numbers);
+            code(cells, shape, (shift, false), &mut encoder, &known, numbers);
         }
     }
     out.extend(encoder.finish());
     Ok(())
 }
 
-/// Codes numbers with least squares of features in this unit, or without.
+/// Codes numbers with least squares of features in this unit, or without; `asked`: whether positions are what is beside them.
 fn code(
     cells: Cells,
     shape: Shape,
-    shift: Option<u32>,
+    (shift, asked): (Option<u32>, bool),
     decisions: &mut impl Decisions,
     bounds: &impl Bounds,
     numbers: &mut [u16],
 ) {
     match shift {
-        Some(shift) => Dense::<Whole, INPUTS>::new(cells, shape, shift).code(decisions, bounds, numbers),
-        None => Dense::<Light, INPUTS>::new(cells, shape, 0).code(decisions, bounds, numbers),
+        Some(shift) => {
+            Dense::<Whole, INPUTS>::new(cells, shape, shift)
+                .with_beside(asked)
+                .code(decisions, bounds, numbers);
+        }
+        None => {
+            Dense::<Light, INPUTS>::new(cells, shape, 0).with_beside(asked).code(decisions, bounds, numbers)
+        }
     }
 }
 
@@ -384,6 +398,8 @@ struct Head<'a> {
     low_halves: &'a [u8],
     /// Which dependency says what tokens tell.
     digits: Option<u32>,
+    /// Whether it is asked of positions if they are what is beside them.
+    asked: bool,
 }
 
 /// Decodes a chunk into `out`, of the chunk's decoded length.
@@ -407,8 +423,8 @@ pub fn decode_refined(
 ) -> Result<()> {
     let mut rest = payload;
     let head = Head::parse(&mut rest, shared, out.len())?;
-    if head.digits.is_some() && coder == Coder::Fast {
-        return Err(corrupt("a fast grid that is refined"));
+    if (head.digits.is_some() || head.asked) && coder == Coder::Fast {
+        return Err(corrupt("a fast grid that is refined, or asks what is beside"));
     }
     let Shape { channels, height, width, .. } = head.shape;
     if coder == Coder::Fast {
@@ -425,14 +441,14 @@ pub fn decode_refined(
     let mut numbers = vec![0u16; head.shape.count()];
     let mut decoder = BinaryDecoder::new(rest);
     match head.digits {
-        None => code(cells, head.shape, shift, &mut decoder, &Free, &mut numbers),
+        None => code(cells, head.shape, (shift, head.asked), &mut decoder, &Free, &mut numbers),
         Some(dependency) => {
             let digits = shared.digits(dependency).map(Told::Digits);
             let told = digits.or_else(|| shared.level(dependency).map(Told::Level));
             let told = told.ok_or(CodingError::MissingTable { dependency })?;
             let indexed = if head.quantised.is_some() { None } else { Some(head.element) };
             let known = told.known(head.shape, tokens, indexed, (low, cells.count()))?;
-            code(cells, head.shape, shift, &mut decoder, &known, &mut numbers);
+            code(cells, head.shape, (shift, false), &mut decoder, &known, &mut numbers);
         }
     }
     if !decoder.is_drained() {
@@ -454,7 +470,10 @@ impl<'a> Head<'a> {
         let element =
             Element::by_id(id).ok_or(CodingError::Unsupported { what: "element type of a grid", id })?;
         let flags = byte(rest)?;
-        if flags & !FLAGS != 0 || flags & (QUANTISED | SHARED_STATISTICS) == SHARED_STATISTICS {
+        let asked = flags & BESIDE != 0;
+        let at_odds = flags & (QUANTISED | SHARED_STATISTICS) == SHARED_STATISTICS
+            || flags & (REFINED | BESIDE) == REFINED | BESIDE;
+        if flags & !FLAGS != 0 || at_odds {
             return Err(corrupt("flags of a grid"));
         }
         let shape = take_shape(rest, len, element.bytes(), None)?;
@@ -467,7 +486,7 @@ impl<'a> Head<'a> {
                 Element::F32 => take_bytes(rest, 2 * shape.count() as u64, "low halves")?,
                 _ => &[],
             };
-            return Ok(Self { shape, element, quantised: None, low_halves, digits });
+            return Ok(Self { shape, element, quantised: None, low_halves, digits, asked });
         }
         if element.float().is_none() {
             return Err(corrupt("quantised elements that are no floats"));
@@ -486,7 +505,8 @@ impl<'a> Head<'a> {
         if statistics.0.len() != shape.channels {
             return Err(corrupt("statistics of other channels"));
         }
-        Ok(Self { shape, element, quantised: Some((step, statistics)), low_halves: &[], digits })
+        let quantised = Some((step, statistics));
+        Ok(Self { shape, element, quantised, low_halves: &[], digits, asked })
     }
 
     /// The cells of the dense coder's numbers, and what number 0 is.

@@ -2,6 +2,7 @@
 //! tokenizers (`SPEC.md` sections 7.8 and 7.9). All that decides about bits is integer arithmetic.
 
 mod avx2;
+mod beside;
 mod cells;
 mod codes;
 mod counters;
@@ -17,6 +18,7 @@ mod mixing;
 mod neighbours;
 mod order;
 mod output;
+mod profile;
 mod scheme;
 mod search;
 mod surroundings;
