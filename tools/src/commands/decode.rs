@@ -35,9 +35,7 @@ struct Report {
 /// Decodes a file, or a part of it.
 pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let output = console.output()?;
-    if args.format == Some(Format::Json) && args.record.is_none() {
-        return Err(usage("--format json is for a record: name one with --record"));
-    }
+    check_form(args)?;
     let uncut = args.tensors.is_empty()
         && args.dtype.is_none()
         && args.rows.is_none()
@@ -118,6 +116,14 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         }
     };
     tell(&report, output, console)
+}
+
+/// Refuses a form that is not of what is asked for.
+fn check_form(args: &Decode) -> anyhow::Result<()> {
+    if args.format == Some(Format::Json) && args.record.is_none() {
+        return Err(usage("--format json is for a record: name one with --record"));
+    }
+    Ok(())
 }
 
 /// The file at the levels of the variant that is asked for.
