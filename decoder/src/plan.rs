@@ -89,7 +89,7 @@ impl Planner {
                 match base {
                     Some(BaseTensor::Entry(base)) => arrays.push(base),
                     Some(BaseTensor::External { hash, name }) => {
-                        self.plan.external.push((*hash, name.clone()))
+                        self.plan.external.push((*hash, name.clone()));
                     }
                     None => {}
                 }

@@ -21,6 +21,9 @@ type Wanted = (u64, usize);
 /// How long a tier is, and what it is, if it is there.
 type Run = (u64, Option<Arc<Entry>>);
 
+/// Whether one of these columns is kept.
+type Keeps<'k> = &'k dyn Fn(&Range<u64>) -> bool;
+
 /// What a block is made of.
 #[derive(Debug, Default)]
 pub(crate) struct Leaves {
@@ -333,7 +336,7 @@ impl<S: ReadAt> Walk<'_, S> {
         (axis, runs): (MatrixAxis, &[Run]),
         rows: &[Wanted],
         columns: &Range<u64>,
-        (size, keeps): (u64, &dyn Fn(&Range<u64>) -> bool),
+        (size, keeps): (u64, Keeps<'_>),
         out: &mut [u8],
     ) -> Result<()> {
         let width = length(columns).saturating_mul(size as usize);

@@ -35,9 +35,7 @@ struct Report {
 /// Decodes a file, or a part of it.
 pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let output = console.output()?;
-    if args.format == Some(Format::Json) && args.record.is_none() {
-        return Err(usage("--format json is for a record: name one with --record"));
-    }
+    check_form(args)?;
     let uncut = args.tensors.is_empty()
         && args.dtype.is_none()
         && args.to.is_none()
@@ -133,6 +131,14 @@ fn drawing(reader: FileReader, args: &Decode, console: &Console) -> anyhow::Resu
         (None, named) => selection::asset(&reader, named.as_deref()).is_ok_and(|asset| is_image(&asset)),
     };
     if has_images { args.gpu.drawing(reader, console) } else { Ok(reader) }
+}
+
+/// Refuses a form that is not of what is asked for.
+fn check_form(args: &Decode) -> anyhow::Result<()> {
+    if args.format == Some(Format::Json) && args.record.is_none() {
+        return Err(usage("--format json is for a record: name one with --record"));
+    }
+    Ok(())
 }
 
 /// The file at the levels of the variant that is asked for.

@@ -150,7 +150,7 @@ pub(super) fn ledger<S: ReadAt>(
                 inside_codes(reader, item, (&mut ledger.coding, found), cancel)?;
             }
             registry::entry::TENSOR | registry::entry::ARRAY if deep => {
-                inside(reader, item, &mut ledger.coding, cancel)?
+                inside(reader, item, &mut ledger.coding, cancel)?;
             }
             registry::entry::TENSOR | registry::entry::ARRAY => ledger.coding.unread += item.coded,
             registry::entry::LAYER => ledger.domain.gaussians += item.coded,
