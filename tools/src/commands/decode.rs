@@ -38,16 +38,7 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
     if args.format == Some(Format::Json) && args.record.is_none() {
         return Err(usage("--format json is for a record: name one with --record"));
     }
-    let uncut = args.tensors.is_empty()
-        && args.dtype.is_none()
-        && args.to.is_none()
-        && args.rows.is_none()
-        && args.elements.is_none()
-        && args.record.is_none()
-        && args.frames.is_none()
-        && args.track.is_none()
-        && !args.from_tokens
-        && args.crop.is_none();
+    let uncut = is_uncut(args);
     let whole = uncut && args.format.is_none();
     let bases = input::bases(&args.bases, common, console)?;
     let reader = if !is_std(&args.input) {
@@ -116,6 +107,20 @@ pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::
         }
     };
     tell(&report, output, console)
+}
+
+/// Whether all of an asset is asked for, as it is.
+fn is_uncut(args: &Decode) -> bool {
+    args.tensors.is_empty()
+        && args.dtype.is_none()
+        && args.to.is_none()
+        && args.rows.is_none()
+        && args.elements.is_none()
+        && args.record.is_none()
+        && args.frames.is_none()
+        && args.track.is_none()
+        && !args.from_tokens
+        && args.crop.is_none()
 }
 
 fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Outcome> {
