@@ -36,17 +36,7 @@ struct Report {
 pub(crate) fn run(args: &Decode, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
     let output = console.output()?;
     check_form(args)?;
-    let uncut = args.tensors.is_empty()
-        && args.dtype.is_none()
-        && args.to.is_none()
-        && args.rows.is_none()
-        && args.elements.is_none()
-        && args.record.is_none()
-        && args.frames.is_none()
-        && args.track.is_none()
-        && !args.from_tokens
-        && args.variant.is_none()
-        && args.crop.is_none();
+    let uncut = is_uncut(args);
     let whole = uncut && args.format.is_none();
     let varied =
         args.variant.is_some() && args.tensors.is_empty() && args.rows.is_none() && args.format.is_none();
@@ -148,6 +138,21 @@ fn at_variant(reader: FileReader, args: &Decode, console: &Console) -> anyhow::R
     let (levels, found) = reader.variant(&asset.name, variant)?;
     console.note(&format!("variant {variant:?} reads {} bytes of chunks", found.bytes));
     Ok(reader.with_levels(levels))
+}
+
+/// Whether all of an asset is asked for, as it is.
+fn is_uncut(args: &Decode) -> bool {
+    args.tensors.is_empty()
+        && args.dtype.is_none()
+        && args.to.is_none()
+        && args.rows.is_none()
+        && args.elements.is_none()
+        && args.record.is_none()
+        && args.frames.is_none()
+        && args.track.is_none()
+        && !args.from_tokens
+        && args.variant.is_none()
+        && args.crop.is_none()
 }
 
 fn tell(report: &Report, output: &Path, console: &Console) -> anyhow::Result<Outcome> {
