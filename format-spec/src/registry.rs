@@ -161,6 +161,8 @@ pub mod coding {
     pub const DIFFERENCE: u64 = 4;
     /// Sets of Gaussians.
     pub const GAUSSIANS: u64 = 5;
+    /// Sets of Gaussians under static tables.
+    pub const GAUSSIANS_FAST: u64 = 40;
     /// Grids by the best of few predictors, and tables.
     pub const GRID_FAST: u64 = 16;
     /// Grids by blended predictors and mixed experts.
@@ -172,7 +174,7 @@ pub mod coding {
     /// Integers of one width, and scales of groups.
     pub const GROUPED: u64 = 25;
     /// All of them.
-    pub const ALL: [Named; 11] = [
+    pub const ALL: [Named; 12] = [
         named(RAW, "raw"),
         named(FIELDS, "fields"),
         named(LABELLED, "labelled"),
@@ -184,6 +186,7 @@ pub mod coding {
         named(TOKENS, "tokens"),
         named(CODES, "codes"),
         named(GROUPED, "grouped"),
+        named(GAUSSIANS_FAST, "gaussians-fast"),
     ];
 
     /// Whether this coding is one of quantised tensors.

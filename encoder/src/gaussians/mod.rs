@@ -15,11 +15,13 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod wrap;
 
 pub use cloud::Cloud;
-pub use energy::removal_energies;
+pub use energy::{removal_energies, squared_errors};
 pub use fit::{FitOptions, Fitted, Progress, fit, fit_prefixes};
 pub use price::Pricing;
+pub(crate) use quantise::place;
 pub use quantise::{dequantise, quantise};
 pub(crate) use refine::DROPS;
 pub use refine::{RefineOptions, Refined, refine};

@@ -19,6 +19,7 @@ pub(crate) fn run(args: &Bench, common: &Common, console: &Console) -> anyhow::R
         BenchWhat::Latents(latents) => crate::bench::latents::run(latents, common, console),
         #[cfg(feature = "images")]
         BenchWhat::Images(images) => crate::bench::images::run(images, common, console),
+        BenchWhat::Pages(pages) => crate::bench::pages::run(pages, console),
         #[cfg(not(feature = "images"))]
         BenchWhat::Images(_) => Err(crate::outcome::usage(
             "this mcodec was built without the feature \"images\", which the command bench images needs",
@@ -33,6 +34,7 @@ pub(crate) fn run(args: &Bench, _: &Common, _: &Console) -> anyhow::Result<Outco
     | BenchWhat::Gpu(_)
     | BenchWhat::Deltas(_)
     | BenchWhat::Images(_)
+    | BenchWhat::Pages(_)
     | BenchWhat::Latents(_)) = &args.what;
     Err(crate::outcome::usage(
         "this mcodec was built without the feature \"bench\", which the command bench needs",
