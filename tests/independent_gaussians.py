@@ -7,10 +7,11 @@ from pathlib import Path
 import numpy as np
 from blake3 import blake3
 
+from independent_fast_gaussians import FastNumber, FastStream
 from independent_values import Cursor, Unsupported, need
 
 TABLES = Path(__file__).resolve().parent.parent / "format-spec/coding/src/gaussians/gaussians.tables"
-GAUSSIANS = 5  # coding
+GAUSSIANS, FAST_GAUSSIANS = 5, 40  # codings
 IMAGE_FIELD = 3  # of an asset
 KINDS = ("grey", "colour", "grey with alpha", "colour with alpha", "data")
 TRANSFERS = ("sRGB", "linear", "logarithm")
@@ -96,8 +97,8 @@ def string(text):
 class Layer:
     """A layer of an image: the side of its pages in pixels, and how far each reaches [5.8.1]."""
 
-    def __init__(self, image, page, reach):
-        self.image, self.side = image, None
+    def __init__(self, image, page, reach, coding=GAUSSIANS):
+        self.image, self.side, self.coding = image, None, coding
         if page is None:
             need(not reach, "reach of a layer without pages")
             need(max(image.width, image.height) <= MAX_UNPAGED, "a layer without pages, of too large an image")
@@ -121,7 +122,7 @@ class Layer:
 
     def decode(self, payload, chunk, below):
         """The sets of a chunk; below are those of the layers below: [(is coarse, symbols, colours)]."""
-        io, steps, model = Binary(payload), Steps(self.image), Model()
+        io, steps, model = (FastStream(payload), Steps(self.image), None) if self.coding == FAST_GAUSSIANS else (Binary(payload), Steps(self.image), Model())
         sets = [SetDecoder(io, model, steps, self.image, area, below).decode() for area in self.areas(chunk)]
         io.close()
         return sets
@@ -139,7 +140,8 @@ def layers_of(image, entries, describe):
     by_name = {entry["name"]: entry for entry in entries}
     need(1 <= len(entries) <= 16 and by_name.keys() == {str(i) for i in range(len(entries))}, "names of layers")
     in_order = [by_name[str(i)] for i in range(len(entries))]
-    return [(entry, Layer(image, describe(entry)["page"], describe(entry)["reach"])) for entry in in_order]
+    described = [(entry, describe(entry)) for entry in in_order]
+    return [(entry, Layer(image, d["page"], d["reach"], d["coding"])) for entry, d in described]
 
 
 def hash_of_sets(sets):
@@ -429,7 +431,7 @@ class SetDecoder:
         return self.column <= cell[0] < self.column + self.columns and self.row <= cell[1] < self.row + self.rows
 
     def number(self, name, *contexts):
-        return Number(self.io, self.model, name, contexts)
+        return Number(self.io, self.model, name, contexts) if self.model else FastNumber(self.io, name, contexts)
 
     def decode(self):
         """(symbols, colours): (x, y, k0, k1, angle index) of each Gaussian, and indices of its planes."""

@@ -22,7 +22,7 @@ from independent_difference import difference_twin
 from independent_entries import (ARRAYS, BLOCKS, DELTA, DTYPES, FIELD_NAMES, LAYER, PREDICTED, QUANT, REFINED, REPRESENTATIONS, SAME, SHARED_OBJECTS, check_tokens,
                                  content_length, dependencies_of, has_base, is_safe, model_hash, parse_descriptor, read_field, rebuild, rendered_header,
                                  stride_of_base)
-from independent_gaussians import GAUSSIANS, hash_of_sets, image_hash, image_of, layers_of
+from independent_gaussians import FAST_GAUSSIANS, GAUSSIANS, hash_of_sets, image_hash, image_of, layers_of
 from independent_labelled import labelled_twin
 from independent_values import Cursor, Refused, Unsupported, natural, need, parse_fields, unknown_fields, varint_length, xxh3, zstd
 
@@ -34,7 +34,7 @@ MAX_DEPTH, SHORT_CHECK_BELOW = 8, 4096
 ASSET_KINDS = {1: "model", 2: "blob", 3: "image", 4: "latents"}
 ENTRY_KINDS = {1: "tensor", 2: "file", 3: "table", 4: "record", 5: "classes", 6: "column-labels",
                7: "difference-tables", 8: "difference-columns", 9: "layer", 16: "statistics", 17: "digits", 18: "token-model", 24: "column-steps", 25: "column-classes", 26: "codebook", 48: "level", 56: "array", 57: "index-map", 58: "bundles"}
-CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes", 25: "grouped", 48: "masks"}
+CODINGS = {0: "raw", 1: "fields", 2: "labelled", 3: "blocks", 4: "difference", 5: "gaussians", 16: "grid-fast", 17: "grid-dense", 18: "tokens", 24: "codes", 25: "grouped", 40: "gaussians-fast", 48: "masks"}
 FILE_LAYOUTS = {0: "bytes", 1: "safetensors-verbatim", 2: "safetensors-rendered", 3: "pieces"}
 ROW_LAYOUTS = {0: "indexed", 1: "gathered", 2: "described"}
 SCHEMAS = {"json", "masks", "recipe"}
@@ -352,7 +352,7 @@ class Contents:
             need(descriptor["representation"][0] != QUANT or descriptor["dtype"] in (2, 3, 4), "dtype of a quantised tensor")
             need((descriptor["coding"] in (16, 17, 18)) == (descriptor["representation"][0] in (PREDICTED, REFINED)), "coding of a predicted tensor")
             need(descriptor["representation"][0] != REFINED or descriptor["coding"] == 17, "coding of a refined tensor")
-        need(entry["kind"] != LAYER or descriptor["coding"] == GAUSSIANS, "coding of a layer")
+        need(entry["kind"] != LAYER or descriptor["coding"] in (GAUSSIANS, FAST_GAUSSIANS), "coding of a layer")
         return descriptor
 
     def image(self, asset):

@@ -68,7 +68,7 @@ pub fn decode_chunk(
     base: &[u8],
     out: &mut [u8],
 ) -> Result<(), CodingError> {
-    if coding == registry::coding::GAUSSIANS {
+    if matches!(coding, registry::coding::GAUSSIANS | registry::coding::GAUSSIANS_FAST) {
         return Err(CodingError::Invalid { what: "sets of Gaussians are no bytes" });
     }
     if coding == registry::coding::DIFFERENCE {

@@ -1,12 +1,14 @@
 //! Makes `format-spec/coding/src/gaussians/gaussians.tables`, what coding of Gaussians starts from, from pictures:
-//! `cargo run --release -p mcodec-encode --features images --example train_gaussian_tables -- CACHE TABLES IMAGE...`
+//! `cargo run --release -p mcodec-encode --features images --example train_gaussian_tables -- CACHE TABLES FAST IMAGE...`
+//!
+//! FAST is `fast.tables` beside it, the static tables of fast sets.
 //!
 //! Fits are kept in the folder CACHE, so that a change of the contexts needs no new ones. Pictures that any benchmark uses must not be among them.
 
 use mcodec_coding::gaussians::mixing::Mixer;
 use mcodec_coding::gaussians::{
-    Area, CHROMA_FACTOR, Constants, GaussianSet, Grain, Image, PLAIN_FACTOR, Quantiser, Role, SetCoder,
-    Symbols, canonical, training, untrained,
+    Area, CHROMA_FACTOR, Constants, FastEncoder, GaussianSet, Grain, Image, PLAIN_FACTOR, Quantiser, Role,
+    SetCoder, Symbols, canonical, static_tables, training, untrained,
 };
 use mcodec_encode::gaussians::{Cloud, FitOptions, Pricing, RefineOptions, Target, fit, quantise, refine};
 use mcodec_encode::images::import::read_picture;
@@ -31,7 +33,7 @@ struct Fit {
 
 fn main() {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
-    let [cache, tables, images @ ..] = &arguments[..] else { panic!("CACHE TABLES IMAGE...") };
+    let [cache, tables, fast, images @ ..] = &arguments[..] else { panic!("CACHE TABLES FAST IMAGE...") };
     std::fs::create_dir_all(cache).expect("the folder of fits");
     let mut fits = Vec::new();
     for (number, path) in images.iter().enumerate() {
@@ -66,6 +68,46 @@ fn main() {
             std::fs::write(tables, bytes).expect("the tables");
         }
     }
+    let bytes = static_tables::write(&met(&fits));
+    println!("{} bytes of static tables", bytes.len());
+    std::fs::write(fast, bytes).expect("the static tables");
+}
+
+/// How often each symbol of fast sets occurs, in whole images and in pages.
+fn met(fits: &[Fit]) -> Vec<Vec<u32>> {
+    const PAGE: u32 = 256;
+    let mut tally = static_tables::tally();
+    let mut count = |fit: &Fit, area: Area, set: &GaussianSet| {
+        let Some(set) = canonical(&fit.image, &area, set) else { return };
+        let mut coder = FastEncoder::new(&fit.image);
+        coder.encode(&area, &set).expect("a sound set");
+        coder
+            .symbols()
+            .iter()
+            .for_each(|&(table, symbol)| tally[usize::from(table)][usize::from(symbol)] += 1);
+    };
+    for fit in fits {
+        let grain =
+            |grain: Grain| part(fit, |symbols| Grain::of(&fit.image.quantiser, symbols.scales) == grain);
+        for kind in [Grain::Coarse, Grain::Fine] {
+            count(fit, Area::whole(kind, fit.width, fit.height), &grain(kind));
+        }
+        let fine = grain(Grain::Fine);
+        for y in 0..fit.height.div_ceil(PAGE) {
+            for x in 0..fit.width.div_ceil(PAGE) {
+                let area = Area::page(Grain::Fine, x, y, PAGE);
+                let mut own = GaussianSet::default();
+                for (symbols, colours) in fine.symbols.iter().zip(fine.colours.chunks_exact(3)) {
+                    if area.cell(&fit.image.quantiser, symbols).is_some() {
+                        own.symbols.push(*symbols);
+                        own.colours.extend(colours);
+                    }
+                }
+                count(fit, area, &own);
+            }
+        }
+    }
+    tally
 }
 
 /// Codes a fit as one stream and as pages, and gives back what was learned.
@@ -110,8 +152,14 @@ fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
             let mut set = quantise(&fitted.cloud, &image.quantiser);
             let pricing = Pricing { image: &image, size: [width as u32, height as u32], strength: 1.0 };
             let pricing = Some(&pricing);
-            let options =
-                RefineOptions { sweeps: 4, frozen: 0, keep: set.symbols.len(), prefixes: &[], pricing };
+            let options = RefineOptions {
+                sweeps: 4,
+                frozen: 0,
+                keep: set.symbols.len(),
+                prefixes: &[],
+                beneath: &[],
+                pricing,
+            };
             let refined =
                 refine(&target, &image.quantiser, &mut set, &options, &mut |_| ControlFlow::Continue(()));
             println!(

@@ -292,6 +292,16 @@ impl LayerDescriptor {
         Self { page, reach, chunking: Chunking { coding: coding::GAUSSIANS, chunk_len: 1, byte_len: chunks } }
     }
 
+    /// The codings that layers may have.
+    const CODINGS: [u64; 2] = [coding::GAUSSIANS, coding::GAUSSIANS_FAST];
+
+    /// The same under another coding: [`coding::GAUSSIANS`], which [`Self::new`] has, or [`coding::GAUSSIANS_FAST`].
+    #[must_use]
+    pub fn coded(mut self, coding: u64) -> Self {
+        self.chunking.coding = coding;
+        self
+    }
+
     /// Reads the fields of a layer.
     ///
     /// # Errors
@@ -299,11 +309,11 @@ impl LayerDescriptor {
     pub(crate) fn parse(fields: &Fields, limits: &Limits) -> Result<Self> {
         const WHAT: &str = "layer descriptor";
         let id = fields.varint(WHAT, field::CODING)?.unwrap_or(coding::GAUSSIANS);
-        if id != coding::GAUSSIANS {
+        if !Self::CODINGS.contains(&id) {
             if registry::name_of(&coding::ALL, id).is_none() {
                 return Err(unsupported(format!("coding {id}")));
             }
-            return Err(FormatError::corrupt(WHAT, 0, "the coding of a layer is not that of Gaussians"));
+            return Err(FormatError::corrupt(WHAT, 0, "the coding of a layer is not one of Gaussians"));
         }
         let page = match fields.varint(WHAT, field::PAGE)? {
             None => None,
@@ -321,13 +331,16 @@ impl LayerDescriptor {
             return Err(FormatError::corrupt(WHAT, 0, "reaches without a page each"));
         }
         let reach = pairs.iter().map(|&[x, y]| [x & 15, x >> 4, y & 15, y >> 4]).collect();
-        Ok(Self::new(page, reach))
+        Ok(Self::new(page, reach).coded(id))
     }
 
     /// The fields that say this.
     #[must_use]
     pub fn to_fields(&self) -> Fields {
         let mut fields = Fields::default();
+        if self.chunking.coding != coding::GAUSSIANS {
+            fields.set_varint(field::CODING, true, self.chunking.coding);
+        }
         if let Some(page) = self.page {
             fields.set_varint(field::PAGE, true, u64::from(page >> 3));
             let bytes =
@@ -387,6 +400,8 @@ mod tests {
         assert_eq!(ImageDescriptor::parse(&stack.to_bytes(), &Limits::default()).unwrap(), stack);
         for layer in
             [LayerDescriptor::new(None, Vec::new()), LayerDescriptor::new(Some(128), vec![[1, 2, 3, 15]; 24])]
+                .into_iter()
+                .flat_map(|layer| [layer.clone(), layer.coded(coding::GAUSSIANS_FAST)])
         {
             assert_eq!(LayerDescriptor::parse(&layer.to_fields(), &Limits::default()).unwrap(), layer);
         }

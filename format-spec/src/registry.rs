@@ -182,6 +182,8 @@ pub mod coding {
     pub const DIFFERENCE: u64 = 4;
     /// Sets of Gaussians.
     pub const GAUSSIANS: u64 = 5;
+    /// Sets of Gaussians under static tables.
+    pub const GAUSSIANS_FAST: u64 = 40;
     /// Grids by the best of few predictors, and tables.
     pub const GRID_FAST: u64 = 16;
     /// Grids by blended predictors and mixed experts.
@@ -195,7 +197,7 @@ pub mod coding {
     /// Masks of block-sparse attention.
     pub const MASKS: u64 = 48;
     /// All of them.
-    pub const ALL: [Named; 12] = [
+    pub const ALL: [Named; 13] = [
         named(RAW, "raw"),
         named(FIELDS, "fields"),
         named(LABELLED, "labelled"),
@@ -207,6 +209,7 @@ pub mod coding {
         named(TOKENS, "tokens"),
         named(CODES, "codes"),
         named(GROUPED, "grouped"),
+        named(GAUSSIANS_FAST, "gaussians-fast"),
         named(MASKS, "masks"),
     ];
 

@@ -98,6 +98,24 @@ fn a_picture_goes_in_and_comes_out_in_whatever_form_is_asked_for() {
 }
 
 #[test]
+fn a_picture_repeats_and_is_coded_as_is_asked_for() {
+    let place = Workplace::new();
+    place.write("p.png", png(64, 48, 3, smooth));
+    let wrap = ["--wrap", "repeat,clamp", "--profile", "fast", "--gaussians", "40", "-e1"];
+    place.run(&[&["encode", "p.png", "-o", "p.mcodec"][..], &wrap].concat()).done();
+    let info = String::from_utf8(place.run(&["info", "p.mcodec"]).done().out).unwrap();
+    assert!(info.contains("repeats along x") && info.contains("gaussians-fast"), "{info}");
+    // Coded anew it stays what it is.
+    place.run(&["encode", "p.mcodec", "-o", "again.mcodec"]).done();
+    assert!(place.read("again.mcodec") == place.read("p.mcodec"));
+    place
+        .run(&["encode", "p.png", "-o", "q.mcodec", "--wrap", "repeat,clamp,repeat"])
+        .refused(2, &["--wrap"]);
+    let pages = String::from_utf8(place.run(&["bench", "pages", "p.mcodec"]).done().out).unwrap();
+    assert!(pages.contains("| p | gaussians-fast | whole | "), "{pages}");
+}
+
+#[test]
 fn a_folder_is_a_pack_and_several_pictures_are_a_stack() {
     let place = Workplace::new();
     place.write("pack/wall/base.png", png(40, 40, 3, smooth));

@@ -2,9 +2,9 @@
 
 use mcodec_decode::images::{ImageReader, Region, channels_of};
 use mcodec_decode::{ReadOptions, Reader, verify};
-use mcodec_encode::images::{ImageOptions, Importance, Paging, Picture, Rate, encode_image};
+use mcodec_encode::images::{ImageOptions, Importance, Paging, Picture, Profile, Rate, encode_image};
 use mcodec_encode::{EncodeError, EncodeOptions, Output};
-use mcodec_format::{ChannelGroup, Depth, GroupKind, Transfer};
+use mcodec_format::{ChannelGroup, Depth, GroupKind, ImageDescriptor, Transfer};
 use std::path::Path;
 
 fn group(kind: GroupKind) -> ChannelGroup {
@@ -278,4 +278,202 @@ fn planes_of_hostile_pixels_are_channels_within_their_range() {
         channels_of(image.descriptor(), &mut pixel);
         assert!(pixel.iter().all(|v| (0.0..=1.0).contains(v)), "{pixel:?}");
     }
+}
+
+/// A picture with detail everywhere, that goes on beyond its edges.
+fn texture(width: u32, height: u32) -> Picture {
+    let turn =
+        |at: u32, size: u32, times: f32| (at as f32 + 0.5) / size as f32 * times * std::f32::consts::TAU;
+    let value = |c: usize, x: u32, y: u32| {
+        let wave = |across: f32, down: f32, phase: f32| {
+            (turn(x, width, across) + turn(y, height, down) + phase * (1.0 + c as f32)).sin()
+        };
+        let lines = if wave(11.0, 4.0, 0.3) > 0.6 { 0.2 } else { 0.0 };
+        let dots = if wave(9.0, 0.0, 0.5) * wave(0.0, 7.0, 0.2) > 0.4 { -0.2 } else { 0.0 };
+        (0.5 + 0.15 * wave(2.0, -3.0, 0.9) + 0.06 * wave(17.0, 13.0, 0.1) + lines + dots).clamp(0.0, 1.0)
+    };
+    let plane = |c| (0..height).flat_map(|y| (0..width).map(move |x| value(c, x, y))).collect();
+    let channels = (0..3).map(plane).collect();
+    Picture { width, height, groups: vec![group(GroupKind::Colour)], channels, wraps: [false; 2] }
+}
+
+/// Mean squared error of the pixels that are asked for.
+fn error_where(picture: &Picture, samples: &[f32], is_asked: impl Fn(usize, usize) -> bool) -> f64 {
+    let (width, channels) = (picture.width as usize, picture.channels.len());
+    let pixels = (0..samples.len() / channels).filter(|&i| is_asked(i % width, i / width));
+    let (sum, count) = pixels.fold((0.0, 0), |(sum, count), i| {
+        let off = |c: usize| f64::from(samples[i * channels + c] - picture.channels[c][i]).powi(2);
+        (sum + (0..channels).map(off).sum::<f64>(), count + channels)
+    });
+    sum / count as f64
+}
+
+/// Mean square of what the error changes by from one pixel to the next, where that is asked for: by the pixel's place and whether the next is below it.
+fn step_where(picture: &Picture, samples: &[f32], is_asked: impl Fn(usize, usize, bool) -> bool) -> f64 {
+    let (width, height) = (picture.width as usize, picture.height as usize);
+    let channels = picture.channels.len();
+    let off = |x: usize, y: usize, c: usize| {
+        let at = (y % height) * width + x % width;
+        f64::from(samples[at * channels + c] - picture.channels[c][at])
+    };
+    let (mut sum, mut count) = (0.0, 0);
+    for (y, x) in (0..height).flat_map(|y| (0..width).map(move |x| (y, x))) {
+        for below in [false, true].into_iter().filter(|&below| is_asked(x, y, below)) {
+            let next = if below { (x, y + 1) } else { (x + 1, y) };
+            sum += (0..channels).map(|c| (off(next.0, next.1, c) - off(x, y, c)).powi(2)).sum::<f64>();
+            count += channels;
+        }
+    }
+    sum / count as f64
+}
+
+#[test]
+fn windows_leave_no_border_in_a_picture() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = texture(600, 330);
+    let rate = Rate::BitsPerPixel(0.35);
+    for levels in [1, 2] {
+        let mut options = options(ImageOptions {
+            rate,
+            levels: Some(levels),
+            window: Some(256),
+            ..ImageOptions::default()
+        });
+        let bytes = encode(dir.path(), &picture, &options);
+        let samples = draw(&bytes, None, 1.0, None);
+        // Cores are 208 across, of three, and 176 down, of two.
+        let is_near = |at: usize, core: usize, size: usize| {
+            (core..size).step_by(core).any(|border| (border - 4..border + 4).contains(&at))
+        };
+        let border = error_where(&picture, &samples, |x, y| is_near(x, 208, 600) || is_near(y, 176, 330));
+        let mean = error_where(&picture, &samples, |_, _| true);
+        let is_inner = |x: usize, y: usize, below: bool| if below { y < 329 } else { x < 599 };
+        let step = step_where(&picture, &samples, |x, y, below| {
+            is_inner(x, y, below) && if below { y % 176 == 175 } else { x % 208 == 207 }
+        });
+        let steps = step_where(&picture, &samples, is_inner);
+        eprintln!("{levels}: border {border:.2e} mean {mean:.2e} step {step:.2e} of {steps:.2e}");
+        assert!(border < 1.15 * mean && step < 1.15 * steps, "{border} {mean} {step} {steps}");
+        if levels > 1 {
+            continue;
+        }
+        options.image.window = None;
+        let whole = draw(&encode(dir.path(), &picture, &options), None, 1.0, None);
+        let lost = psnr(&picture, &whole) - psnr(&picture, &samples);
+        eprintln!("{levels}: windows cost {lost:.2} dB");
+        assert!(lost < 0.6, "{lost} dB");
+        options.image.window = Some(256);
+        options.threads = 1;
+        assert!(encode(dir.path(), &picture, &options) == bytes);
+    }
+}
+
+#[test]
+fn what_repeats_has_no_seam() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut picture = texture(250, 128);
+    let seam = |picture: &Picture, window: Option<u32>| {
+        let rate = Rate::BitsPerPixel(0.4);
+        let bytes =
+            encode(dir.path(), picture, &options(ImageOptions { rate, window, ..ImageOptions::default() }));
+        let samples = draw(&bytes, None, 1.0, None);
+        let edge = error_where(picture, &samples, |x, y| {
+            !(4..picture.width as usize - 4).contains(&x) || !(4..picture.height as usize - 4).contains(&y)
+        });
+        let mean = error_where(picture, &samples, |_, _| true);
+        let step = step_where(picture, &samples, |x, y, below| {
+            if below { y + 1 == picture.height as usize } else { x + 1 == picture.width as usize }
+        });
+        // What is there differs from what is elsewhere: beside the seam it is alike.
+        let is_beside = |at: usize, size: u32| at < 6 || (1..7).contains(&(size as usize - 1 - at));
+        let steps = step_where(picture, &samples, |x, y, below| {
+            if below { is_beside(y, picture.height) } else { is_beside(x, picture.width) }
+        });
+        eprintln!("edge {edge:.2e} mean {mean:.2e} step {step:.2e} of {steps:.2e}");
+        (edge / mean, step / steps)
+    };
+    let cut = seam(&picture, None);
+    picture.wraps = [true; 2];
+    let (edge, step) = seam(&picture, None);
+    assert!(edge < 1.05 && step < 1.5 && step < 0.8 * cut.1, "{edge} {step}, cut: {cut:?}");
+    let mut large = texture(600, 300);
+    large.wraps = [true; 2];
+    let (edge, step) = seam(&large, Some(256));
+    assert!(edge < 1.1 && step < 0.8 * cut.1, "{edge} {step} in windows");
+}
+
+/// A page takes its own chunk, those that reach it and the coarse one, and next to nothing beside them.
+#[test]
+fn a_page_is_read_with_little_beside_it() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = texture(384, 384);
+    for profile in [Profile::Dense, Profile::Fast] {
+        let paged = ImageOptions {
+            rate: Rate::BitsPerPixel(0.6),
+            paging: Paging::Side(128),
+            profile,
+            ..ImageOptions::default()
+        };
+        let mut options = options(paged);
+        options.effort = 1;
+        let path = dir.path().join("pages.mcodec");
+        let output = Output::File { path: path.clone(), force: true };
+        let (_, made) = encode_image(&picture, "picture", output, &options).unwrap();
+        let reader = open(&std::fs::read(&path).unwrap(), 1);
+        let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
+        for at in 0..9 {
+            let region = Region { x: at % 3 * 128, y: at / 3 * 128, width: 128, height: 128 };
+            let chunks = image.chunks(region, 1.0, None).unwrap();
+            let payload = |(layer, run): &(usize, std::ops::Range<u64>)| {
+                let payloads = &made.layers[*layer].payloads;
+                run.clone().map(|chunk| payloads[chunk as usize].len() as u64).sum::<u64>()
+            };
+            let needed: u64 = chunks.iter().map(payload).sum();
+            let reads = image.plan(region, 1.0, None).unwrap().reads;
+            let read: u64 = reads.iter().map(|range| range.end - range.start).sum();
+            assert!(read as f64 <= 1.05 * needed as f64, "{profile:?} page {at}: {read} for {needed}");
+        }
+    }
+}
+
+/// Beside the container an image says in at most 16 bytes what it is.
+#[test]
+fn what_an_image_says_of_itself_is_short() {
+    let descriptor = |kind: GroupKind, mean: i32| {
+        let group = group(kind);
+        let means = vec![mean; group.channel_count()];
+        let constants = [80, 42, 80, 60, 75];
+        ImageDescriptor {
+            width: 16383,
+            height: 16383,
+            wraps: [true; 2],
+            groups: vec![group],
+            constants,
+            means,
+        }
+    };
+    for kind in [GroupKind::Grey, GroupKind::Colour, GroupKind::GreyAlpha, GroupKind::ColourAlpha] {
+        assert!(descriptor(kind, -300).to_bytes().len() <= 16, "{kind:?}");
+    }
+}
+
+#[test]
+fn both_profiles_hold_the_same_gaussians() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = picture(GroupKind::ColourAlpha, 128, 96);
+    let with = |profile| {
+        let image = ImageOptions {
+            rate: Rate::Gaussians(300),
+            levels: Some(2),
+            paging: Paging::Side(64),
+            profile,
+            ..ImageOptions::default()
+        };
+        encode(dir.path(), &picture, &options(image))
+    };
+    let (dense, fast) = (with(Profile::Dense), with(Profile::Fast));
+    assert_eq!(draw(&dense, None, 1.0, None), draw(&fast, None, 1.0, None));
+    assert!(verify(&open(&fast, 1), true).unwrap().damage.is_empty());
+    let part = dense.len() as f64 / fast.len() as f64;
+    assert!((0.75..1.0).contains(&part), "dense {} fast {}", dense.len(), fast.len());
 }

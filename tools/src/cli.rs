@@ -333,6 +333,8 @@ pub(crate) struct Image {
     /// A picture of the same size: the brighter, the more errors count there; or "auto": less where texture hides them
     #[arg(long, value_name = "MASK", value_hint = ValueHint::FilePath)]
     pub(crate) importance: Option<PathBuf>,
+    #[command(flatten)]
+    pub(crate) layout: crate::picture_options::Layout,
     /// What Ctrl-C does to a fit
     #[arg(long, value_enum, value_name = "WHAT", default_value = "discard")]
     pub(crate) on_interrupt: OnInterrupt,
@@ -668,6 +670,8 @@ pub(crate) enum BenchWhat {
     Deltas(BenchDeltas),
     /// Rate and distortion of pictures, beside JPEG, WebP, JPEG XL and AVIF
     Images(BenchImages),
+    /// How long a page of an image takes to decode and draw, and a single pixel
+    Pages(crate::picture_options::BenchPages),
     /// Bits and speed of latents and tokens, beside general compressors
     Latents(BenchLatents),
     /// Size of a quantised language model and how far its predictions are from the original's, beside other quantisers

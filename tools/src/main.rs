@@ -18,6 +18,7 @@ mod input;
 mod interrupt;
 mod latents;
 mod outcome;
+mod picture_options;
 mod rows;
 mod selection;
 mod sink;

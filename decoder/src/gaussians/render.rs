@@ -134,11 +134,11 @@ impl Scene {
     }
 
     /// Repeats the Gaussians of a source of `size` pixels along the axes that `wraps` names: those that reach beyond an edge are added again,
-    /// whole sources further on.
+    /// whole sources further on. `margin`: pixels that they reach further, as they do where a view is smaller than its source.
     ///
     /// # Errors
     /// If they would be too many.
-    pub fn repeat(&mut self, size: [u32; 2], wraps: [bool; 2]) -> Result<()> {
+    pub fn repeat(&mut self, size: [u32; 2], wraps: [bool; 2], margin: f32) -> Result<()> {
         for (axis, _) in wraps.iter().enumerate().filter(|(_, wraps)| **wraps) {
             let period = size[axis] as f32;
             for index in 0..self.splats.len() {
@@ -148,6 +148,7 @@ impl Scene {
                 } else {
                     (splat.y, splat.shape().half[1])
                 };
+                let half = half + margin;
                 // Of the copy that is k sources on, some lies within the source.
                 let first = ((-half - at) / period).ceil() as i32;
                 let last = ((period + half - at) / period).floor() as i32;

@@ -297,7 +297,9 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
     pub fn scene(&self, region: Region, scale: f64, level: Option<usize>) -> Result<Scene> {
         let mut scene = Scene::new(self.coded.means.iter().map(|&mean| mean as f32 / 100.0).collect())?;
         scene.add(&self.coded.quantiser, &self.load(region, scale, level)?)?;
-        scene.repeat([self.descriptor.width, self.descriptor.height], self.descriptor.wraps)?;
+        let margin = View::scaled(region.x, region.y, region.width, region.height, scale).margin();
+        let size = [self.descriptor.width, self.descriptor.height];
+        scene.repeat(size, self.descriptor.wraps, margin as f32)?;
         Ok(scene)
     }
 

@@ -2,7 +2,8 @@
 
 use mcodec_coding::CodingError;
 use mcodec_coding::binary::BinaryDecoder;
-use mcodec_coding::gaussians::{Area, GaussianSet, Grain, Image, MAX_GAUSSIANS, SetCoder};
+use mcodec_coding::gaussians::{Area, FastDecoder, GaussianSet, Grain, Image, MAX_GAUSSIANS, SetCoder};
+use mcodec_format::registry::coding;
 use mcodec_format::{ImageDescriptor, LayerDescriptor};
 use std::collections::BTreeMap;
 
@@ -123,6 +124,16 @@ pub(super) fn decode_sets(
 ) -> Result<Vec<GaussianSet>, CodingError> {
     let each = MEMORY + 16 * coded.quantiser.planes() as u64;
     let most = usize::try_from(memory / each).unwrap_or(usize::MAX).min(MAX_GAUSSIANS);
+    if layer.chunking.coding == coding::GAUSSIANS_FAST {
+        let mut coder = FastDecoder::new(coded, payload)?;
+        let mut sets = Vec::new();
+        for area in areas_of_chunk(image, layer, chunk) {
+            coder.lay_over(below.of(chunk, area.grain));
+            sets.push(coder.decode(&area, most)?);
+        }
+        coder.finish()?;
+        return Ok(sets);
+    }
     let mut coder = SetCoder::new(coded);
     let mut io = BinaryDecoder::new(payload);
     let mut sets = Vec::new();

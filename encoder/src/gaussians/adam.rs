@@ -4,15 +4,16 @@ use rayon::prelude::*;
 
 use super::cloud::{Cloud, GEOMETRY};
 use super::step::{Field, MOMENTS};
-use super::target::MAX_CHANNELS;
+use super::target::{MAX_CHANNELS, Target};
+use super::wrap::{Periods, brought_back};
 
 const FIRST_DECAY: f32 = 0.9;
 const SECOND_DECAY: f32 = 0.95;
 const EPSILON: f32 = 1e-7;
 /// Most steps that an age counts.
 const MAX_AGE: u16 = 1000;
-/// Range of ln sigma: 0.41 to 96 pixels.
-const LN_SIGMA: (f32, f32) = (-0.9, 4.564_348);
+/// The least ln sigma: 0.41 pixels.
+const LEAST_LN_SIGMA: f32 = -0.9;
 const COLOUR: (f32, f32) = (-2.5, 3.0);
 /// How much a colour unlike those around costs, for each square pixel of the Gaussian's footprint: this part of the mean squared error, ...
 const PULL: f64 = 85.0;
@@ -35,6 +36,10 @@ pub(super) struct Adam {
 impl Adam {
     /// Starts over for one Gaussian.
     pub(super) fn reset(&mut self, gaussian: usize, stride: usize) {
+        // One that was inserted since the last update is not remembered yet.
+        if gaussian >= self.ages.len() {
+            return;
+        }
         self.first[gaussian * stride..][..stride].fill(0.0);
         self.second[gaussian * stride..][..stride].fill(0.0);
         self.ages[gaussian] = 0;
@@ -44,8 +49,7 @@ impl Adam {
     pub(super) fn gather(&mut self, field: &Field<'_>, cloud: &Cloud, frozen: usize, weight: f32) {
         let stride = cloud.stride();
         self.gradients.resize(self.gradients.len().max(cloud.values.len()), 0.0);
-        let all =
-            self.gradients[frozen * stride..field.shapes.len() * stride].par_chunks_mut(AT_ONCE * stride);
+        let all = self.gradients[frozen * stride..field.count * stride].par_chunks_mut(AT_ONCE * stride);
         all.enumerate().for_each(|(chunk, all)| {
             for (i, sums) in all.chunks_exact_mut(stride).enumerate() {
                 let index = frozen + chunk * AT_ONCE + i;
@@ -72,7 +76,7 @@ impl Adam {
         self.second.resize(cloud.values.len(), 0.0);
         self.gradients.resize(cloud.values.len(), 0.0);
         self.ages.resize(cloud.len(), 0);
-        let ends = (field.target.width as f32 - 0.6, field.target.height as f32 - 0.6);
+        let bounds = Bounds::of(field.target);
         let values = cloud.values[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
         let first = self.first[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
         let second = self.second[frozen * stride..].par_chunks_mut(AT_ONCE * stride);
@@ -90,10 +94,29 @@ impl Adam {
                     gradient[GEOMETRY + c] += pull * size * (values[GEOMETRY + c] - around);
                 }
                 let moments = (&mut m[own.clone()], &mut s[own.clone()]);
-                advance(&mut v[own], moments, gradient, *age, rate, ends);
+                advance(&mut v[own], moments, gradient, *age, rate, &bounds);
                 gradient.fill(0.0);
             }
         });
+    }
+}
+
+/// Where Gaussians may be, and how large.
+struct Bounds {
+    /// Greatest coordinates, ...
+    ends: [f32; 2],
+    /// ... where the picture does not repeat.
+    periods: Periods,
+    most_ln_sigma: f32,
+}
+
+impl Bounds {
+    fn of(target: &Target) -> Self {
+        Self {
+            ends: [target.width as f32 - 0.6, target.height as f32 - 0.6],
+            periods: target.periods(),
+            most_ln_sigma: target.most_sigma.ln(),
+        }
     }
 }
 
@@ -130,7 +153,7 @@ fn advance(
     gradient: &[f32],
     age: u16,
     rate: f32,
-    ends: (f32, f32),
+    bounds: &Bounds,
 ) {
     let position = 0.08 * (0.5 * (values[2] + values[3])).exp().min(8.0);
     let angle = 0.06 / (values[2] - values[3]).abs().sinh().clamp(0.3, 4.0);
@@ -149,15 +172,18 @@ fn advance(
         let moved = (first[i] / first_part) / ((second[i] / second_part).sqrt() + EPSILON);
         *value -= rate * own_rate * moved;
     }
-    values[0] = values[0].min(ends.0).max(0.3);
-    values[1] = values[1].min(ends.1).max(0.3);
-    values[2..4].iter_mut().for_each(|ln| *ln = ln.clamp(LN_SIGMA.0, LN_SIGMA.1));
+    for (axis, at) in values[..2].iter_mut().enumerate() {
+        *at = match bounds.periods[axis] {
+            None => at.min(bounds.ends[axis]).max(0.3),
+            period => brought_back(*at, period),
+        };
+    }
+    values[2..4].iter_mut().for_each(|ln| *ln = ln.clamp(LEAST_LN_SIGMA, bounds.most_ln_sigma));
     values[GEOMETRY..].iter_mut().for_each(|c| *c = c.clamp(COLOUR.0, COLOUR.1));
 }
 
 #[cfg(test)]
 mod tests {
-    use super::super::target::Target;
     use super::*;
     use mcodec_decode::gaussians::Splat;
 
@@ -165,12 +191,12 @@ mod tests {
         (i as f32 * 0.7).sin() * 0.4 + 0.5
     }
 
-    fn scene(channels: usize) -> (Target, Cloud) {
+    fn scene(channels: usize, wraps: [bool; 2]) -> (Target, Cloud) {
         let (width, height) = (43, 37);
         let planes = (0..width * height * channels).map(|i| wave(i / 5)).collect();
         let importance = Some((0..width * height).map(|i| 0.5 + wave(i / 11)).collect());
         let mean = (0..channels).map(wave).collect();
-        let target = Target { width, height, planes, mean, importance };
+        let target = Target { mean, ..Target::new(width, height, planes, importance) };
         let mut cloud = Cloud::new(channels);
         for i in 0..7 {
             let at = |k: usize, size: usize| wave(3 * i + k) * size as f32;
@@ -179,13 +205,15 @@ mod tests {
             let colours: Vec<f32> = (0..channels).map(|c| wave(c + 2 * i)).collect();
             cloud.push(&splat, &colours);
         }
-        (target, cloud)
+        (target.repeating(wraps), cloud)
     }
 
     #[test]
     fn gradients_are_those_of_finite_differences() {
-        for channels in [1, 2, 3, 5] {
-            let (target, cloud) = scene(channels);
+        for (channels, wraps) in
+            [(1, [false; 2]), (2, [false; 2]), (3, [true, false]), (3, [false; 2]), (5, [true; 2])]
+        {
+            let (target, cloud) = scene(channels, wraps);
             let error = |cloud: &Cloud| {
                 let mut field = Field::new(&target);
                 field.place(cloud);
@@ -219,15 +247,20 @@ mod tests {
 
     #[test]
     fn removal_energies_are_what_dropping_costs() {
-        let (target, cloud) = scene(3);
-        let mut field = Field::new(&target);
-        field.place(&cloud);
-        let before = field.step(&cloud);
-        let energies = field.removal_energies(&cloud);
+        for wraps in [[false; 2], [true; 2]] {
+            removal_energies_of(&scene(3, wraps));
+        }
+    }
+
+    fn removal_energies_of((target, cloud): &(Target, Cloud)) {
+        let mut field = Field::new(target);
+        field.place(cloud);
+        let before = field.step(cloud);
+        let energies = field.removal_energies(cloud);
         for (gaussian, energy) in energies.into_iter().enumerate() {
             let mut less = cloud.clone();
             less.values.drain(gaussian * cloud.stride()..(gaussian + 1) * cloud.stride());
-            let mut field = Field::new(&target);
+            let mut field = Field::new(target);
             field.place(&less);
             let rise = field.step(&less) - before;
             assert!(

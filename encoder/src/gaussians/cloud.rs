@@ -68,6 +68,22 @@ impl Cloud {
         Self { channels: self.channels, values }
     }
 
+    /// All but the first `count`.
+    #[must_use]
+    pub fn rest(&self, count: usize) -> Self {
+        let values = self.values[count.min(self.len()) * self.stride()..].to_vec();
+        Self { channels: self.channels, values }
+    }
+
+    /// Adds those of another cloud.
+    ///
+    /// # Panics
+    /// If it is of other channels.
+    pub fn append(&mut self, other: &Self) {
+        assert_eq!(other.channels, self.channels, "clouds of the same channels");
+        self.values.extend_from_slice(&other.values);
+    }
+
     pub(super) fn stride(&self) -> usize {
         GEOMETRY + self.channels
     }

@@ -4,10 +4,30 @@ use super::cloud::Cloud;
 use super::step::Field;
 use super::target::Target;
 
-/// How much the weighted squared error rises if one Gaussian alone is dropped, for each (section 2.4).
+/// How much the weighted squared error rises if one Gaussian alone is dropped (section 2.4), for each but the first `frozen`.
 #[must_use]
-pub fn removal_energies(target: &Target, cloud: &Cloud) -> Vec<f32> {
+pub fn removal_energies(target: &Target, cloud: &Cloud, frozen: usize) -> Vec<f32> {
     let mut field = Field::new(target);
+    if frozen > 0 {
+        field.freeze(&cloud.first(frozen));
+    }
     field.place(cloud);
     field.removal_energies(cloud)
+}
+
+/// The weighted squared error of the picture of a cloud at each pixel, row by row.
+#[must_use]
+pub fn squared_errors(target: &Target, cloud: &Cloud) -> Vec<f32> {
+    let mut field = Field::new(target);
+    field.place(cloud);
+    let blend = field.render(cloud);
+    let mut errors = vec![0.0; target.width * target.height];
+    for channel in 0..target.channels() {
+        let pairs = blend.plane(channel).iter().zip(target.plane(channel));
+        errors.iter_mut().zip(pairs).for_each(|(sum, (blend, target))| *sum += (blend - target).powi(2));
+    }
+    if let Some(importance) = &target.importance {
+        errors.iter_mut().zip(importance).for_each(|(error, weight)| *error *= weight);
+    }
+    errors
 }

@@ -113,25 +113,29 @@ pub(super) fn rate_together(step: usize, steps: usize) -> f32 {
 }
 
 /// Moves Gaussians so that several prefixes of them are good pictures at once: how many Gaussians each has, the last all of them, and how
-/// much its squared error counts.
+/// much its squared error counts. `beneath`: of each prefix what is part of its picture and stays as it is; or empty.
 #[must_use]
 pub fn fit_prefixes(
     target: &Target,
     mut cloud: Cloud,
-    prefixes: &[(usize, f32)],
+    (prefixes, beneath): (&[(usize, f32)], &[Cloud]),
     steps: usize,
     progress: &mut dyn FnMut(Progress) -> ControlFlow<()>,
 ) -> Cloud {
     let mut field = Field::new(target);
+    let mut beneath: Vec<_> = field.sums_of(beneath).into_iter().map(Some).collect();
+    beneath.resize(prefixes.len(), None);
     let mut adam = Adam::default();
     let samples = target.planes.len() as f64;
     for step in 0..steps {
         let mut error = 0.0;
-        for &(end, weight) in prefixes {
+        for (&(end, weight), beneath) in prefixes.iter().zip(&mut beneath) {
             let part = cloud.first(end);
+            field.lay_over(beneath.take());
             field.place(&part);
             error = field.step(&part);
             adam.gather(&field, &part, 0, weight);
+            *beneath = field.lay_over(None);
         }
         let rate = rate_together(step, steps);
         adam.update(&field, &mut cloud, 0, (rate, error / samples));

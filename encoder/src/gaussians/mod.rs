@@ -19,13 +19,15 @@ mod target;
 #[cfg(test)]
 mod tests;
 mod tiles;
+mod wrap;
 
 pub use cloud::Cloud;
-pub use energy::removal_energies;
+pub use energy::{removal_energies, squared_errors};
 pub use fit::{FitOptions, Fitted, Progress, fit, fit_prefixes};
 #[cfg(feature = "gpu")]
 pub use on_gpu::{fit_on, fit_prefixes_on};
 pub use price::Pricing;
+pub(crate) use quantise::place;
 pub use quantise::{dequantise, quantise};
 pub(crate) use refine::DROPS;
 pub use refine::{RefineOptions, Refined, refine};

@@ -7,6 +7,7 @@ use rayon::prelude::*;
 use super::cloud::Cloud;
 use super::step::Rendered;
 use super::target::{MAX_CHANNELS, Target};
+use super::wrap::Periods;
 
 /// Levels of the pyramid, and the least side of one.
 const LEVELS: usize = 7;
@@ -107,6 +108,7 @@ struct Planes {
     height: usize,
     planes: Vec<Vec<f32>>,
     is_weighted: bool,
+    wraps: [bool; 2],
 }
 
 impl Planes {
@@ -120,7 +122,8 @@ impl Planes {
         });
         let mut planes: Vec<Vec<f32>> = residual.collect();
         planes.extend(target.importance.clone());
-        Self { width: target.width, height: target.height, planes, is_weighted: target.importance.is_some() }
+        let is_weighted = target.importance.is_some();
+        Self { width: target.width, height: target.height, planes, is_weighted, wraps: target.wraps }
     }
 
     /// Means of 2 x 2.
@@ -146,18 +149,18 @@ impl Planes {
         let (width, height) = (self.width, self.height);
         buffers.across.resize_with(self.planes.len(), Vec::new);
         for (plane, across) in self.planes.iter().zip(&mut buffers.across) {
-            blur_rows(plane, width, &taps, across);
+            blur_rows(plane, width, &taps, self.wraps[0], across);
         }
         let across = &buffers.across;
         buffers.energy.resize(width * height, 0.0);
         let energy_of = |row: &mut Vec<f32>, (y, out): (usize, &mut [f32])| {
             out.fill(0.0);
             for plane in &across[..channels] {
-                blur_down(plane, width, &taps, y, row);
+                blur_down(plane, width, (&taps, self.wraps[1]), y, row);
                 lanes::run(Squares { out: &mut *out, row });
             }
             if self.is_weighted {
-                blur_down(&across[channels], width, &taps, y, row);
+                blur_down(&across[channels], width, (&taps, self.wraps[1]), y, row);
                 out.iter_mut().zip(&*row).for_each(|(e, q)| *e /= q.max(LEAST_IMPORTANCE));
             }
         };
@@ -166,16 +169,17 @@ impl Planes {
         let energy = &buffers.energy;
         let in_row = |greatest: &mut Vec<f32>, y: usize| {
             let row_of = |y: usize| &energy[y * width..][..width];
-            let rows = [y.saturating_sub(1), y, (y + 1).min(height - 1)].map(row_of);
+            let beside = |axis: usize, at: usize, size: usize| match self.wraps[axis] {
+                true => [(at + size - 1) % size, (at + 1) % size],
+                false => [at.saturating_sub(1), (at + 1).min(size - 1)],
+            };
+            let [above, below] = beside(1, y, height);
+            let rows = [above, y, below].map(row_of);
             lanes::run(Greatest { rows, out: greatest });
             let mut found = Vec::new();
             for (x, (&e, &greatest)) in rows[1].iter().zip(&*greatest).enumerate() {
                 let is_beside = |x: usize| rows.iter().any(|row| row[x] > e);
-                if e < LEAST_ENERGY
-                    || greatest > e
-                    || x > 0 && is_beside(x - 1)
-                    || x + 1 < width && is_beside(x + 1)
-                {
+                if e < LEAST_ENERGY || greatest > e || beside(0, x, width).into_iter().any(is_beside) {
                     continue;
                 }
                 let scale = (1 << (search as usize / BLURS.len())) as f32 * sigma;
@@ -196,9 +200,14 @@ impl Planes {
         let at = |plane: &Vec<f32>| {
             let row_sum = |row: &[f32]| {
                 let taps = taps.iter().enumerate();
-                taps.filter_map(|(i, tap)| Some(tap * row.get((x + i).checked_sub(radius)?)?)).sum::<f32>()
+                let near = taps.filter_map(|(i, tap)| {
+                    Some(tap * row[place_near(x + i, radius, self.width, self.wraps[0])?])
+                });
+                near.sum::<f32>()
             };
-            rows_near(plane, self.width, &taps, y).map(|(tap, row)| tap * row_sum(row)).sum::<f32>()
+            rows_near(plane, self.width, (&taps, self.wraps[1]), y)
+                .map(|(tap, row)| tap * row_sum(row))
+                .sum::<f32>()
         };
         let channels = self.planes.len() - usize::from(self.is_weighted);
         let whole = if self.is_weighted { at(&self.planes[channels]).max(LEAST_IMPORTANCE) } else { 1.0 };
@@ -223,22 +232,36 @@ fn taps_of(sigma: f32) -> Vec<f32> {
     taps
 }
 
-/// Blurs along rows, with zeros outside.
-fn blur_rows(plane: &[f32], width: usize, taps: &[f32], out: &mut Vec<f32>) {
+/// The place `at - radius`; beyond the edges there is none, or the one at the other edge if these wrap.
+#[inline(always)]
+fn place_near(at: usize, radius: usize, size: usize, wraps: bool) -> Option<usize> {
+    match wraps {
+        // The least side of a level is greater than any radius.
+        true => Some((at + size - radius) % size),
+        false => at.checked_sub(radius).filter(|&place| place < size),
+    }
+}
+
+/// Blurs along rows, with zeros outside, or what is at the other edge.
+fn blur_rows(plane: &[f32], width: usize, taps: &[f32], wraps: bool, out: &mut Vec<f32>) {
     let radius = taps.len() / 2;
     out.resize(plane.len(), 0.0);
     out.par_chunks_mut(width).zip(plane.par_chunks(width)).with_min_len(8).for_each_init(
         || vec![0.0; width + 2 * radius],
         |padded, (out, row)| {
             padded[radius..][..width].copy_from_slice(row);
+            if wraps {
+                padded[..radius].copy_from_slice(&row[width - radius..]);
+                padded[width + radius..].copy_from_slice(&row[..radius]);
+            }
             let rows = taps.iter().enumerate().map(|(i, &tap)| (tap, &padded[i..][..width]));
             lanes::run(Weighted { out, rows });
         },
     );
 }
 
-/// One row of the blur along columns, with zeros outside.
-fn blur_down(plane: &[f32], width: usize, taps: &[f32], y: usize, out: &mut [f32]) {
+/// One row of the blur along columns, with zeros outside, or what is at the other edge.
+fn blur_down(plane: &[f32], width: usize, taps: (&[f32], bool), y: usize, out: &mut [f32]) {
     lanes::run(Weighted { out, rows: rows_near(plane, width, taps, y) });
 }
 
@@ -246,13 +269,13 @@ fn blur_down(plane: &[f32], width: usize, taps: &[f32], y: usize, out: &mut [f32
 fn rows_near<'a>(
     plane: &'a [f32],
     width: usize,
-    taps: &[f32],
+    (taps, wraps): (&'a [f32], bool),
     y: usize,
 ) -> impl Iterator<Item = (f32, &'a [f32])> {
     let radius = taps.len() / 2;
     let height = plane.len() / width;
     taps.iter().enumerate().filter_map(move |(i, &tap)| {
-        let from = (y + i).checked_sub(radius).filter(|&from| from < height)?;
+        let from = place_near(y + i, radius, height, wraps)?;
         Some((tap, &plane[from * width..][..width]))
     })
 }
@@ -330,6 +353,7 @@ impl Kernel for Greatest<'_> {
 struct Accepted {
     columns: usize,
     rows: usize,
+    periods: Periods,
     buckets: Vec<Vec<(f32, f32, f32)>>,
 }
 
@@ -337,7 +361,7 @@ impl Accepted {
     fn new(target: &Target) -> Self {
         let side = |pixels: usize| pixels.div_ceil(BUCKET as usize);
         let (columns, rows) = (side(target.width), side(target.height));
-        Self { columns, rows, buckets: vec![Vec::new(); columns * rows] }
+        Self { columns, rows, periods: target.periods(), buckets: vec![Vec::new(); columns * rows] }
     }
 
     /// The first `count` of these maxima that keep their distance from those before. Only buckets near a place are asked, so a fine one may lie
@@ -374,6 +398,21 @@ impl Accepted {
     }
 
     fn is_free(&self, q: &Candidate) -> bool {
+        let [across, down] = self.periods;
+        let shifts = |at: f32, period: Option<f32>| match period {
+            // Of what repeats also the copy that the nearer edge makes.
+            Some(period) => [0.0, if at < 0.5 * period { period } else { -period }],
+            None => [0.0, f32::NAN],
+        };
+        shifts(q.x, across).into_iter().filter(|by| !by.is_nan()).all(|x| {
+            shifts(q.y, down)
+                .into_iter()
+                .filter(|by| !by.is_nan())
+                .all(|y| self.is_free_at(&Candidate { x: q.x + x, y: q.y + y, ..*q }))
+        })
+    }
+
+    fn is_free_at(&self, q: &Candidate) -> bool {
         let window = 1.4 * q.scale.min(64.0);
         let (left, top) = self.bucket(q.x - window, q.y - window);
         let (right, bottom) = self.bucket(q.x + window, q.y + window);

@@ -31,7 +31,7 @@ pub fn dequantise(set: &GaussianSet, quantiser: &Quantiser) -> Cloud {
 }
 
 /// Symbols of a splat on the grids of these scales.
-pub(super) fn place(quantiser: &Quantiser, scales: [u8; 2], splat: &Splat) -> Symbols {
+pub(crate) fn place(quantiser: &Quantiser, scales: [u8; 2], splat: &Splat) -> Symbols {
     let step = quantiser.position_step(scales);
     let index = |at: f32| (at / step - 0.5).round().max(0.0) as u32;
     let angles = 1i32 << quantiser.angle_bits(scales);

@@ -10,11 +10,13 @@ use mcodec_coding::gaussians::{Card, GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Shape, Splat, splat_of};
 use rayon::prelude::*;
 
+use super::cloud::Cloud;
 use super::fit::Progress;
 use super::patch::{Area, Canvas, Patch, Trial, draw_rows};
 use super::price::Pricing;
 use super::quantise::{place, values};
 use super::target::Target;
+use super::wrap::{brought_back, each_copy};
 use mcodec_decode::gaussians::lanes::LANES;
 
 /// Centres stay this far inside the image, pixels.
@@ -29,6 +31,8 @@ const LARGE: usize = 4096;
 pub(crate) const DROPS: usize = 3;
 /// Steps that a colour is tried from the best one towards the expected one.
 const TOWARDS: i32 = 6;
+/// How far above [`Target::most_sigma`] the nearest level may be.
+const ROUNDED_UP: f32 = 1.15;
 /// Moves of both scales.
 const SCALE_MOVES: [(i32, i32); 6] = [(1, 0), (-1, 0), (0, 1), (0, -1), (1, -1), (-1, 1)];
 
@@ -44,6 +48,8 @@ pub struct RefineOptions<'a> {
     /// Prefixes of the Gaussians that are to be good pictures too, beside all of them: how many Gaussians each has, and how much its squared
     /// error counts.
     pub prefixes: &'a [(usize, f32)],
+    /// Of each prefix, and last of the whole, what is part of its picture and stays as it is; or empty.
+    pub beneath: &'a [Cloud],
     /// What bits cost; without it errors alone count.
     pub pricing: Option<&'a Pricing<'a>>,
 }
@@ -101,6 +107,7 @@ pub(super) struct Descent<'a> {
     quantiser: &'a Quantiser,
     /// Of each prefix, and last of all Gaussians.
     pub(super) views: Vec<View>,
+    beneath: &'a [Cloud],
     pricing: Option<&'a Pricing<'a>>,
     /// What each Gaussian's alternatives cost; empty if only errors count.
     pub(super) cards: Vec<Card>,
@@ -108,6 +115,21 @@ pub(super) struct Descent<'a> {
     lambda: f64,
     /// Of each Gaussian the squared error that it saved when last looked at.
     pub(super) saved: Vec<f64>,
+}
+
+/// The part of the picture that one copy of a Gaussian, or its alternatives, may reach, and how far the copy is from it.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Piece {
+    area: Area,
+    shift: [f32; 2],
+}
+
+impl Piece {
+    fn moved(&self, shape: &Shape) -> Shape {
+        let mut moved = *shape;
+        (moved.x, moved.y) = (shape.x + self.shift[0], shape.y + self.shift[1]);
+        moved
+    }
 }
 
 /// One Gaussian to be added to the views that have it, or taken from them.
@@ -127,12 +149,34 @@ pub(super) struct View {
     pub(super) weight: f32,
 }
 
+impl View {
+    /// Draws those below number `end` in order, bands of rows on all threads.
+    fn draw(&mut self, draws: &[Draw], end: usize, planes: usize) {
+        const ROWS: usize = 32;
+        let canvas = &mut self.canvas;
+        let (columns, height) = (canvas.columns, canvas.height);
+        let stride = columns * (1 + planes);
+        canvas.sums.par_chunks_mut(stride * ROWS).enumerate().for_each(|(band, sums)| {
+            let rows = (band * ROWS, (band * ROWS + ROWS).min(height));
+            for Draw { index, shape, colours, sign } in draws {
+                if *index < end
+                    && shape.y + shape.half[1] + 1.0 >= rows.0 as f32
+                    && shape.y - shape.half[1] - 1.0 <= rows.1 as f32
+                {
+                    draw_rows(sums, columns, rows, shape, colours, *sign);
+                }
+            }
+        });
+    }
+}
+
 /// One Gaussian's turn: what it was, what it becomes.
 struct Turn {
     index: usize,
     old: Shape,
     old_colours: Vec<f32>,
     symbols: Symbols,
+    /// What it becomes; copies of both are drawn with it where the picture repeats.
     shape: Shape,
     colours: Vec<i32>,
     /// Squared error that it saves, against none in its place.
@@ -162,7 +206,8 @@ impl<'a> Descent<'a> {
         let views = options.prefixes.iter().copied().chain([(usize::MAX, 1.0)]);
         let views = views.map(|(end, weight)| View { canvas: canvas.clone(), end, weight }).collect();
         let (saved, pricing) = (vec![0.0; set.symbols.len()], options.pricing);
-        Self { target, quantiser, views, pricing, cards: Vec::new(), lambda: 0.0, saved }
+        let beneath = options.beneath;
+        Self { target, quantiser, views, beneath, pricing, cards: Vec::new(), lambda: 0.0, saved }
     }
 
     /// The squared error of all Gaussians.
@@ -192,31 +237,36 @@ impl<'a> Descent<'a> {
     /// Draws all anew, so that no rounding adds up.
     fn redraw(&mut self, set: &GaussianSet) {
         self.views.iter_mut().for_each(|view| view.canvas.clear(&self.target.mean));
-        let draws = set.symbols.iter().enumerate().map(|(i, symbols)| {
-            let colours = values(self.quantiser, symbols.scales, self.colours_of(set, i));
-            Draw { index: i, shape: splat_of(self.quantiser, symbols).shape(), colours, sign: 1.0 }
-        });
-        self.draw(&draws.collect::<Vec<_>>());
+        for view in 0..self.beneath.len() {
+            let cloud = &self.beneath[view];
+            let mut draws = Vec::with_capacity(cloud.len());
+            for index in 0..cloud.len() {
+                let (shape, colours) = (cloud.splat(index).shape(), cloud.colours(index).to_vec());
+                self.push(&mut draws, Draw { index, shape, colours, sign: 1.0 });
+            }
+            self.views[view].draw(&draws, usize::MAX, self.quantiser.planes());
+        }
+        let mut draws = Vec::with_capacity(set.symbols.len());
+        for (index, symbols) in set.symbols.iter().enumerate() {
+            let colours = values(self.quantiser, symbols.scales, self.colours_of(set, index));
+            let shape = splat_of(self.quantiser, symbols).shape();
+            self.push(&mut draws, Draw { index, shape, colours, sign: 1.0 });
+        }
+        self.draw(&draws);
     }
 
-    /// Draws in order, bands of rows on all threads.
+    /// Adds what is to be drawn, and its copies.
+    fn push(&self, draws: &mut Vec<Draw>, draw: Draw) {
+        each_copy(&draw.shape, self.target.periods(), |shape| {
+            draws.push(Draw { shape, colours: draw.colours.clone(), ..draw });
+        });
+        draws.push(draw);
+    }
+
+    /// Draws in order.
     fn draw(&mut self, draws: &[Draw]) {
-        const ROWS: usize = 32;
-        for View { canvas, end, .. } in &mut self.views {
-            let (columns, height) = (canvas.columns, canvas.height);
-            let stride = columns * (1 + self.quantiser.planes());
-            canvas.sums.par_chunks_mut(stride * ROWS).enumerate().for_each(|(band, sums)| {
-                let rows = (band * ROWS, (band * ROWS + ROWS).min(height));
-                for Draw { index, shape, colours, sign } in draws {
-                    if *index < *end
-                        && shape.y + shape.half[1] + 1.0 >= rows.0 as f32
-                        && shape.y - shape.half[1] - 1.0 <= rows.1 as f32
-                    {
-                        draw_rows(sums, columns, rows, shape, colours, *sign);
-                    }
-                }
-            });
-        }
+        let planes = self.quantiser.planes();
+        self.views.iter_mut().for_each(|view| view.draw(draws, view.end, planes));
     }
 
     /// The order of turns: small Gaussians first.
@@ -253,7 +303,7 @@ impl<'a> Descent<'a> {
         let mut changed = 0;
         for round in self.rounds(set, order) {
             let turns: Vec<Turn> =
-                round.par_iter().map(|&(index, area)| self.turn(set, index, area)).collect();
+                round.par_iter().map(|(index, pieces)| self.turn(set, *index, pieces)).collect();
             let mut draws = Vec::with_capacity(2 * turns.len());
             for turn in turns {
                 self.saved[turn.index] = turn.saved;
@@ -264,9 +314,9 @@ impl<'a> Descent<'a> {
                 }
                 changed += 1;
                 let index = turn.index;
-                draws.push(Draw { index, shape: turn.old, colours: turn.old_colours, sign: -1.0 });
+                self.push(&mut draws, Draw { index, shape: turn.old, colours: turn.old_colours, sign: -1.0 });
                 let colours = values(self.quantiser, turn.symbols.scales, &turn.colours);
-                draws.push(Draw { index, shape: turn.shape, colours, sign: 1.0 });
+                self.push(&mut draws, Draw { index, shape: turn.shape, colours, sign: 1.0 });
                 own.copy_from_slice(&turn.colours);
                 set.symbols[turn.index] = turn.symbols;
             }
@@ -275,21 +325,24 @@ impl<'a> Descent<'a> {
         changed
     }
 
-    /// Gaussians that can have their turns at once, round by round, each with the area that its candidates reach. Of two whose areas meet, the
+    /// Gaussians that can have their turns at once, round by round, each with the areas that its candidates reach. Of two whose areas meet, the
     /// first in the order comes in an earlier round.
-    pub(super) fn rounds(&self, set: &GaussianSet, order: &[usize]) -> Vec<Vec<(usize, Area)>> {
+    pub(super) fn rounds(&self, set: &GaussianSet, order: &[usize]) -> Vec<Vec<(usize, Vec<Piece>)>> {
         const CELL: usize = 8;
         let columns = self.target.width.div_ceil(LANES);
         let mut next = vec![0u32; columns * self.target.height.div_ceil(CELL)];
-        let mut rounds: Vec<Vec<(usize, Area)>> = Vec::new();
+        let mut rounds: Vec<Vec<(usize, Vec<Piece>)>> = Vec::new();
         for &index in order {
-            let area = self.area(&self.candidates(&set.symbols[index]));
-            let cells = (area.top / CELL..area.bottom.div_ceil(CELL))
-                .flat_map(|row| (area.left..area.right).map(move |column| row * columns + column));
+            let pieces = self.pieces(&self.candidates(&set.symbols[index]));
+            let cells = pieces.iter().flat_map(|Piece { area, .. }| {
+                let (left, right) = (area.left, area.right);
+                (area.top / CELL..area.bottom.div_ceil(CELL))
+                    .flat_map(move |row| (left..right).map(move |column| row * columns + column))
+            });
             let round = cells.clone().map(|cell| next[cell]).max().unwrap_or(0);
             cells.for_each(|cell| next[cell] = round + 1);
             rounds.resize_with(rounds.len().max(round as usize + 1), Vec::new);
-            rounds[round as usize].push((index, area));
+            rounds[round as usize].push((index, pieces));
         }
         rounds
     }
@@ -317,23 +370,77 @@ impl<'a> Descent<'a> {
                 out.push(place(quantiser, [(a + da) as u8, (b + db) as u8], &current));
             }
         }
+        let periods = self.target.periods();
+        if periods != [None, None] {
+            self.bring_back(symbols, &mut out);
+        }
         let (width, height) = (self.target.width as f32, self.target.height as f32);
-        let is_inside = |at: f32, size: f32| (INSIDE..=size - INSIDE).contains(&at);
+        let is_inside = |at: f32, size: f32, axis: usize| {
+            periods[axis].is_some() || (INSIDE..=size - INSIDE).contains(&at)
+        };
         let splats = out.into_iter().map(|symbols| (symbols, splat_of(quantiser, &symbols)));
+        let most = self.target.most_sigma * ROUNDED_UP;
+        let is_allowed = |splat: &Splat| {
+            is_inside(splat.x, width, 0)
+                && is_inside(splat.y, height, 1)
+                && (splat.sigma[0].max(splat.sigma[1]) <= most)
+        };
         let current = *symbols;
-        splats
-            .filter(|(s, splat)| *s == current || is_inside(splat.x, width) && is_inside(splat.y, height))
-            .collect()
+        splats.filter(|(s, splat)| *s == current || is_allowed(splat)).collect()
     }
 
-    fn area(&self, candidates: &[(Symbols, Splat)]) -> Area {
+    /// Brings candidates that went over an edge back at the other one.
+    fn bring_back(&self, current: &Symbols, candidates: &mut Vec<Symbols>) {
+        let periods = self.target.periods();
+        // There is no number below the first: such a step goes straight to the other edge.
+        let step = self.quantiser.position_step(current.scales);
+        let splat = splat_of(self.quantiser, current);
+        if current.x == 0 {
+            candidates.extend(periods[0].map(|period| {
+                place(self.quantiser, current.scales, &Splat { x: splat.x - step + period, ..splat })
+            }));
+        }
+        if current.y == 0 {
+            candidates.extend(periods[1].map(|period| {
+                place(self.quantiser, current.scales, &Splat { y: splat.y - step + period, ..splat })
+            }));
+        }
+        // The first is the current one, which stays what it is.
+        for candidate in candidates.iter_mut().skip(1) {
+            let splat = splat_of(self.quantiser, candidate);
+            let (x, y) = (brought_back(splat.x, periods[0]), brought_back(splat.y, periods[1]));
+            if (x, y) != (splat.x, splat.y) {
+                *candidate = place(self.quantiser, candidate.scales, &Splat { x, y, ..splat });
+            }
+        }
+    }
+
+    /// What the candidates reach.
+    fn pieces(&self, candidates: &[(Symbols, Splat)]) -> Vec<Piece> {
         let (width, height) = (self.target.width, self.target.height);
-        let areas = candidates.iter().map(|(_, splat)| Area::of(&splat.shape(), width, height));
-        areas.reduce(Area::union).unwrap_or_default()
+        let shapes: Vec<Shape> = candidates.iter().map(|(_, splat)| splat.shape()).collect();
+        let shifts = |period: Option<f32>| match period {
+            None => vec![0.0],
+            Some(period) => vec![-period, 0.0, period],
+        };
+        let [across, down] = self.target.periods().map(shifts);
+        let mut pieces = Vec::new();
+        for &y in &down {
+            for &x in &across {
+                let mut piece = Piece { area: Area::default(), shift: [x, y] };
+                let areas = shapes.iter().map(|shape| Area::of(&piece.moved(shape), width, height));
+                let areas = areas.filter(|area| area.groups() > 0);
+                if let Some(area) = areas.reduce(Area::union) {
+                    piece.area = area;
+                    pieces.push(piece);
+                }
+            }
+        }
+        pieces
     }
 
     /// The best of a Gaussian's candidates.
-    fn turn(&self, set: &GaussianSet, index: usize, area: Area) -> Turn {
+    fn turn(&self, set: &GaussianSet, index: usize, pieces: &[Piece]) -> Turn {
         thread_local! {
             static PATCHES: std::cell::Cell<Vec<Patch>> = const { std::cell::Cell::new(Vec::new()) };
         }
@@ -343,21 +450,22 @@ impl<'a> Descent<'a> {
         let old_colours = values(self.quantiser, symbols.scales, self.colours_of(set, index));
         let mut patches = PATCHES.take();
         let views: Vec<&View> = self.views.iter().filter(|view| index < view.end).collect();
-        patches.resize_with(patches.len().max(views.len()), Patch::default);
-        for (view, patch) in views.iter().zip(&mut patches) {
-            view.canvas.cut(area, Some((&old, &old_colours)), patch);
+        patches.resize_with(patches.len().max(views.len() * pieces.len()), Patch::default);
+        let places = views.iter().flat_map(|view| pieces.iter().map(move |piece| (view, piece)));
+        for ((view, piece), patch) in places.clone().zip(&mut patches) {
+            view.canvas.cut(piece.area, Some((&piece.moved(&old), &old_colours)), patch);
         }
         let judge = |(candidate, splat): &(Symbols, Splat)| {
             let shape = splat.shape();
             let mut trial = Trial::default();
-            for (view, patch) in views.iter().zip(&patches) {
-                trial.add(&patch.try_out(&shape), view.weight);
+            for ((view, piece), patch) in places.clone().zip(&patches) {
+                trial.add(&patch.try_out(&piece.moved(&shape)), view.weight);
             }
             let price = self.form_price(index, &symbols, candidate);
             let (error, colours) = self.colour(index, candidate, &trial);
             (error + price, shape, colours)
         };
-        let judged: Vec<_> = if area.groups() >= LARGE {
+        let judged: Vec<_> = if pieces.iter().map(|piece| piece.area.groups()).sum::<usize>() >= LARGE {
             candidates.par_iter().map(judge).collect()
         } else {
             candidates.iter().map(judge).collect()

@@ -14,7 +14,7 @@ use super::tiles::{GROUPS, Grid, TILE, TileLists};
 
 /// Lanes of a group, and numbers of a gradient's moments: z dx, z dy, z dx^2, z dx dy, z dy^2, where z is the gradient of a value's
 /// exponent.
-type Group = [f32; LANES];
+pub(super) type Group = [f32; LANES];
 pub(super) const MOMENTS: usize = 5;
 /// Where columns of a group are from its first.
 const ACROSS: Group = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
@@ -27,7 +27,10 @@ pub(super) struct Field<'a> {
     pub(super) grid: Grid,
     tiled: Tiled,
     pub(super) surroundings: Surroundings,
-    pub(super) shapes: Vec<Shape>,
+    /// Of all Gaussians, then of the copies of what repeats.
+    shapes: Vec<Shape>,
+    /// Gaussians.
+    pub(super) count: usize,
     pub(super) lists: TileLists,
     /// Sums of the Gaussians that stay as they are: for each group of each tile the weights, then each channel.
     base: Option<Vec<Group>>,
@@ -64,6 +67,7 @@ impl<'a> Field<'a> {
             tiled: target.tiled(&grid),
             surroundings: Surroundings::of(target),
             shapes: Vec::new(),
+            count: 0,
             lists: TileLists::default(),
             base: None,
             frozen: 0,
@@ -81,6 +85,21 @@ impl<'a> Field<'a> {
         self.frozen = cloud.len();
     }
 
+    /// Each of these clouds as a part of blends to come: its sums are put under those by [`Self::lay_over`].
+    pub(super) fn sums_of(&mut self, clouds: &[Cloud]) -> Vec<Vec<Group>> {
+        let sums = clouds.iter().map(|cloud| {
+            self.place(cloud);
+            self.sum(cloud, false);
+            std::mem::take(&mut self.rendered)
+        });
+        sums.collect()
+    }
+
+    /// Puts sums under the blends to come, and gives back those that were.
+    pub(super) fn lay_over(&mut self, sums: Option<Vec<Group>>) -> Option<Vec<Group>> {
+        std::mem::replace(&mut self.base, sums)
+    }
+
     /// Shapes and tile lists of the Gaussians that are not frozen.
     pub(super) fn place(&mut self, cloud: &Cloud) {
         use rayon::prelude::*;
@@ -95,7 +114,8 @@ impl<'a> Field<'a> {
                 }
             },
         );
-        self.lists.build(&self.grid, &self.shapes, self.frozen);
+        self.count = cloud.len();
+        self.lists.build(&self.grid, &mut self.shapes, self.frozen, self.target.periods());
     }
 
     /// Gradient of half the weighted squared error for each slot, and that squared error. [`Self::place`] comes first.
@@ -173,6 +193,7 @@ impl<'a> Field<'a> {
         let tile = Tile {
             origin: self.grid.origin(tile),
             slots: self.lists.in_tile(tile),
+            own_shapes: self.lists.shapes_in_tile(tile),
             shapes: &self.shapes,
             values: &cloud.values,
             channels,
@@ -227,6 +248,8 @@ impl Rendered {
 struct Tile<'a> {
     origin: (f32, f32),
     slots: &'a [u32],
+    /// Of each slot which of `shapes` it has.
+    own_shapes: &'a [u32],
     shapes: &'a [Shape],
     values: &'a [f32],
     channels: usize,
@@ -271,8 +294,9 @@ impl Tile<'_> {
         let stride = 1 + self.channels::<C>();
         let across = l.load(&ACROSS);
         let (cut, zero) = (l.splat(CUT), l.splat(0.0));
-        for (&gaussian, values) in self.slots.iter().zip(scratch.values.chunks_exact_mut(GROUPS)) {
-            let shape = &self.shapes[gaussian as usize];
+        let slots = self.slots.iter().zip(self.own_shapes);
+        for ((&gaussian, &shape), values) in slots.zip(scratch.values.chunks_exact_mut(GROUPS)) {
+            let shape = &self.shapes[shape as usize];
             let colours = self.colours::<C>(gaussian as usize);
             let mut lanes_of = [zero; MAX_CHANNELS];
             lanes_of.iter_mut().zip(colours).for_each(|(lanes, &c)| *lanes = l.splat(c));
@@ -354,7 +378,7 @@ impl<const C: usize> Kernel for Descend<'_, '_, C> {
             back::<C, L>(
                 l,
                 self.tile,
-                gaussian as usize,
+                (gaussian as usize, self.tile.own_shapes[index] as usize),
                 (&self.scratch.rows[index], values),
                 &self.scratch.sums,
                 gradient,
@@ -397,12 +421,12 @@ impl<const C: usize> Descend<'_, '_, C> {
 fn back<const C: usize, L: Lanes>(
     l: L,
     tile: &Tile<'_>,
-    gaussian: usize,
+    (gaussian, shape): (usize, usize),
     (rows, values): (&[(u8, u8); 2], &[Group]),
     sums: &[Group],
     out: &mut [f32],
 ) {
-    let shape = &tile.shapes[gaussian];
+    let shape = &tile.shapes[shape];
     let colours = tile.colours::<C>(gaussian);
     let channels = tile.channels::<C>();
     let zero = l.splat(0.0);

@@ -3,6 +3,7 @@
 use mcodec_decode::gaussians::lanes::LANES;
 
 use super::tiles::{GROUPS, Grid, TILE};
+use super::wrap::Periods;
 
 /// Most planes of one picture.
 pub(super) const MAX_CHANNELS: usize = 16;
@@ -23,7 +24,16 @@ pub struct Target {
     pub mean: Vec<f32>,
     /// For each pixel, row by row, how much its squared error counts (mean about 1).
     pub importance: Option<Vec<f32>>,
+    /// Whether what lies beyond an edge is what lies at the opposite one: along x (first) and y.
+    pub wraps: [bool; 2],
+    /// Standard deviation that no Gaussian is to exceed, in pixels.
+    pub most_sigma: f32,
 }
+
+/// [`Target::most_sigma`] where nothing asks for less.
+pub(super) const MOST_SIGMA: f32 = 96.0;
+/// [`Target::most_sigma`] of what repeats: a Gaussian, however it is rounded and moved by a step, does not reach itself.
+const SELF_REACH: f32 = 8.0;
 
 impl Target {
     /// Planes of `width` x `height` pixels, with their means as files keep them: rounded to hundredths.
@@ -31,10 +41,43 @@ impl Target {
     pub fn new(width: usize, height: usize, planes: Vec<f32>, importance: Option<Vec<f32>>) -> Self {
         let mean = |plane: &[f32]| {
             let sum: f64 = plane.iter().map(|&p| f64::from(p)).sum();
-            ((sum / plane.len() as f64 * 100.0).round() as f32 / 100.0).clamp(-8.0, 8.0)
+            Self::rounded_mean(sum / plane.len() as f64)
         };
         let mean = planes.chunks_exact(width * height).map(mean).collect();
-        Self { width, height, planes, mean, importance }
+        Self { width, height, planes, mean, importance, wraps: [false; 2], most_sigma: MOST_SIGMA }
+    }
+
+    /// The same, repeating along the axes that `wraps` names.
+    #[must_use]
+    pub fn repeating(mut self, wraps: [bool; 2]) -> Self {
+        self.wraps = wraps;
+        for period in self.periods().into_iter().flatten() {
+            self.most_sigma = self.most_sigma.min((period / SELF_REACH).max(0.5));
+        }
+        self
+    }
+
+    /// Pixels after which it repeats.
+    pub(super) fn periods(&self) -> Periods {
+        [self.wraps[0].then_some(self.width as f32), self.wraps[1].then_some(self.height as f32)]
+    }
+
+    /// A mean as files keep it.
+    pub(crate) fn rounded_mean(mean: f64) -> f32 {
+        ((mean * 100.0).round() as f32 / 100.0).clamp(-8.0, 8.0)
+    }
+
+    /// The same at half the size; `None` if nothing would be left.
+    pub(crate) fn halved(&self) -> Option<Self> {
+        let (width, height) = (self.width / 2, self.height / 2);
+        if width == 0 || height == 0 {
+            return None;
+        }
+        let pixels = self.width * self.height;
+        let planes = halve(&self.planes, (self.width, self.height));
+        let importance = self.importance.as_ref().map(|map| halve(&map[..pixels], (self.width, self.height)));
+        let (mean, most_sigma) = (self.mean.clone(), 0.5 * self.most_sigma);
+        Some(Self { width, height, planes, mean, importance, wraps: self.wraps, most_sigma })
     }
 
     /// The means in hundredths.
@@ -96,16 +139,8 @@ impl Surroundings {
         while let Some((w, h, planes)) =
             levels.last().filter(|(w, h, _)| *w > 1 && *h > 1 && levels.len() < 7)
         {
-            let (width, height) = (w / 2, h / 2);
-            let mut out = Vec::with_capacity(width * height * channels);
-            for plane in planes.chunks_exact(w * h) {
-                for y in 0..height {
-                    let (above, below) = (&plane[2 * y * w..][..*w], &plane[(2 * y + 1) * w..][..*w]);
-                    let pairs = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
-                    out.extend(pairs.map(|(a, b)| 0.25 * (a[0] + a[1] + b[0] + b[1])));
-                }
-            }
-            levels.push((width, height, out));
+            let out = halve(planes, (*w, *h));
+            levels.push((w / 2, h / 2, out));
         }
         Self { levels, channels }
     }
@@ -118,6 +153,19 @@ impl Surroundings {
         let at = ((y / pixel) as usize).min(height - 1) * width + ((x / pixel) as usize).min(width - 1);
         (0..self.channels).for_each(|c| out[c] = planes[c * width * height + at]);
     }
+}
+
+/// Planes at half their size: means of 2 x 2.
+fn halve(planes: &[f32], (w, h): (usize, usize)) -> Vec<f32> {
+    let mut out = Vec::with_capacity(planes.len() / 4);
+    for plane in planes.chunks_exact(w * h) {
+        for y in 0..h / 2 {
+            let (above, below) = (&plane[2 * y * w..][..w], &plane[(2 * y + 1) * w..][..w]);
+            let pairs = above.as_chunks::<2>().0.iter().zip(below.as_chunks::<2>().0);
+            out.extend(pairs.map(|(a, b)| 0.25 * (a[0] + a[1] + b[0] + b[1])));
+        }
+    }
+    out
 }
 
 /// A target cut into tiles of [`TILE`] x [`TILE`] pixels: for each tile [`GROUPS`] groups of eight pixels,

@@ -20,7 +20,7 @@ fn picture(width: usize, height: usize) -> Target {
     let channel = |c: usize| (0..width * height).map(|i| rgb(i)[c]).collect::<Vec<f32>>();
     let [r, g, b] = [channel(0), channel(1), channel(2)];
     let planes = opponent_planes([&r, &g, &b]);
-    Target { width, height, planes, mean: vec![0.8, 0.0, 0.0], importance: None }
+    Target { mean: vec![0.8, 0.0, 0.0], ..Target::new(width, height, planes, None) }
 }
 
 fn quantiser() -> Quantiser {
@@ -35,7 +35,7 @@ fn made(target: &Target, gaussians: usize, steps: usize, sweeps: usize) -> (Clou
         target,
         &quantiser(),
         &mut set,
-        &RefineOptions { sweeps, frozen: 0, keep: usize::MAX, prefixes: &[], pricing: None },
+        &RefineOptions { sweeps, frozen: 0, keep: usize::MAX, prefixes: &[], beneath: &[], pricing: None },
         go_on,
     );
     assert!(refined.after <= refined.before);
@@ -55,12 +55,20 @@ fn any_number_of_threads_gives_the_same() {
 
 #[test]
 fn descent_knows_the_error_that_the_decoder_makes() {
-    let target = picture(100, 75);
-    let (_, set, error) = made(&target, 120, 100, 3);
+    // An odd size too: the grids of positions do not fit into it.
+    for (size, wraps) in [((100, 75), [false; 2]), ((100, 75), [true; 2]), ((64, 40), [false, true])] {
+        check_error(&picture(size.0, size.1).repeating(wraps));
+    }
+}
+
+fn check_error(target: &Target) {
+    let (_, set, error) = made(target, 120, 100, 3);
     assert!(target.psnr(error) > 25.0, "{} dB", target.psnr(error));
     let mut scene = Scene::new(target.mean.clone()).unwrap();
     scene.add(&quantiser(), &set).unwrap();
-    let drawn = scene.render(&View::of_region(0, 0, 100, 75), &Limits::default()).unwrap();
+    let size = [target.width as u32, target.height as u32];
+    scene.repeat(size, target.wraps, 0.0).unwrap();
+    let drawn = scene.render(&View::of_region(0, 0, size[0], size[1]), &Limits::default()).unwrap();
     let off = |(i, &value): (usize, &f32)| f64::from(value - target.plane(i % 3)[i / 3]).powi(2);
     let real: f64 = drawn.iter().enumerate().map(off).sum();
     assert!((real / error - 1.0).abs() < 1e-3, "{real} {error}");
@@ -80,7 +88,14 @@ fn frozen_gaussians_stay_and_the_rest_builds_on_them() {
         &target,
         &quantiser(),
         &mut set,
-        &RefineOptions { sweeps: 2, frozen: 60, keep: usize::MAX, prefixes: &[], pricing: None },
+        &RefineOptions {
+            sweeps: 2,
+            frozen: 60,
+            keep: usize::MAX,
+            prefixes: &[],
+            beneath: &[],
+            pricing: None,
+        },
         go_on,
     );
     assert_eq!((&set.symbols[..60], &set.colours[..180]), (&first.symbols[..], &first.colours[..]));

@@ -5,6 +5,8 @@ use std::ops::Range;
 use mcodec_decode::gaussians::Shape;
 use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 
+use super::wrap::{Periods, each_copy};
+
 /// Pixels along one side of a tile.
 pub(super) const TILE: usize = 16;
 /// Groups of eight pixels in a tile: the left halves of its rows, then the right halves.
@@ -66,26 +68,39 @@ pub(super) struct TileLists {
     pub(super) start: Vec<u32>,
     /// For each slot its Gaussian.
     pub(super) gaussian: Vec<u32>,
+    /// For each slot its shape: that of its Gaussian, or a copy's.
+    shape: Vec<u32>,
     /// For each Gaussian where its slots begin in `slots`, and the end.
     own_start: Vec<u32>,
     slots: Vec<u32>,
+    /// For each of `slots` its shape.
+    own_shapes: Vec<u32>,
     next: Vec<u32>,
 }
 
 impl TileLists {
-    /// Lists these Gaussians, whose indices begin at `first`.
-    pub(super) fn build(&mut self, grid: &Grid, shapes: &[Shape], first: usize) {
+    /// Lists these Gaussians from number `first` on; copies of what repeats come after them in `shapes`.
+    pub(super) fn build(&mut self, grid: &Grid, shapes: &mut Vec<Shape>, first: usize, periods: Periods) {
         // A kernel only for its rounding instructions.
-        lanes::run(Build { lists: self, grid, shapes, first });
+        lanes::run(Build { lists: self, grid, shapes, first, periods });
     }
 
     #[inline(always)]
-    fn build_here(&mut self, grid: &Grid, shapes: &[Shape], first: usize) {
+    fn build_here(&mut self, grid: &Grid, shapes: &mut Vec<Shape>, first: usize, periods: Periods) {
         self.own_start.clear();
         self.slots.clear();
+        self.own_shapes.clear();
         self.own_start.resize(first + 1, 0);
-        for shape in &shapes[first..] {
-            grid.each_reached(shape, |tile| self.slots.push(tile as u32));
+        let count = shapes.len();
+        for gaussian in first..count {
+            let shape = shapes[gaussian];
+            grid.each_reached(&shape, |tile| self.slots.push(tile as u32));
+            self.own_shapes.resize(self.slots.len(), gaussian as u32);
+            each_copy(&shape, periods, |copy| {
+                grid.each_reached(&copy, |tile| self.slots.push(tile as u32));
+                self.own_shapes.resize(self.slots.len(), shapes.len() as u32);
+                shapes.push(copy);
+            });
             self.own_start.push(self.slots.len() as u32);
         }
         self.start.clear();
@@ -97,10 +112,12 @@ impl TileLists {
         self.next.clear();
         self.next.extend_from_slice(&self.start);
         self.gaussian.resize(self.slots.len(), 0);
-        for gaussian in first..shapes.len() {
+        self.shape.resize(self.slots.len(), 0);
+        for gaussian in first..count {
             for at in self.own_start[gaussian]..self.own_start[gaussian + 1] {
                 let next = &mut self.next[self.slots[at as usize] as usize];
                 self.gaussian[*next as usize] = gaussian as u32;
+                self.shape[*next as usize] = self.own_shapes[at as usize];
                 self.slots[at as usize] = *next;
                 *next += 1;
             }
@@ -115,6 +132,11 @@ impl TileLists {
     /// The Gaussians of one tile.
     pub(super) fn in_tile(&self, tile: usize) -> &[u32] {
         &self.gaussian[self.start[tile] as usize..self.start[tile + 1] as usize]
+    }
+
+    /// The shapes of the Gaussians of one tile, as [`Self::in_tile`].
+    pub(super) fn shapes_in_tile(&self, tile: usize) -> &[u32] {
+        &self.shape[self.start[tile] as usize..self.start[tile + 1] as usize]
     }
 
     fn slots_before(&self, tile: usize) -> usize {
@@ -156,8 +178,9 @@ impl TileLists {
 struct Build<'a> {
     lists: &'a mut TileLists,
     grid: &'a Grid,
-    shapes: &'a [Shape],
+    shapes: &'a mut Vec<Shape>,
     first: usize,
+    periods: Periods,
 }
 
 impl Kernel for Build<'_> {
@@ -165,6 +188,6 @@ impl Kernel for Build<'_> {
 
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        self.lists.build_here(self.grid, self.shapes, self.first);
+        self.lists.build_here(self.grid, self.shapes, self.first, self.periods);
     }
 }

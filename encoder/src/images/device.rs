@@ -1,5 +1,7 @@
 //! Where pictures are fitted: on the CPU, or on a GPU if there is one.
 
+#[cfg(feature = "gpu")]
+use crate::EncodeError;
 use crate::Result;
 use crate::gaussians::{
     Cloud, FitOptions, Fitted, Progress, RefineOptions, Refined, Target, fit, fit_prefixes, refine,
@@ -89,7 +91,7 @@ impl FitDevice {
         watch: Watch<'_>,
     ) -> Result<Fitted> {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.open()? {
+        if let Some(gpu) = self.open_for(target)? {
             let made = crate::gaussians::fit_on(&gpu, target, options, frozen, watch);
             if let Some(made) = self.or_cpu(made)? {
                 return Ok(made);
@@ -107,13 +109,13 @@ impl FitDevice {
         watch: Watch<'_>,
     ) -> Result<Cloud> {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.open()? {
+        if let Some(gpu) = self.open_for(target)? {
             let made = crate::gaussians::fit_prefixes_on(&gpu, target, &cloud, prefixes, steps, watch);
             if let Some(made) = self.or_cpu(made)? {
                 return Ok(made);
             }
         }
-        Ok(fit_prefixes(target, cloud, prefixes, steps, watch))
+        Ok(fit_prefixes(target, cloud, (prefixes, &[]), steps, watch))
     }
 
     pub(super) fn refine(
@@ -125,13 +127,27 @@ impl FitDevice {
         watch: Watch<'_>,
     ) -> Result<Refined> {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.open()? {
+        if let Some(gpu) = self.open_for(target)? {
             let made = crate::gaussians::refine_on(&gpu, target, quantiser, set, options, watch);
             if let Some(made) = self.or_cpu(made)? {
                 return Ok(made);
             }
         }
         Ok(refine(target, quantiser, set, options, watch))
+    }
+
+    /// The GPU, if one is to be used for this picture.
+    #[cfg(feature = "gpu")]
+    fn open_for(&self, target: &Target) -> Result<Option<Arc<mcodec_gpu::Gpu>>> {
+        if target.wraps == [false; 2] {
+            return self.open();
+        }
+        match self.choice {
+            UseGpu::On => {
+                Err(EncodeError::Request("a picture that repeats is fitted on the CPU only".into()))
+            }
+            UseGpu::Auto | UseGpu::Off => Ok(None),
+        }
     }
 
     /// The GPU, if one is to be used.

@@ -1,8 +1,10 @@
 //! From a picture to coded layers: how many Gaussians, fit, descent, and what is dropped to keep within the size.
 
 use super::layer::{CodedLayer, code_layer};
+use super::mosaic::means_of;
 use super::options::{ImageOptions, Importance, Paging, Rate};
 use super::picture::Picture;
+use super::windows::Windows;
 use crate::gaussians::{
     Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, quantise, removal_energies,
 };
@@ -34,13 +36,13 @@ impl EncodedImage {
 }
 
 /// Steps of the fit by effort, from 1.
-const STEPS: [usize; 9] = [60, 120, 200, 300, 400, 500, 700, 1000, 1600];
+pub(super) const STEPS: [usize; 9] = [60, 120, 200, 300, 400, 500, 700, 1000, 1600];
 /// Sweeps of the descent by effort, from 1.
-const SWEEPS: [usize; 9] = [1, 2, 3, 5, 8, 8, 8, 10, 12];
+pub(super) const SWEEPS: [usize; 9] = [1, 2, 3, 5, 8, 8, 8, 10, 12];
 /// Bits per pixel from which the finer steps are better.
 const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
-const SURPLUS: f64 = 0.05;
+pub(super) const SURPLUS: f64 = 0.05;
 /// More are kept than a size is thought to hold: the weakest then make room.
 const SPARE: f64 = 1.18;
 /// Pages have at least this many bytes on average.
@@ -50,11 +52,18 @@ const WHOLE_BYTES: u64 = 4 * PAGE_BYTES;
 /// What a bit is worth in the descent, see [`Pricing::strength`].
 const STRENGTH: f64 = 1.0;
 /// Gaussians of a prefix as a part of those of the next one: they take more bits each, so that these are about half the bytes.
-const SHARE: f64 = 0.47;
+pub(super) const SHARE: f64 = 0.47;
 /// What the squared error of a prefix counts beside that of the whole.
-const PREFIX: f32 = 0.3;
+pub(super) const PREFIX: f32 = 0.3;
 /// Bytes of Gaussians that a picture has at any quality.
 const LEAST_BYTES: u64 = 64;
+/// Part of a size that may be left unused, ...
+const UNUSED: f64 = 0.02;
+/// ... how often Gaussians are added until it is not, and for how small a part of the steps they are fitted then.
+const FILLS: usize = 3;
+const FILL_STEPS: usize = 4;
+/// Sweeps of the second descent of a picture that is fitted in windows.
+const SETTLING: usize = 2;
 /// Pixels up to which a picture has one layer.
 const ONE_LEVEL: u64 = 1_000_000;
 
@@ -68,11 +77,13 @@ pub type SizeOf<'a> = dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64> + '
 
 /// A fit in progress.
 pub(super) struct Job<'a> {
-    picture: &'a Picture,
+    pub(super) picture: &'a Picture,
     options: &'a ImageOptions,
     encode: &'a EncodeOptions,
-    target: Target,
-    interrupted: bool,
+    /// What is fitted; without its planes, if that happens in windows.
+    pub(super) target: Target,
+    windows: Option<Windows>,
+    pub(super) interrupted: bool,
     /// Steps and sweeps done, and in all.
     done: u64,
     total: u64,
@@ -104,7 +115,6 @@ pub fn encode_picture(
 impl<'a> Job<'a> {
     fn new(picture: &'a Picture, options: &'a ImageOptions, encode: &'a EncodeOptions) -> Result<Self> {
         let (width, height) = (picture.width as usize, picture.height as usize);
-        let planes = picture.planes();
         if options.levels.is_some_and(|levels| levels > MAX_LAYERS) {
             return Err(EncodeError::Request(format!("an image has at most {MAX_LAYERS} levels")));
         }
@@ -126,11 +136,21 @@ impl<'a> Job<'a> {
             Some(map) => Some(map.weights.clone()),
             None => options.masking.then(|| Importance::of_masking(picture).weights),
         };
+        let wraps = options.wraps.unwrap_or(picture.wraps);
+        let windows = Windows::of(picture, wraps, options.window);
+        let target = match windows {
+            None => Target::new(width, height, picture.planes(), importance),
+            Some(_) => {
+                let empty = Target::new(width, height, Vec::new(), importance);
+                Target { mean: means_of(picture), ..empty }
+            }
+        };
         Ok(Self {
             picture,
             options,
             encode,
-            target: Target::new(width, height, planes, importance),
+            target: target.repeating(wraps),
+            windows,
             interrupted: false,
             done: 0,
             total: 0,
@@ -142,14 +162,15 @@ impl<'a> Job<'a> {
         let (effort, levels) = (self.effort(), self.levels());
         let steps =
             STEPS[effort] + (levels - 1) * (STEPS[effort] * 2 / 3) + STEPS[effort] / 2 * (levels - 1).min(1);
-        self.total = (steps + 8 * SWEEPS[effort]) as u64;
+        let windows = self.windows.map_or(1, |windows| windows.all().len());
+        self.total = ((steps + 8 * SWEEPS[effort]) * windows) as u64;
     }
 
-    fn effort(&self) -> usize {
+    pub(super) fn effort(&self) -> usize {
         usize::from(self.encode.effort.clamp(1, 9)) - 1
     }
 
-    fn levels(&self) -> usize {
+    pub(super) fn levels(&self) -> usize {
         let pixels = u64::from(self.picture.width) * u64::from(self.picture.height);
         self.options.levels.unwrap_or(if pixels <= ONE_LEVEL { 1 } else { 3 }).max(1)
     }
@@ -158,7 +179,7 @@ impl<'a> Job<'a> {
         ImageDescriptor {
             width: self.picture.width,
             height: self.picture.height,
-            wraps: self.picture.wraps,
+            wraps: self.target.wraps,
             groups: self.picture.groups.clone(),
             constants: constants.to_bytes(),
             means: self.target.means(),
@@ -235,18 +256,19 @@ impl<'a> Job<'a> {
         let (mut layers, mut error) = self.layers(&coded, count)?;
         if let Some(budget) = budget {
             error = self.trim(&descriptor, &coded, &mut layers, budget, error)?;
+            error = self.fill(&descriptor, &coded, &mut layers, budget, error)?;
         }
         let made = self.code(&descriptor, &layers)?;
         let psnr = self.target.psnr(error);
         Ok(EncodedImage { descriptor, layers: made, psnr, interrupted: self.interrupted })
     }
 
-    fn pricing<'c>(&self, coded: &'c Image) -> Pricing<'c> {
+    pub(super) fn pricing<'c>(&self, coded: &'c Image) -> Pricing<'c> {
         Pricing { image: coded, size: [self.picture.width, self.picture.height], strength: STRENGTH }
     }
 
     /// Progress of a fit or descent; ends it if the user wishes.
-    fn watch(&mut self, steps: u64) -> ControlFlow<()> {
+    pub(super) fn watch(&mut self, steps: u64) -> ControlFlow<()> {
         self.done += steps;
         self.encode.report(self.done.min(self.total), self.total);
         if self.encode.check_cancel().is_err() {
@@ -256,13 +278,19 @@ impl<'a> Job<'a> {
         ControlFlow::Continue(())
     }
 
-    fn check_interrupt(&self) -> Result<()> {
+    pub(super) fn check_interrupt(&self) -> Result<()> {
         if self.interrupted && !self.options.save_on_interrupt { Err(EncodeError::Cancelled) } else { Ok(()) }
     }
 
     /// Layers of `count` Gaussians in all, and the squared error of the whole. Each layer doubles what there is. Layers are fitted one on
     /// another, each while those below stay as they are; then they are moved together, so that all prefixes are good pictures.
     fn layers(&mut self, coded: &Image, count: usize) -> Result<(Vec<GaussianSet>, f64)> {
+        if let Some(windows) = self.windows {
+            let mut layers = self.layers_in_windows(&windows, coded, count)?;
+            let error = self.settle_in_windows(&windows, coded, &mut layers, SETTLING);
+            self.check_interrupt()?;
+            return Ok((layers, error));
+        }
         let (effort, levels) = (self.effort(), self.levels());
         // A short descent would not drop them all.
         let spare = if SWEEPS[effort] > DROPS { 1.0 + SURPLUS } else { 1.0 };
@@ -295,6 +323,7 @@ impl<'a> Job<'a> {
             frozen: 0,
             keep: count.max(levels),
             prefixes: &prefixes,
+            beneath: &[],
             pricing: Some(&pricing),
         };
         let quantiser = &coded.quantiser;
@@ -322,7 +351,10 @@ impl<'a> Job<'a> {
                 return Ok(error);
             }
             let mut ends = ends_of(layers);
-            let energies = self.energies(coded, &set, &ends);
+            let energies = match &self.windows {
+                None => self.energies(coded, &set, &ends),
+                Some(windows) => self.energies_in_windows(windows, coded, layers),
+            };
             let excess = (size - budget) as f64 / size as f64 * set.symbols.len() as f64;
             let drop = (excess.ceil() as usize + 1).min(set.symbols.len());
             let mut order: Vec<usize> = (0..set.symbols.len()).collect();
@@ -331,28 +363,78 @@ impl<'a> Job<'a> {
             kept.sort_unstable();
             ends.iter_mut().for_each(|end| *end = kept.partition_point(|&i| i < *end));
             set = picked(&set, &kept, planes);
-            let prefixes: Vec<_> = ends.iter().map(|&end| (end, PREFIX)).collect();
-            let pricing = self.pricing(coded);
-            let options = RefineOptions {
-                sweeps: if drop * 30 > kept.len() { 3 } else { 1 },
-                frozen: 0,
-                keep: set.symbols.len(),
-                prefixes: &prefixes,
-                pricing: Some(&pricing),
-            };
-            let go_on = &mut |_| ControlFlow::Continue(());
-            let device = &self.options.device;
-            error = device.refine(&self.target, &coded.quantiser, &mut set, &options, go_on)?.after;
+            let sweeps = if drop * 30 > kept.len() { 3 } else { 1 };
             *layers = parted(set, &ends, planes);
+            error = match self.windows {
+                None => self.settle(coded, layers, sweeps)?,
+                Some(windows) => self.settle_in_windows(&windows, coded, layers, sweeps),
+            };
         }
+    }
+
+    /// Adds Gaussians to the last layer while the file is well below `budget` bytes: these took fewer bits than was thought.
+    fn fill(
+        &mut self,
+        descriptor: &ImageDescriptor,
+        coded: &Image,
+        layers: &mut Vec<GaussianSet>,
+        (budget, size_of): (u64, &SizeOf<'_>),
+        mut error: f64,
+    ) -> Result<f64> {
+        for _ in 0..FILLS {
+            let size = size_of(descriptor, &self.code(descriptor, layers)?)?;
+            let count = joined(layers).symbols.len();
+            let room = 1.0 - size as f64 / budget as f64;
+            if room < UNUSED || self.windows.is_some() || self.interrupted || count == 0 {
+                break;
+            }
+            let more = (count as f64 * room / (1.0 - room)).ceil() as usize;
+            let frozen = dequantise(&joined(layers), &coded.quantiser);
+            let options = FitOptions { gaussians: count + more, steps: STEPS[self.effort()] / FILL_STEPS };
+            let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
+            let device = self.options.device.clone();
+            let fitted = device.fit(&target, &options, &frozen, &mut |_| self.watch(0))?;
+            self.target.planes = target.planes;
+            let added = quantise(&fitted.cloud.rest(count), &coded.quantiser);
+            if let Some(last) = layers.last_mut() {
+                last.symbols.extend(added.symbols);
+                last.colours.extend(added.colours);
+            }
+            error = self.settle(coded, layers, SETTLING)?;
+            error = self.trim(descriptor, coded, layers, (budget, size_of), error)?;
+        }
+        self.check_interrupt()?;
+        Ok(error)
+    }
+
+    /// A short descent on all Gaussians; gives the squared error.
+    fn settle(&self, coded: &Image, layers: &mut Vec<GaussianSet>, sweeps: usize) -> Result<f64> {
+        let mut set = joined(layers);
+        let ends = ends_of(layers);
+        let prefixes: Vec<_> = ends.iter().map(|&end| (end, PREFIX)).collect();
+        let pricing = self.pricing(coded);
+        let keep = set.symbols.len();
+        let options = RefineOptions {
+            sweeps,
+            frozen: 0,
+            keep,
+            prefixes: &prefixes,
+            beneath: &[],
+            pricing: Some(&pricing),
+        };
+        let go_on = &mut |_| ControlFlow::Continue(());
+        let device = &self.options.device;
+        let error = device.refine(&self.target, &coded.quantiser, &mut set, &options, go_on)?.after;
+        *layers = parted(set, &ends, coded.quantiser.planes());
+        Ok(error)
     }
 
     /// How much worse the picture, and those of the prefixes that end at these numbers, would be without each Gaussian.
     fn energies(&self, coded: &Image, set: &GaussianSet, ends: &[usize]) -> Vec<f32> {
         let cloud = dequantise(set, &coded.quantiser);
-        let mut all = removal_energies(&self.target, &cloud);
+        let mut all = removal_energies(&self.target, &cloud, 0);
         for &end in ends {
-            let prefix = removal_energies(&self.target, &cloud.first(end));
+            let prefix = removal_energies(&self.target, &cloud.first(end), 0);
             all.iter_mut().zip(prefix).for_each(|(sum, energy)| *sum += PREFIX * energy);
         }
         all
@@ -372,7 +454,7 @@ impl<'a> Job<'a> {
                     if whole && bytes <= WHOLE_BYTES { None } else { Some(self.page_side(bytes)) }
                 }
             };
-            made.push(code_layer(&coded, descriptor, layer, page, &made)?);
+            made.push(code_layer(&coded, descriptor, layer, (page, self.options.profile), &made)?);
         }
         Ok(made)
     }
@@ -389,7 +471,7 @@ impl<'a> Job<'a> {
 }
 
 /// The Gaussians of several layers, in order.
-fn joined(layers: &[GaussianSet]) -> GaussianSet {
+pub(super) fn joined(layers: &[GaussianSet]) -> GaussianSet {
     let mut all = GaussianSet::default();
     for layer in layers {
         all.symbols.extend_from_slice(&layer.symbols);
@@ -399,7 +481,7 @@ fn joined(layers: &[GaussianSet]) -> GaussianSet {
 }
 
 /// Where all layers but the last end, in Gaussians.
-fn ends_of(layers: &[GaussianSet]) -> Vec<usize> {
+pub(super) fn ends_of(layers: &[GaussianSet]) -> Vec<usize> {
     let mut end = 0;
     let ends = layers[..layers.len() - 1].iter().map(|layer| {
         end += layer.symbols.len();
@@ -409,7 +491,7 @@ fn ends_of(layers: &[GaussianSet]) -> Vec<usize> {
 }
 
 /// Layers that end at these numbers, and the rest as the last.
-fn parted(mut set: GaussianSet, ends: &[usize], planes: usize) -> Vec<GaussianSet> {
+pub(super) fn parted(mut set: GaussianSet, ends: &[usize], planes: usize) -> Vec<GaussianSet> {
     let after = |&end: &usize| GaussianSet {
         symbols: set.symbols.split_off(end),
         colours: set.colours.split_off(end * planes),

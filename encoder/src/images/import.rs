@@ -139,17 +139,22 @@ fn picture_of(image: &DynamicImage, notes: &mut Vec<String>) -> Result<Picture, 
         channels: Vec::new(),
         bounds: [0.0, 1.0],
     };
-    let rgba = image.to_rgba32f();
-    let (width, height) = rgba.dimensions();
-    let samples = rgba.as_raw().as_chunks::<4>().0;
-    let wanted: &[usize] = match kind {
-        GroupKind::Grey => &[0],
-        GroupKind::GreyAlpha => &[0, 3],
-        GroupKind::Colour => &[0, 1, 2],
-        _ => &[0, 1, 2, 3],
+    let count = group.channel_count();
+    let channels = match image {
+        DynamicImage::ImageRgb32F(image) => split(image.as_raw(), count, |v| v),
+        DynamicImage::ImageRgba32F(image) => split(image.as_raw(), count, |v| v),
+        DynamicImage::ImageLuma16(image) => split(image.as_raw(), count, |v| f32::from(v) / 65535.0),
+        DynamicImage::ImageLumaA16(image) => split(image.as_raw(), count, |v| f32::from(v) / 65535.0),
+        DynamicImage::ImageRgb16(image) => split(image.as_raw(), count, |v| f32::from(v) / 65535.0),
+        DynamicImage::ImageRgba16(image) => split(image.as_raw(), count, |v| f32::from(v) / 65535.0),
+        other => split(other.as_bytes(), count, |v| f32::from(v) / 255.0),
     };
-    let channels = wanted.iter().map(|&c| samples.iter().map(|pixel| pixel[c]).collect()).collect();
-    bounded([width, height], group, channels, notes)
+    bounded([image.width(), image.height()], group, channels, notes)
+}
+
+/// The channels of samples that lie pixel by pixel: large pictures are not held in any other form beside these.
+fn split<T: Copy>(samples: &[T], count: usize, value: impl Fn(T) -> f32) -> Vec<Vec<f32>> {
+    (0..count).map(|c| samples.iter().skip(c).step_by(count).map(|&sample| value(sample)).collect()).collect()
 }
 
 /// A picture of channels as they were read: opaque alpha is left out, floats come within 0..1.

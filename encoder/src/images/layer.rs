@@ -1,8 +1,10 @@
 //! A layer's sets as the chunks of a file.
 
+use super::options::Profile;
 use crate::{EncodeError, Result};
+use mcodec_coding::CodingError;
 use mcodec_coding::binary::BinaryEncoder;
-use mcodec_coding::gaussians::{GaussianSet, Grain, Image, SetCoder, canonical};
+use mcodec_coding::gaussians::{Area, FastEncoder, GaussianSet, Grain, Image, SetCoder, canonical};
 use mcodec_decode::gaussians::splat_of;
 use mcodec_decode::images::{Below, areas_of_chunk, page_grid};
 use mcodec_format::{ImageDescriptor, LayerDescriptor, MAX_REACH, REACH_UNIT};
@@ -35,7 +37,7 @@ pub fn code_layer(
     coded: &Image,
     image: &ImageDescriptor,
     set: &GaussianSet,
-    page: Option<u32>,
+    (page, profile): (Option<u32>, Profile),
     below: &[CodedLayer],
 ) -> Result<CodedLayer> {
     let mut layer = LayerDescriptor::new(page, Vec::new());
@@ -47,6 +49,7 @@ pub fn code_layer(
             layer.reach.len() + 1
         }
     };
+    layer.chunking.coding = profile.coding();
     let sets = sort_out(coded, image, &layer, set, chunks)?;
     if let Some(side) = page {
         let columns = page_grid(image, side).0;
@@ -63,16 +66,44 @@ pub fn code_layer(
         .par_iter()
         .enumerate()
         .map(|(chunk, sets)| {
-            let mut io = BinaryEncoder::new();
-            let mut coder = SetCoder::new(coded);
-            for (area, set) in areas_of_chunk(image, &layer, chunk as u64).iter().zip(sets) {
-                coder.lay_over(below.of(chunk as u64, area.grain));
-                coder.encode(&mut io, area, set).map_err(EncodeError::coding("Gaussians"))?;
-            }
-            Ok(io.finish())
+            let areas = areas_of_chunk(image, &layer, chunk as u64);
+            let sets =
+                areas.iter().zip(sets).map(|(area, set)| (area, set, below.of(chunk as u64, area.grain)));
+            let payload = match profile {
+                Profile::Dense => dense(coded, sets),
+                Profile::Fast => fast(coded, sets),
+            };
+            payload.map_err(EncodeError::coding("Gaussians"))
         })
         .collect();
     Ok(CodedLayer { descriptor: layer, payloads: payloads?, sets })
+}
+
+/// The payload of sets, each with those it lies over, under mixed contexts.
+fn dense<'s>(
+    coded: &Image,
+    sets: impl Iterator<Item = (&'s Area, &'s GaussianSet, GaussianSet)>,
+) -> Result<Vec<u8>, CodingError> {
+    let mut io = BinaryEncoder::new();
+    let mut coder = SetCoder::new(coded);
+    for (area, set, below) in sets {
+        coder.lay_over(below);
+        coder.encode(&mut io, area, set)?;
+    }
+    Ok(io.finish())
+}
+
+/// The same under static tables.
+fn fast<'s>(
+    coded: &Image,
+    sets: impl Iterator<Item = (&'s Area, &'s GaussianSet, GaussianSet)>,
+) -> Result<Vec<u8>, CodingError> {
+    let mut coder = FastEncoder::new(coded);
+    for (area, set, below) in sets {
+        coder.lay_over(below);
+        coder.encode(area, set)?;
+    }
+    Ok(coder.finish())
 }
 
 /// The sets of each chunk, in canonical form.

@@ -8,6 +8,7 @@ pub mod import;
 #[cfg(feature = "images")]
 mod ktx2;
 mod layer;
+mod mosaic;
 #[cfg(feature = "images")]
 mod names;
 mod options;
@@ -17,13 +18,14 @@ mod picture;
 #[cfg(feature = "images")]
 mod profile;
 mod restore;
+mod windows;
 pub(crate) mod write;
 
 pub use device::{FitDevice, UseGpu};
 pub use file::encode_image;
 pub use fit::{EncodedImage, SizeOf, encode_picture};
 pub use layer::{CodedLayer, code_layer};
-pub use options::{ImageOptions, Importance, Paging, Rate};
+pub use options::{ImageOptions, Importance, Paging, Profile, Rate};
 #[cfg(feature = "images")]
 pub use paths::encode_stack;
 pub use picture::Picture;

@@ -3,6 +3,7 @@
 use super::device::FitDevice;
 use super::picture::Picture;
 use super::restore;
+use mcodec_format::registry;
 
 /// How large or how good the file is to be.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -55,6 +56,31 @@ pub enum Paging {
     Whole,
     /// Pages of this side, in pixels: a multiple of 8.
     Side(u32),
+}
+
+/// How layers are coded.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Profile {
+    /// Under mixed contexts that learn: the fewest bytes.
+    #[default]
+    Dense,
+    /// Under static tables: somewhat more bytes, read several times as fast.
+    Fast,
+}
+
+impl Profile {
+    /// The coding's id.
+    pub(super) fn coding(self) -> u64 {
+        match self {
+            Self::Dense => registry::coding::GAUSSIANS,
+            Self::Fast => registry::coding::GAUSSIANS_FAST,
+        }
+    }
+
+    /// The profile of a coding.
+    pub(super) fn of(coding: u64) -> Self {
+        if coding == registry::coding::GAUSSIANS_FAST { Self::Fast } else { Self::Dense }
+    }
 }
 
 /// How much squared errors count at each pixel.
@@ -135,10 +161,17 @@ pub struct ImageOptions {
     pub levels: Option<usize>,
     /// Pages.
     pub paging: Paging,
+    /// Coding.
+    pub profile: Profile,
     /// How much squared errors count where.
     pub importance: Option<Importance>,
     /// Weigh errors as the eye does, where no map of importance says otherwise.
     pub masking: bool,
+    /// Fit windows of at most so many pixels along a side one after another. `None`: as the memory for it asks, about 1600 of colours, and only pictures
+    /// above about 6 megapixels.
+    pub window: Option<u32>,
+    /// Whether pictures repeat along x (first) and y. `None`: as each picture says.
+    pub wraps: Option<[bool; 2]>,
     /// If the work is interrupted, make the file of what there is.
     pub save_on_interrupt: bool,
     /// Where the picture is fitted.

@@ -40,6 +40,30 @@ impl Picture {
         Ok(self)
     }
 
+    /// A part of it with this corner and size; what lies beyond an edge is what is at the opposite one.
+    pub(super) fn part(&self, corner: [i64; 2], size: [u32; 2]) -> Self {
+        let channels = self.channels.iter().map(|channel| self.gather(channel, corner, size)).collect();
+        Self { width: size[0], height: size[1], groups: self.groups.clone(), channels, wraps: [false; 2] }
+    }
+
+    /// The same part of one number for each pixel.
+    pub(super) fn gather(&self, from: &[f32], corner: [i64; 2], size: [u32; 2]) -> Vec<f32> {
+        let at =
+            |corner: i64, i: u32, size: u32| (corner + i64::from(i)).rem_euclid(i64::from(size)) as usize;
+        let mut out = Vec::with_capacity(size[0] as usize * size[1] as usize);
+        for y in 0..size[1] {
+            let row = &from[at(corner[1], y, self.height) * self.width as usize..][..self.width as usize];
+            let mut x = 0;
+            while x < size[0] {
+                let first = at(corner[0], x, self.width);
+                let count = (row.len() - first).min((size[0] - x) as usize);
+                out.extend_from_slice(&row[first..first + count]);
+                x += count as u32;
+            }
+        }
+        out
+    }
+
     /// The planes that are fitted, one after another, each row by row. Errors in them weigh as errors of the channels do: of colours with alpha,
     /// as the mean of those over black and over white.
     #[must_use]

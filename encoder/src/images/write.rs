@@ -1,6 +1,7 @@
 //! An image asset in a file.
 
 use super::layer::{CodedLayer, code_layer};
+use super::options::Profile;
 use crate::Result;
 use crate::writer::{ContainerWriter, NewEntry, new_asset};
 use mcodec_coding::gaussians::GaussianSet;
@@ -63,7 +64,8 @@ pub(crate) fn recode_image<S: ReadAt>(
             set.symbols.extend(read.symbols);
             set.colours.extend(read.colours);
         }
-        layers.push(code_layer(image.coded(), image.descriptor(), &set, layer.page, &layers)?);
+        let how = (layer.page, Profile::of(layer.chunking.coding));
+        layers.push(code_layer(image.coded(), image.descriptor(), &set, how, &layers)?);
     }
     add_image(writer, asset.ordinal, &asset.name, image.descriptor(), &layers)
 }

@@ -2,8 +2,8 @@
 
 use mcodec_coding::binary::{BinaryDecoder, BinaryEncoder};
 use mcodec_coding::gaussians::{
-    Area, CHROMA_FACTOR, Constants, GaussianSet, Grain, Image, MAX_GAUSSIANS, PLAIN_FACTOR, Quantiser, Role,
-    SetCoder, Symbols, canonical,
+    Area, CHROMA_FACTOR, Constants, FastDecoder, FastEncoder, GaussianSet, Grain, Image, MAX_GAUSSIANS,
+    PLAIN_FACTOR, Quantiser, Role, SetCoder, Symbols, canonical,
 };
 use proptest::prelude::*;
 
@@ -78,6 +78,24 @@ proptest! {
         }
         prop_assert!(coder.into_mixer() == learned);
         prop_assert!(io.is_drained());
+        let mut coder = FastEncoder::new(&image);
+        for (at, (area, set)) in areas.iter().zip(&sets).enumerate() {
+            coder.lay_over(if at == 2 { below.clone() } else { GaussianSet::default() });
+            coder.encode(area, set).unwrap();
+        }
+        let bytes = coder.finish();
+        let mut coder = FastDecoder::new(&image, &bytes).unwrap();
+        for (at, (area, set)) in areas.iter().zip(&sets).enumerate() {
+            coder.lay_over(if at == 2 { below.clone() } else { GaussianSet::default() });
+            prop_assert_eq!(&coder.decode(area, MAX_GAUSSIANS).unwrap(), set);
+        }
+        coder.finish().unwrap();
+        for end in (0..bytes.len()).step_by(7) {
+            let read = FastDecoder::new(&image, &bytes[..end]).and_then(|mut coder| {
+                areas.iter().try_for_each(|area| coder.decode(area, MAX_GAUSSIANS).map(drop)).and_then(|()| coder.finish())
+            });
+            prop_assert!(read.is_err() || end == 0);
+        }
     }
 
     #[test]
@@ -87,6 +105,9 @@ proptest! {
         if let Ok(set) = SetCoder::new(&image).decode(&mut BinaryDecoder::new(&bytes), &area, 3000) {
             prop_assert_eq!(canonical(&image, &area, &set).unwrap().symbols.len(), set.symbols.len());
             prop_assert_eq!(set.colours.len(), set.symbols.len() * planes);
+        }
+        if let Ok(set) = FastDecoder::new(&image, &bytes).and_then(|mut coder| coder.decode(&area, 3000)) {
+            prop_assert_eq!(canonical(&image, &area, &set).unwrap().symbols.len(), set.symbols.len());
         }
     }
 }

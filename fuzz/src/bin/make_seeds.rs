@@ -518,7 +518,7 @@ fn labelled_payloads(root: &Path) -> Result<()> {
 /// Payloads of two sets, what images say, fields of layers.
 fn gaussians(root: &Path) -> Result<()> {
     use mcodec_coding::binary::BinaryEncoder;
-    use mcodec_coding::gaussians::{GaussianSet, SetCoder, Symbols, canonical};
+    use mcodec_coding::gaussians::{FastEncoder, GaussianSet, SetCoder, Symbols, canonical};
     use mcodec_format::{ChannelGroup, Depth, GroupKind, ImageDescriptor, LayerDescriptor, Transfer};
     use mcodec_fuzz::targets::gaussians::{areas, coded};
     for (name, planes, constants, size, page, n) in [
@@ -531,6 +531,7 @@ fn gaussians(root: &Path) -> Result<()> {
     ] {
         let (image, areas) = (coded(planes, constants), areas(size[0], size[1], page));
         let (mut io, mut coder) = (BinaryEncoder::new(), SetCoder::new(&image));
+        let mut fast = FastEncoder::new(&image);
         for (area, scale) in areas.iter().zip([24, 6u32]) {
             let mut set = GaussianSet::default();
             for i in 0..n {
@@ -549,9 +550,12 @@ fn gaussians(root: &Path) -> Result<()> {
             }
             let set = canonical(&image, area, &set).ok_or("a Gaussian outside of its area")?;
             coder.encode(&mut io, area, &set)?;
+            fast.encode(area, &set)?;
         }
-        let head = [&[0, planes][..], &constants, &size, &[page]].concat();
-        save(root, "gaussians", name, &[head, io.finish()].concat())?;
+        let mut head = [&[0, planes][..], &constants, &size, &[page]].concat();
+        save(root, "gaussians", name, &[&head[..], &io.finish()].concat())?;
+        head[0] = 3;
+        save(root, "gaussians", &format!("fast-{name}"), &[head, fast.finish()].concat())?;
     }
     let group = |kind, depth, transfer, channels: &[&str]| ChannelGroup {
         kind,

@@ -215,7 +215,7 @@ fn layer_fields() -> Vec<Vector> {
             "a layer of coding raw",
             None,
             |f| f.set_varint(field::CODING, true, coding::RAW),
-            Damage("not that of Gaussians"),
+            Damage("not one of Gaussians"),
         ),
         with(
             "x_layer_coding_unknown",

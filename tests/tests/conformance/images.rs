@@ -4,7 +4,7 @@ use crate::hand::{Draft, Shell, model, row};
 use crate::vector::Vector;
 use mcodec_coding::gaussians::{GaussianSet, Image, Symbols};
 use mcodec_decode::images::{ImageHasher, coded_image};
-use mcodec_encode::images::{CodedLayer, code_layer};
+use mcodec_encode::images::{CodedLayer, Profile, code_layer};
 use mcodec_format::registry::{asset, asset_field, entry};
 use mcodec_format::{ChannelGroup, Depth, GroupKind, ImageDescriptor, Layout, Transfer};
 use mcodec_tests::inputs::Noise;
@@ -25,6 +25,8 @@ pub fn all() -> Vec<Vector> {
         shapes(),
         described(),
         long_field(),
+        fast(),
+        fast_layers(),
     ]
 }
 
@@ -81,10 +83,19 @@ pub fn quantised(coded: &Image, blobs: &[Blob]) -> GaussianSet {
 
 /// Codes an image's layers: of each the Gaussians, and the side of its pages.
 pub fn layers(image: &ImageDescriptor, all: &[(Vec<Blob>, Option<u32>)]) -> Vec<CodedLayer> {
+    layers_as(Profile::Dense, image, all)
+}
+
+/// The same, coded as this profile has it.
+pub fn layers_as(
+    profile: Profile,
+    image: &ImageDescriptor,
+    all: &[(Vec<Blob>, Option<u32>)],
+) -> Vec<CodedLayer> {
     let coded = coded_image(image).expect("constants make steps");
     let mut made = Vec::new();
     for (blobs, page) in all {
-        let layer = code_layer(&coded, image, &quantised(&coded, blobs), *page, &made);
+        let layer = code_layer(&coded, image, &quantised(&coded, blobs), (*page, profile), &made);
         made.push(layer.expect("the layer is coded"));
     }
     made
@@ -175,6 +186,35 @@ fn two_layers() -> Vector {
         "image_layers",
         "three layers: of one chunk, of pages of 24 pixels, of one page that is larger than the image",
         file(&image, &[(coarse, None), (fine[..30].to_vec(), Some(24)), (fine[30..].to_vec(), Some(4096))]),
+    )
+}
+
+fn fast() -> Vector {
+    let image = image(90, 75, &[group(GroupKind::ColourAlpha)]);
+    let mut blobs = scattered(&image, 70, [0.5, 15.0], 31);
+    // The last page is left empty; some colours are far from what is around them, and many lie in one cell.
+    blobs.retain(|blob| blob.centre[0] < 64.0 || blob.centre[1] < 64.0);
+    blobs.extend(scattered(&image, 4, [21.0, 100.0], 32));
+    blobs.iter_mut().step_by(9).for_each(|blob| blob.colour[1] = -2.5);
+    let crowd = scattered(&image, 30, [0.5, 4.0], 33);
+    blobs.extend(crowd.into_iter().map(|blob| Blob { centre: [10.3, 12.9], ..blob }));
+    let layers = layers_as(Profile::Fast, &image, &[(blobs, Some(32))]);
+    Vector::sound(
+        "image_fast",
+        "colour with alpha in pages of 32 pixels under static tables, with escapes and an empty page",
+        draft(&image, &layers).finished(&Shell::default()),
+    )
+}
+
+fn fast_layers() -> Vector {
+    let image = image(48, 64, &[group(GroupKind::Grey)]);
+    let coarse = scattered(&image, 12, [4.0, 40.0], 34);
+    let fine = scattered(&image, 40, [0.6, 6.0], 35);
+    let layers = layers_as(Profile::Fast, &image, &[(coarse, None), (fine, Some(24))]);
+    Vector::sound(
+        "image_fast_layers",
+        "two layers under static tables: one chunk, then pages of 24 pixels over it",
+        draft(&image, &layers).finished(&Shell::default()),
     )
 }
 

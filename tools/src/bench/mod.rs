@@ -18,6 +18,7 @@ mod limit;
 mod machine;
 mod measure;
 mod memory;
+pub(crate) mod pages;
 mod peers;
 mod reduced;
 mod report;

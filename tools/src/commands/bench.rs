@@ -23,6 +23,7 @@ pub(crate) fn run(args: &Bench, common: &Common, console: &Console) -> anyhow::R
         BenchWhat::Quant(_) => Err(super::eval::missing("the command bench quant")),
         #[cfg(feature = "images")]
         BenchWhat::Images(images) => crate::bench::images::run(images, common, console),
+        BenchWhat::Pages(pages) => crate::bench::pages::run(pages, console),
         #[cfg(not(feature = "images"))]
         BenchWhat::Images(_) => Err(crate::outcome::usage(
             "this mcodec was built without the feature \"images\", which the command bench images needs",
@@ -37,6 +38,7 @@ pub(crate) fn run(args: &Bench, _: &Common, _: &Console) -> anyhow::Result<Outco
     | BenchWhat::Gpu(_)
     | BenchWhat::Deltas(_)
     | BenchWhat::Images(_)
+    | BenchWhat::Pages(_)
     | BenchWhat::Latents(_)
     | BenchWhat::Quant(_)) = &args.what;
     Err(crate::outcome::usage(

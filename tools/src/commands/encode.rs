@@ -4,6 +4,7 @@ use crate::cli::{Common, Encode, Image, Import, Kind, OnInterrupt};
 use crate::console::{Console, bytes, percent};
 use crate::input;
 use crate::outcome::{Outcome, usage};
+use crate::picture_options::{Profile, Wrap};
 use crate::sink::{self, is_std};
 use anyhow::Context;
 use mcodec_decode::hex;
@@ -209,9 +210,25 @@ pub(super) fn image(args: &Image) -> anyhow::Result<ImageOptions> {
         paging,
         importance: importance(args)?,
         masking: is_auto(args),
+        profile: match args.layout.profile {
+            Profile::Dense => mcodec_encode::images::Profile::Dense,
+            Profile::Fast => mcodec_encode::images::Profile::Fast,
+        },
+        window: args.layout.window,
+        wraps: wraps(&args.layout.wrap)?,
         save_on_interrupt: args.on_interrupt == OnInterrupt::Save,
         device: args.gpu.fitting()?,
     })
+}
+
+/// Along which axes pictures repeat, if the user says so.
+fn wraps(modes: &[Wrap]) -> anyhow::Result<Option<[bool; 2]>> {
+    match modes.iter().map(|&mode| mode == Wrap::Repeat).collect::<Vec<_>>()[..] {
+        [] => Ok(None),
+        [both] => Ok(Some([both, both])),
+        [across, down] => Ok(Some([across, down])),
+        _ => Err(usage("--wrap takes one mode, or two: for x and for y".to_owned())),
+    }
 }
 
 /// Whether errors are to be weighed without a map.

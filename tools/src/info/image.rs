@@ -3,7 +3,7 @@
 use mcodec_decode::gaussians::Sampler;
 use mcodec_decode::images::{ImageReader, page_grid};
 use mcodec_decode::{ReadAt, Reader};
-use mcodec_format::{Asset, ChannelGroup, Depth, GroupKind, Transfer};
+use mcodec_format::{Asset, ChannelGroup, Depth, GroupKind, Transfer, registry};
 use serde::Serialize;
 
 /// An image.
@@ -13,6 +13,8 @@ pub(crate) struct ImageInfo {
     pub(super) width: u32,
     /// Pixels down.
     pub(super) height: u32,
+    /// Whether it repeats along x (first) and y.
+    pub(super) repeats: [bool; 2],
     /// What its channels are.
     pub(super) channels: Vec<String>,
     /// Bytes of all its chunks, in bits for each pixel.
@@ -26,6 +28,8 @@ pub(crate) struct ImageInfo {
 /// A layer of an image.
 #[derive(Debug, Serialize)]
 pub(crate) struct LevelInfo {
+    /// How its Gaussians are coded.
+    pub(super) coding: &'static str,
     /// Side of its pages in pixels; null if it is one chunk.
     pub(super) page: Option<u32>,
     /// Pages across and down.
@@ -68,6 +72,7 @@ pub(super) fn image_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, deep: boo
             sets.iter().flatten().map(|set| set.symbols.len() as u64).sum()
         };
         levels.push(LevelInfo {
+            coding: registry::name_of(&registry::coding::ALL, layer.chunking.coding).unwrap_or("unknown"),
             page: layer.page,
             pages: layer.page.map_or([1, 1], |side| page_grid(descriptor, side).into()),
             shared_bytes: layer.page.and(lengths.first().copied()).unwrap_or(0),
@@ -80,6 +85,7 @@ pub(super) fn image_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, deep: boo
     Some(ImageInfo {
         width: descriptor.width,
         height: descriptor.height,
+        repeats: descriptor.wraps,
         channels: descriptor.groups.iter().map(channels).collect(),
         bits_per_pixel: bytes as f64 * 8.0 / pixels,
         drawing: if deep { drawing(&image) } else { None },

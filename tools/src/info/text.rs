@@ -110,7 +110,13 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
 }
 
 fn write_image(out: &mut String, image: &ImageInfo) -> std::fmt::Result {
-    writeln!(out, "  {}, {:.3} bits per pixel", image.channels.join("; "), image.bits_per_pixel)?;
+    let repeats = match image.repeats {
+        [false, false] => "",
+        [true, false] => ", repeats along x",
+        [false, true] => ", repeats along y",
+        [true, true] => ", repeats",
+    };
+    writeln!(out, "  {}, {:.3} bits per pixel{repeats}", image.channels.join("; "), image.bits_per_pixel)?;
     for (level, info) in image.levels.iter().enumerate() {
         let pages = match info.page {
             Some(side) => format!(
@@ -122,7 +128,8 @@ fn write_image(out: &mut String, image: &ImageInfo) -> std::fmt::Result {
             None => "one chunk".to_owned(),
         };
         let gaussians = info.gaussians.map(|n| format!(", {n} Gaussians")).unwrap_or_default();
-        writeln!(out, "  level {level}: {}, {pages}{gaussians}", bytes(info.bytes))?;
+        let coding = if info.coding == "gaussians" { String::new() } else { format!(", {}", info.coding) };
+        writeln!(out, "  level {level}: {}, {pages}{gaussians}{coding}", bytes(info.bytes))?;
     }
     if let Some(drawing) = &image.drawing {
         let (mean, most) = (drawing.mean_gaussians, drawing.most_gaussians);

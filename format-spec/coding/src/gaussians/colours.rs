@@ -2,9 +2,8 @@
 
 use super::card::{Card, ColourCard, PRICED};
 use super::integer::{cosine, lg, root, sine};
-use super::mixing::{Binary, Mixer};
-use super::model::Model;
 use super::neighbours::Neighbours;
+use super::numbers::Numbers;
 use super::quantiser::Symbols;
 use super::set::{Image, rounded};
 use crate::error::{Result, corrupt};
@@ -75,9 +74,7 @@ impl<'a> Colours<'a> {
     /// Codes the colours of all: those given are written, or those read are returned.
     pub(super) fn code(
         &mut self,
-        model: &Model,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
+        numbers: &mut impl Numbers,
         given: Option<&[i32]>,
         mut cards: Option<&mut Vec<Card>>,
     ) -> Result<Vec<i32>> {
@@ -102,13 +99,12 @@ impl<'a> Colours<'a> {
                 let predicted = rounded(expected, step) as i32;
                 let given = given.map_or(0, |given| given[own * planes + plane]);
                 let role = self.image.roles[plane] as usize;
-                if let Some(cards) = &mut cards {
+                if let (Some(cards), Some((model, mixer))) = (&mut cards, numbers.known()) {
                     let mut bits = [0.0; 2 * PRICED + 1];
                     model.colours[role].bits(mixer, contexts, &mut bits);
                     cards[own].colours.push(ColourCard { expected: expected as f32 / 16_777_216.0, bits });
                 }
-                let residual =
-                    model.colours[role].code(mixer, io, given.wrapping_sub(predicted), contexts)?;
+                let residual = numbers.colour(given.wrapping_sub(predicted), role, contexts)?;
                 let index = predicted + residual;
                 if index.abs() > MAX_COLOUR {
                     return Err(corrupt("colour of a Gaussian"));

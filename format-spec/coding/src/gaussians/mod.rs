@@ -3,6 +3,7 @@
 mod area;
 mod card;
 mod colours;
+mod fast;
 pub mod integer;
 pub mod mixing;
 mod model;
@@ -11,11 +12,13 @@ mod numbers;
 mod positions;
 mod quantiser;
 mod set;
+pub mod static_tables;
 pub mod training;
 
 pub use area::{Area, Grain};
 pub use card::{Card, ColourCard, PRICED};
 pub use colours::MAX_COLOUR;
+pub use fast::{FastDecoder, FastEncoder};
 pub use model::{Role, trained, untrained};
 pub use quantiser::{
     CHROMA_FACTOR, Constants, MAX_LEVELS, MAX_PLANES, MAX_SIGMA, PLAIN_FACTOR, Quantiser, Symbols,

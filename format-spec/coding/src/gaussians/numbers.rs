@@ -1,7 +1,77 @@
 //! Numbers as binary decisions under mixed contexts (`SPEC.md` section 7.7.1).
 
 use super::mixing::{Binary, Mixer, State, Weights};
+use super::model::Model;
 use crate::error::{Result, corrupt};
+
+/// How the numbers of a set are coded: each is given and written, or read, whatever is given; and returned.
+pub(super) trait Numbers {
+    /// The low `count` bits of `value` as they are.
+    fn raw(&mut self, value: u32, count: u32) -> u32;
+    /// A number of 0 to 15: log2 of a set's size.
+    fn octave(&mut self, value: u32, class: usize) -> u32;
+    /// How many of `count`, 1 to 12, lie in the first half.
+    fn first(&mut self, value: u32, count: u32, depth: usize, balance: usize) -> u32;
+    /// By how many units that is off the half, of more.
+    fn quotient(&mut self, value: i32, depth: usize, balance: usize) -> Result<i32>;
+    /// The sum of the levels of both scales.
+    fn sum(&mut self, value: u32, contexts: [usize; 3]) -> Result<u32>;
+    /// Half their difference.
+    fn difference(&mut self, value: u32, contexts: [usize; 3]) -> Result<u32>;
+    /// The top `bits` bits of an angle.
+    fn angle(&mut self, value: u32, bits: u32, contexts: [usize; 3]) -> u32;
+    /// What is left of a colour index of a plane of this role.
+    fn colour(&mut self, value: i32, role: usize, contexts: [usize; 4]) -> Result<i32>;
+    /// What prices are made from, if there are any.
+    fn known(&self) -> Option<(&Model, &Mixer)> {
+        None
+    }
+}
+
+/// Numbers as binary decisions under mixed contexts.
+pub(super) struct Mixed<'m, B> {
+    pub(super) model: &'static Model,
+    pub(super) mixer: &'m mut Mixer,
+    pub(super) io: &'m mut B,
+}
+
+impl<B: Binary> Numbers for Mixed<'_, B> {
+    fn raw(&mut self, value: u32, count: u32) -> u32 {
+        self.io.code_raw(value, count)
+    }
+
+    fn octave(&mut self, value: u32, class: usize) -> u32 {
+        self.model.count.code(self.mixer, self.io, value, 4, [class])
+    }
+
+    fn first(&mut self, value: u32, count: u32, depth: usize, balance: usize) -> u32 {
+        self.model.counts.code_first(self.mixer, self.io, value, count, depth, balance)
+    }
+
+    fn quotient(&mut self, value: i32, depth: usize, balance: usize) -> Result<i32> {
+        self.model.counts.code_quotient(self.mixer, self.io, value, depth, balance)
+    }
+
+    fn sum(&mut self, value: u32, contexts: [usize; 3]) -> Result<u32> {
+        self.model.sum.code(self.mixer, self.io, value, contexts)
+    }
+
+    fn difference(&mut self, value: u32, contexts: [usize; 3]) -> Result<u32> {
+        self.model.difference.code(self.mixer, self.io, value, contexts)
+    }
+
+    fn angle(&mut self, value: u32, bits: u32, contexts: [usize; 3]) -> u32 {
+        self.model.angle.code(self.mixer, self.io, value, bits, contexts)
+    }
+
+    fn colour(&mut self, value: i32, role: usize, contexts: [usize; 4]) -> Result<i32> {
+        self.model.colours[role].code(self.mixer, self.io, value, contexts)
+    }
+
+    fn known(&self) -> Option<(&Model, &Mixer)> {
+        Some((self.model, self.mixer))
+    }
+}
 
 /// Where the states of one context slot of a number lie.
 #[derive(Debug, Clone, Copy)]

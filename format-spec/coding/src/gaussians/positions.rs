@@ -1,7 +1,7 @@
 //! How many Gaussians lie in each cell of a set, as a tree of halvings (`SPEC.md` section 7.7.5).
 
 use super::mixing::{Binary, Mixer};
-use super::numbers::{Layout, Signed, Tree};
+use super::numbers::{Layout, Numbers, Signed, Tree};
 use crate::error::{Result, corrupt};
 
 /// Counts up to this are coded under their own number.
@@ -28,38 +28,55 @@ impl CountModel {
         }
     }
 
-    /// Codes how many of `count` lie in the first half, at `depth` halvings before the end.
-    fn code(
+    /// Codes how many of `count`, at most [`SMALL`], lie in the first half, at `depth` halvings before the end.
+    pub(super) fn code_first(
         &self,
         mixer: &mut Mixer,
         io: &mut impl Binary,
         first: u32,
         count: u32,
-        depth: u32,
+        depth: usize,
         balance: usize,
-    ) -> Result<u32> {
-        let depth = depth.min(DEPTHS as u32 - 1) as usize;
-        if count <= SMALL {
-            let n = count as usize;
-            let contexts = [(n * DEPTHS + depth) * BALANCES + balance, n * BALANCES + balance];
-            return Ok(self.small.search(mixer, io, first, count, contexts, n.min(4)));
-        }
-        let unit = (count.isqrt() / 2).max(1) as i32;
-        let half = (count / 2) as i32;
-        // d = q * unit + r, 0 <= r < unit.
-        let difference = first as i32 - half;
-        let quotient = self.large.code(mixer, io, difference.div_euclid(unit), [depth, balance])?;
-        let bits = u32::BITS - (unit as u32 - 1).leading_zeros();
-        let rest = io.code_raw(difference.rem_euclid(unit) as u32, bits);
-        let first = quotient
-            .checked_mul(unit)
-            .and_then(|value| value.checked_add(rest as i32))
-            .and_then(|value| value.checked_add(half));
-        first
-            .and_then(|first| u32::try_from(first).ok())
-            .filter(|&first| first <= count)
-            .ok_or(corrupt("counts of Gaussians in cells"))
+    ) -> u32 {
+        let n = count as usize;
+        let contexts = [(n * DEPTHS + depth) * BALANCES + balance, n * BALANCES + balance];
+        self.small.search(mixer, io, first, count, contexts, n.min(4))
     }
+
+    /// Codes by how many units that is off the half, of more.
+    pub(super) fn code_quotient(
+        &self,
+        mixer: &mut Mixer,
+        io: &mut impl Binary,
+        quotient: i32,
+        depth: usize,
+        balance: usize,
+    ) -> Result<i32> {
+        self.large.code(mixer, io, quotient, [depth, balance])
+    }
+}
+
+/// Codes how many of `count` lie in the first half, at `depth` halvings before the end.
+fn code_half(numbers: &mut impl Numbers, first: u32, count: u32, depth: u32, balance: usize) -> Result<u32> {
+    let depth = depth.min(DEPTHS as u32 - 1) as usize;
+    if count <= SMALL {
+        return Ok(numbers.first(first, count, depth, balance));
+    }
+    let unit = (count.isqrt() / 2).max(1) as i32;
+    let half = (count / 2) as i32;
+    // d = q * unit + r, 0 <= r < unit.
+    let difference = first as i32 - half;
+    let quotient = numbers.quotient(difference.div_euclid(unit), depth, balance)?;
+    let bits = u32::BITS - (unit as u32 - 1).leading_zeros();
+    let rest = numbers.raw(difference.rem_euclid(unit) as u32, bits);
+    let first = quotient
+        .checked_mul(unit)
+        .and_then(|value| value.checked_add(rest as i32))
+        .and_then(|value| value.checked_add(half));
+    first
+        .and_then(|first| u32::try_from(first).ok())
+        .filter(|&first| first <= count)
+        .ok_or(corrupt("counts of Gaussians in cells"))
 }
 
 /// The counts of the cells of a set: `width` by `height` of them, row by row, in the least box of powers of two.
@@ -99,13 +116,7 @@ impl Counts {
     }
 
     /// Codes the counts of `total` Gaussians: given ones are written, or those read put in their place.
-    pub(super) fn code(
-        &mut self,
-        model: &CountModel,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
-        total: u32,
-    ) -> Result<()> {
+    pub(super) fn code(&mut self, numbers: &mut impl Numbers, total: u32) -> Result<()> {
         // Which axis each halving goes along, first to last; then the sums that halvings divide, last to first.
         let mut axes = Vec::new();
         let (mut across, mut down) = self.log;
@@ -139,7 +150,7 @@ impl Counts {
                 shift: if along_x { self.log.0 - below_log.0 } else { self.log.1 - below_log.1 },
                 edge: if along_x { self.width } else { self.height },
             };
-            level = halves.code(model, mixer, io, below)?;
+            level = halves.code(numbers, below)?;
             log = below_log;
         }
         self.cells = level;
@@ -212,13 +223,7 @@ struct Halving<'a> {
 
 impl Halving<'_> {
     /// Codes the halves; `halves` are those to write and is what is read afterwards.
-    fn code(
-        &self,
-        model: &CountModel,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
-        mut halves: Vec<u32>,
-    ) -> Result<Vec<u32>> {
+    fn code(&self, numbers: &mut impl Numbers, mut halves: Vec<u32>) -> Result<Vec<u32>> {
         let (columns, rows) = (1usize << self.log.0, 1usize << self.log.1);
         // The place of a node's first half, and how far its second is from it.
         let (stride, apart) = if self.along_x { (2 * columns, 1) } else { (columns, columns) };
@@ -234,7 +239,7 @@ impl Halving<'_> {
                     count
                 } else {
                     let balance = self.balance(&halves, row, column, place, apart);
-                    model.code(mixer, io, halves[place], count, self.depth, balance)?
+                    code_half(numbers, halves[place], count, self.depth, balance)?
                 };
                 halves[place] = first;
                 halves[place + apart] = count - first;
@@ -280,6 +285,8 @@ impl Halving<'_> {
 mod tests {
     use super::*;
     use crate::binary::{BinaryDecoder, BinaryEncoder};
+    use crate::gaussians::model::{model, untrained};
+    use crate::gaussians::numbers::Mixed;
     use proptest::prelude::*;
 
     proptest! {
@@ -289,8 +296,7 @@ mod tests {
             places in prop::collection::vec((any::<u32>(), any::<u32>()), 0..300),
             repeat in 1u32..40,
         ) {
-            let mut layout = Layout::default();
-            let model = CountModel::new(&mut layout);
+            let mut mixer = untrained();
             let mut counts = Counts::new(width, height);
             for &(x, y) in &places {
                 for _ in 0..repeat {
@@ -300,21 +306,21 @@ mod tests {
             let total = places.len() as u32 * repeat;
             let given = counts.cells.clone();
             let mut io = BinaryEncoder::new();
-            counts.code(&model, &mut layout.mixer(), &mut io, total).unwrap();
+            counts.code(&mut Mixed { model: model(), mixer: &mut mixer, io: &mut io }, total).unwrap();
             prop_assert_eq!(&counts.cells, &given);
             let bytes = io.finish();
             let mut read = Counts::new(width, height);
-            read.code(&model, &mut layout.mixer(), &mut BinaryDecoder::new(&bytes), total).unwrap();
+            let (mut mixer, mut io) = (untrained(), BinaryDecoder::new(&bytes));
+            read.code(&mut Mixed { model: model(), mixer: &mut mixer, io: &mut io }, total).unwrap();
             prop_assert_eq!(&read.cells, &given);
             prop_assert!(read.cells().is_sorted_by_key(|&(x, y)| morton(x, y)));
         }
 
         #[test]
         fn any_bytes_give_counts_or_an_error(bytes in prop::collection::vec(any::<u8>(), 0..200), total in 0u32..5000) {
-            let mut layout = Layout::default();
-            let model = CountModel::new(&mut layout);
+            let (mut mixer, mut io) = (untrained(), BinaryDecoder::new(&bytes));
             let mut counts = Counts::new(50, 30);
-            if counts.code(&model, &mut layout.mixer(), &mut BinaryDecoder::new(&bytes), total).is_ok() {
+            if counts.code(&mut Mixed { model: model(), mixer: &mut mixer, io: &mut io }, total).is_ok() {
                 prop_assert_eq!(counts.cells.iter().map(|&count| u64::from(count)).sum::<u64>(), u64::from(total));
                 prop_assert!(counts.cells().iter().all(|&(x, y)| x < 50 && y < 30));
             }

@@ -7,6 +7,7 @@ use super::integer::{cosine, direction, lg, root, sine};
 use super::mixing::{Binary, Mixer, Price};
 use super::model::{ANGLE_TREE_BITS, Model, Role, model, trained};
 use super::neighbours::Neighbours;
+use super::numbers::{Mixed, Numbers};
 use super::positions::{Counts, morton};
 use super::quantiser::{Quantiser, Symbols};
 use crate::binary::{BinaryDecoder, BinaryEncoder};
@@ -99,11 +100,8 @@ impl<'a> SetCoder<'a> {
     }
 
     fn write(&mut self, io: &mut impl Binary, area: &Area, set: &GaussianSet) -> Result<()> {
-        let planes = self.image.quantiser.planes();
-        if set.symbols.len() > MAX_GAUSSIANS || set.colours.len() != set.symbols.len() * planes {
-            return Err(invalid("number of Gaussians or of their colours"));
-        }
-        let written = self.code(io, area, Some(set), MAX_GAUSSIANS, None)?;
+        check(self.image, set)?;
+        let written = self.code(io, area, (Some(set), MAX_GAUSSIANS), None)?;
         if written != *set {
             return Err(invalid("set of Gaussians that is not in canonical form"));
         }
@@ -116,7 +114,7 @@ impl<'a> SetCoder<'a> {
     ///
     /// [`CodingError::Corrupt`] for what no encoder writes, [`CodingError::TooLarge`] above `most` Gaussians.
     pub fn decode(&mut self, io: &mut BinaryDecoder<'_>, area: &Area, most: usize) -> Result<GaussianSet> {
-        self.code(io, area, None, most, None)
+        self.code(io, area, (None, most), None)
     }
 
     /// The price list of each Gaussian of a set in canonical form.
@@ -126,7 +124,7 @@ impl<'a> SetCoder<'a> {
     /// As [`Self::encode`].
     pub fn cards(&mut self, area: &Area, set: &GaussianSet) -> Result<Vec<Card>> {
         let mut cards = Vec::with_capacity(set.symbols.len());
-        self.code(&mut Price::default(), area, Some(set), MAX_GAUSSIANS, Some(&mut cards))?;
+        self.code(&mut Price::default(), area, (Some(set), MAX_GAUSSIANS), Some(&mut cards))?;
         Ok(cards)
     }
 
@@ -134,77 +132,94 @@ impl<'a> SetCoder<'a> {
         &mut self,
         io: &mut impl Binary,
         area: &Area,
-        given: Option<&GaussianSet>,
-        most: usize,
-        mut cards: Option<&mut Vec<Card>>,
+        limits: (Option<&GaussianSet>, usize),
+        cards: Option<&mut Vec<Card>>,
     ) -> Result<GaussianSet> {
-        if area.columns == 0 || area.rows == 0 || area.columns > MAX_CELLS || area.rows > MAX_CELLS {
-            return Err(invalid("area of a set of Gaussians"));
-        }
-        let model = model();
-        let total = self.count(model, io, area, given.map_or(0, |set| set.symbols.len() as u32));
-        if total as usize > most {
-            return Err(CodingError::TooLarge {
-                what: "Gaussians of a set",
-                size: u64::from(total),
-                limit: most as u64,
-            });
-        }
-        let mut set = GaussianSet::default();
-        if total == 0 {
-            return Ok(set);
-        }
-        let mut counts = Counts::new(area.columns, area.rows);
-        let (below, mut cells) = self.take_below(area);
-        cells.iter().for_each(|&(x, y)| counts.add_below(x, y));
-        let from = cells.len();
-        for symbols in given.map_or(&[][..], |set| &set.symbols) {
-            let (x, y) = area
-                .cell(&self.image.quantiser, symbols)
-                .ok_or(invalid("Gaussian outside of its set's area"))?;
-            counts.add(x, y);
-        }
-        counts.code(&model.counts, &mut self.mixer, io, total)?;
-        cells.extend(counts.cells());
-        let neighbours = Neighbours::new(&cells, from);
-        let mut forms =
-            Forms { image: self.image, area, cells: &cells, neighbours: &neighbours, coded: below.symbols };
-        forms.coded.reserve(cells.len() - from);
-        for index in from..cells.len() {
-            let given = given.map(|set| set.symbols[index - from]);
-            if let (Some(cards), Some(given)) = (&mut cards, given) {
-                cards.push(forms.card(model, &self.mixer, index, given));
-            }
-            forms.code(model, &mut self.mixer, io, index, given)?;
-        }
-        let mut symbols = forms.coded;
-        let mut colours = Colours::new(self.image, &symbols, &neighbours, &below.colours);
-        set.colours = colours.code(model, &mut self.mixer, io, given.map(|set| &set.colours[..]), cards)?;
-        set.symbols = symbols.split_off(from);
-        Ok(set)
+        let below = core::mem::take(&mut self.below);
+        let mut numbers = Mixed { model: model(), mixer: &mut self.mixer, io };
+        code_set(self.image, &below, area, &mut numbers, limits, cards)
     }
+}
 
-    /// The Gaussians of the layers below with a centre in this area, and their cells.
-    fn take_below(&mut self, area: &Area) -> (GaussianSet, Vec<(u32, u32)>) {
-        let planes = self.image.quantiser.planes();
-        let all = core::mem::take(&mut self.below);
-        let (mut below, mut cells) = (GaussianSet::default(), Vec::new());
-        for (symbols, colours) in all.symbols.iter().zip(all.colours.chunks_exact(planes)) {
-            if let Some(cell) = area.cell(&self.image.quantiser, symbols) {
-                below.symbols.push(*symbols);
-                below.colours.extend_from_slice(colours);
-                cells.push(cell);
-            }
-        }
-        (below, cells)
+/// That a set can be written at all.
+pub(super) fn check(image: &Image, set: &GaussianSet) -> Result<()> {
+    let planes = image.quantiser.planes();
+    if set.symbols.len() > MAX_GAUSSIANS || set.colours.len() != set.symbols.len() * planes {
+        return Err(invalid("number of Gaussians or of their colours"));
     }
+    Ok(())
+}
 
-    fn count(&mut self, model: &Model, io: &mut impl Binary, area: &Area, count: u32) -> u32 {
-        let class = area.grain as usize;
-        let bits = model.count.code(&mut self.mixer, io, (count + 1).ilog2(), 4, [class]);
-        let rest = io.code_raw(count + 1, bits) & ((1 << bits) - 1);
-        (rest | 1 << bits) - 1
+/// Codes a set over those `below` it: the given one, or one of at most `most` Gaussians that is read.
+pub(super) fn code_set(
+    image: &Image,
+    below: &GaussianSet,
+    area: &Area,
+    numbers: &mut impl Numbers,
+    (given, most): (Option<&GaussianSet>, usize),
+    mut cards: Option<&mut Vec<Card>>,
+) -> Result<GaussianSet> {
+    if area.columns == 0 || area.rows == 0 || area.columns > MAX_CELLS || area.rows > MAX_CELLS {
+        return Err(invalid("area of a set of Gaussians"));
     }
+    let total = code_count(numbers, area, given.map_or(0, |set| set.symbols.len() as u32));
+    if total as usize > most {
+        return Err(CodingError::TooLarge {
+            what: "Gaussians of a set",
+            size: u64::from(total),
+            limit: most as u64,
+        });
+    }
+    let mut set = GaussianSet::default();
+    if total == 0 {
+        return Ok(set);
+    }
+    let mut counts = Counts::new(area.columns, area.rows);
+    let (below, mut cells) = those_within(image, below, area);
+    cells.iter().for_each(|&(x, y)| counts.add_below(x, y));
+    let from = cells.len();
+    for symbols in given.map_or(&[][..], |set| &set.symbols) {
+        let (x, y) =
+            area.cell(&image.quantiser, symbols).ok_or(invalid("Gaussian outside of its set's area"))?;
+        counts.add(x, y);
+    }
+    counts.code(numbers, total)?;
+    cells.extend(counts.cells());
+    let neighbours = Neighbours::new(&cells, from);
+    let mut forms = Forms { image, area, cells: &cells, neighbours: &neighbours, coded: below.symbols };
+    forms.coded.reserve(cells.len() - from);
+    for index in from..cells.len() {
+        let given = given.map(|set| set.symbols[index - from]);
+        if let (Some(cards), Some(given), Some((model, mixer))) = (&mut cards, given, numbers.known()) {
+            cards.push(forms.card(model, mixer, index, given));
+        }
+        forms.code(numbers, index, given)?;
+    }
+    let mut symbols = forms.coded;
+    let mut colours = Colours::new(image, &symbols, &neighbours, &below.colours);
+    set.colours = colours.code(numbers, given.map(|set| &set.colours[..]), cards)?;
+    set.symbols = symbols.split_off(from);
+    Ok(set)
+}
+
+/// The Gaussians of the layers below with a centre in this area, and their cells.
+fn those_within(image: &Image, all: &GaussianSet, area: &Area) -> (GaussianSet, Vec<(u32, u32)>) {
+    let planes = image.quantiser.planes();
+    let (mut below, mut cells) = (GaussianSet::default(), Vec::new());
+    for (symbols, colours) in all.symbols.iter().zip(all.colours.chunks_exact(planes)) {
+        if let Some(cell) = area.cell(&image.quantiser, symbols) {
+            below.symbols.push(*symbols);
+            below.colours.extend_from_slice(colours);
+            cells.push(cell);
+        }
+    }
+    (below, cells)
+}
+
+fn code_count(numbers: &mut impl Numbers, area: &Area, count: u32) -> u32 {
+    let bits = numbers.octave((count + 1).ilog2(), area.grain as usize);
+    let rest = numbers.raw(count + 1, bits) & ((1 << bits) - 1);
+    (rest | 1 << bits) - 1
 }
 
 /// Puts a set into the order and form that is written: the greater scale first, cells in Morton order, large Gaussians first in a cell.
@@ -275,26 +290,19 @@ impl Forms<'_> {
         near.map(|near| (self.coded[near.index as usize], self.distance(near.distance)))
     }
 
-    fn code(
-        &mut self,
-        model: &Model,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
-        index: usize,
-        given: Option<Symbols>,
-    ) -> Result<()> {
+    fn code(&mut self, numbers: &mut impl Numbers, index: usize, given: Option<Symbols>) -> Result<()> {
         let given = given.unwrap_or_default();
-        let scales = self.scales(model, mixer, io, index, given.scales)?;
+        let scales = self.scales(numbers, index, given.scales)?;
         let quantiser = &self.image.quantiser;
         let position_bits = quantiser.position_bits(scales);
         let sub_bits = self.area.sub_bits(position_bits);
         let mut place = |cell: u32, index: u32| {
-            let sub = io.code_raw(index, sub_bits) & ((1 << sub_bits) - 1);
+            let sub = numbers.raw(index, sub_bits) & ((1 << sub_bits) - 1);
             cell << sub_bits | sub
         };
         let (x, y) = self.cells[index];
         let (x, y) = (place(self.area.left + x, given.x), place(self.area.top + y, given.y));
-        let angle = self.angle(model, mixer, io, index, scales, given.angle);
+        let angle = self.angle(numbers, index, scales, given.angle);
         self.coded.push(Symbols { x, y, scales, angle });
         Ok(())
     }
@@ -324,18 +332,11 @@ impl Forms<'_> {
         Around { third: distance_class(third), eighth: distance_class(eighth), average, difference }
     }
 
-    fn scales(
-        &self,
-        model: &Model,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
-        index: usize,
-        given: [u8; 2],
-    ) -> Result<[u8; 2]> {
+    fn scales(&self, numbers: &mut impl Numbers, index: usize, given: [u8; 2]) -> Result<[u8; 2]> {
         let around = self.around(index);
-        let sum = model.sum.code(mixer, io, u32::from(given[0]) + u32::from(given[1]), around.of_sum())?;
+        let sum = numbers.sum(u32::from(given[0]) + u32::from(given[1]), around.of_sum())?;
         let half = u32::from(given[0].saturating_sub(given[1])) / 2;
-        let half = model.difference.code(mixer, io, half, around.of_difference(sum))?;
+        let half = numbers.difference(half, around.of_difference(sum))?;
         let levels = self.image.quantiser.levels() as u32;
         let greater = sum.div_ceil(2) + half;
         if greater > sum || greater >= levels {
@@ -406,15 +407,7 @@ impl Forms<'_> {
         ExpectedAngle { bits, index, class, coherence }
     }
 
-    fn angle(
-        &self,
-        model: &Model,
-        mixer: &mut Mixer,
-        io: &mut impl Binary,
-        index: usize,
-        scales: [u8; 2],
-        given: u8,
-    ) -> u8 {
+    fn angle(&self, numbers: &mut impl Numbers, index: usize, scales: [u8; 2], given: u8) -> u8 {
         let bits = self.image.quantiser.angle_bits(scales);
         if bits == 0 {
             return 0;
@@ -424,8 +417,8 @@ impl Forms<'_> {
         let turned = expected.turned(u32::from(given));
         let top = bits.min(ANGLE_TREE_BITS);
         let rest = bits - top;
-        let high = model.angle.code(mixer, io, turned >> rest, top, expected.contexts());
-        let low = io.code_raw(turned, rest) & ((1 << rest) - 1);
+        let high = numbers.angle(turned >> rest, top, expected.contexts());
+        let low = numbers.raw(turned, rest) & ((1 << rest) - 1);
         ((high << rest | low) + expected.index + angles - angles / 2) as u8 & (angles - 1) as u8
     }
 }
