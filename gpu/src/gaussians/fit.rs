@@ -158,7 +158,9 @@ impl<'g> Fit<'g> {
         let (width, height, channels) = (picture.width, picture.height, picture.mean.len());
         let stride = GEOMETRY + channels;
         let room = plan.room.max(plan.values.len() / stride).max(1);
-        let places = plan.most_moved.saturating_mul(16).saturating_add(4096).min(1 << 22);
+        // Far more than are taken, since most are close to a stronger one; of pictures that are not large, all that there can be.
+        let enough = plan.most_moved.saturating_mul(16).saturating_add(4096);
+        let places = enough.max((width * height / 2).min(1 << 18)).min(1 << 22);
         let (around, levels) = surroundings(picture);
         let fit = FitUniform {
             width: width as u32,
