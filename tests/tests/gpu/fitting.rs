@@ -81,8 +81,14 @@ fn fits_are_near_those_of_the_cpu() {
         // And refined: the one wholly here, the other wholly there.
         let image = image_of(&target);
         let pricing = Pricing { image: &image, size: [256, 256], strength: 1.0 };
-        let options =
-            RefineOptions { sweeps: 3, frozen: 0, keep: 480, prefixes: &[], pricing: Some(&pricing) };
+        let options = RefineOptions {
+            sweeps: 3,
+            frozen: 0,
+            keep: 480,
+            prefixes: &[],
+            beneath: &[],
+            pricing: Some(&pricing),
+        };
         let mut sets = [&here.cloud, &there.cloud].map(|cloud| quantise(cloud, &image.quantiser));
         let cpu = refine(&target, &image.quantiser, &mut sets[0], &options, &mut go_on);
         let on_gpu = refine_on(gpu, &target, &image.quantiser, &mut sets[1], &options, &mut go_on).unwrap();
@@ -116,7 +122,7 @@ fn layers_are_fitted_too() {
         let again = fit_on(gpu, &target, &options, &first, &mut go_on).unwrap();
         assert_eq!(again.cloud, there.cloud, "the same each time");
         let prefixes = [(60, 0.3), (here.cloud.len(), 1.0)];
-        let cpu = fit_prefixes(&target, here.cloud.clone(), &prefixes, 30, &mut go_on);
+        let cpu = fit_prefixes(&target, here.cloud.clone(), (&prefixes, &[]), 30, &mut go_on);
         let gpu_cloud = fit_prefixes_on(gpu, &target, &here.cloud, &prefixes, 30, &mut go_on).unwrap();
         let psnr = |cloud: &Cloud| {
             let one = FitOptions { gaussians: cloud.len(), steps: 1 };
@@ -147,7 +153,7 @@ fn descents_are_as_good_as_those_of_the_cpu() {
         for (prefixes, pricing, frozen) in
             [(&[][..], Some(&pricing), 0), (&[(100, 0.3)][..], Some(&pricing), 0), (&[][..], None, 50)]
         {
-            let options = RefineOptions { sweeps: 5, frozen, keep: 200, prefixes, pricing };
+            let options = RefineOptions { sweeps: 5, frozen, keep: 200, prefixes, beneath: &[], pricing };
             let (mut here, mut there) = (start.clone(), start.clone());
             let cpu = refine(&target, &image.quantiser, &mut here, &options, &mut go_on);
             let maps = gpu.maps();

@@ -101,7 +101,7 @@ mod tests {
             // Boxes with odd sides have a few steps across a corner.
             assert!(order.windows(2).all(|pair| far(pair) <= 3), "{size:?}");
         }
-        assert_eq!(curve([0, 3, 3]), []);
+        assert!(curve([0, 3, 3]).is_empty());
     }
 
     #[test]

@@ -93,7 +93,7 @@ impl MaskSettings {
         };
         let mut places: Vec<usize> = (0..self.block).collect();
         for at in 0..self.sample {
-            let other = at + (u128::from(next()) * (self.block - at) as u128 >> 64) as usize;
+            let other = at + ((u128::from(next()) * (self.block - at) as u128) >> 64) as usize;
             places.swap(at, other);
         }
         places.truncate(self.sample);

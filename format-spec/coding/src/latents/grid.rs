@@ -341,7 +341,7 @@ fn code(
                 .code(decisions, bounds, numbers);
         }
         None => {
-            Dense::<Light, INPUTS>::new(cells, shape, 0).with_beside(asked).code(decisions, bounds, numbers)
+            Dense::<Light, INPUTS>::new(cells, shape, 0).with_beside(asked).code(decisions, bounds, numbers);
         }
     }
 }

@@ -193,7 +193,8 @@ mod tests {
             let bytes = level.to_bytes();
             assert_eq!(Level::parse(&bytes).unwrap(), level);
             assert!(
-                (0..bytes.len()).all(|end| Level::parse(&bytes[..end]).is_err() || (end - HEAD) % 8 == 0)
+                (0..bytes.len())
+                    .all(|end| Level::parse(&bytes[..end]).is_err() || (end - HEAD).is_multiple_of(8))
             );
         }
         assert!(Level::new(0.0, 0, Statistics::new(vec![(0.0, 1.0)]).unwrap()).is_err());
