@@ -506,6 +506,10 @@ impl<S: ReadAt> Reader<S> {
             Limits::check("decoded length", next, self.limits().output_bytes)?;
             end = next;
             places.push((at + (range.start - cover.start), range.end - range.start));
+            if self.is_built(entry) {
+                pieces.extend(windows(entry, cover, at, self.window()));
+                continue;
+            }
             for (entry, range) in self.parts(entry, cover.clone())? {
                 // What the chunks can decode to bounds the allocation: the chunk table was checked against the file.
                 self.check_stored(&entry, range.clone())?;
@@ -554,10 +558,15 @@ impl<S: ReadAt> Reader<S> {
             if sum > window && count > 0 {
                 break;
             }
-            if piece.entry.base().is_some() {
-                // What is told against a base comes from the CPU as it is.
+            let is_built = self.is_built(&piece.entry);
+            if is_built || piece.entry.base().is_some() {
+                // What is built from other arrays or told against a base comes from the CPU as it is.
                 let mut bytes = vec![0; (piece.range.end - piece.range.start) as usize];
-                self.read_window(&piece.entry, piece.range.clone(), &mut bytes)?;
+                if is_built {
+                    self.read_into(&piece.entry, piece.range.clone(), &mut bytes)?;
+                } else {
+                    self.read_window(&piece.entry, piece.range.clone(), &mut bytes)?;
+                }
                 told.push((piece, bytes));
                 count += 1;
                 continue;

@@ -357,7 +357,7 @@ impl<S: ReadAt> Reader<S> {
     /// # Errors
     /// If the range is outside the content or the index is damaged there.
     pub fn plan(&self, entry: &Entry, range: Range<u64>) -> Result<Plan> {
-        if entry.parts().is_some() || self.levels.cuts(entry) {
+        if self.is_built(entry) {
             return self.plan_leaves(self.leaves_of_built(entry, &range, &self.levels)?);
         }
         let mut leaves = Leaves::default();
@@ -423,10 +423,15 @@ impl<S: ReadAt> Reader<S> {
                 entry.name()
             )));
         }
-        if entry.parts().is_some() || self.levels.cuts(entry) {
+        if self.is_built(entry) {
             return self.read_built(entry, range, &self.levels, out);
         }
         self.read_stored(entry, range, out)
+    }
+
+    /// Whether an array is built from others, or some of it is left out: its chunks alone do not say what it is.
+    pub(crate) fn is_built(&self, entry: &Entry) -> bool {
+        entry.parts().is_some() || self.levels.cuts(entry)
     }
 
     /// As [`Reader::read_into`], whole, of an array with chunks of its own or a base's.
