@@ -23,7 +23,7 @@ const PARTS: u32 = 256;
 /// Numbers of what was chosen before those of the turns.
 const HEAD: usize = 4;
 
-const COMMON: &str = include_str!("descent_common.wgsl");
+const COMMON: &str = include_str!("descent.wgsl");
 const CANVAS: Text = Text("canvas", &[include_str!("sums.wgsl"), include_str!("canvas.wgsl")]);
 const ERROR: Text = Text("error of a canvas", &[COMMON, include_str!("canvas_error.wgsl")]);
 const LAMBDA: Text = Text("worth of a bit", &[include_str!("lambda.wgsl")]);

@@ -18,7 +18,7 @@ pub const GEOMETRY: usize = 5;
 /// Levels of what is around a Gaussian.
 const LEVELS: usize = 7;
 
-const COMMON: &str = include_str!("fit_common.wgsl");
+const COMMON: &str = include_str!("fit.wgsl");
 const SUMS: &str = include_str!("sums.wgsl");
 pub(super) const REACHED: &str = include_str!("reached.wgsl");
 const SHAPE: Text = Text("Gaussians of a fit", &[COMMON, include_str!("shape_fit.wgsl")]);

@@ -61,7 +61,7 @@ fn pipeline(gpu: &Gpu, text: Text, channels: usize) -> Result<Arc<ComputePipelin
     if let Some(pipeline) = made.get(&(name, channels)) {
         return Ok(Arc::clone(pipeline));
     }
-    let mut source = format!("const CHANNELS: u32 = {channels}u;\n{}", include_str!("common.wgsl"));
+    let mut source = format!("const CHANNELS: u32 = {channels}u;\n{}", include_str!("splat.wgsl"));
     parts.iter().for_each(|part| source.push_str(part));
     let pipeline = gpu.scoped(name, source.len() as u64, || {
         let module = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {

@@ -18,8 +18,8 @@ const BLURS: [f32; 2] = [1.0, std::f32::consts::SQRT_2];
 /// Bins that energies are counted in, as the kernels have them.
 const BINS: usize = 1 << 15;
 
-const COMMON: &str = include_str!("pursuit_common.wgsl");
-const FIT: &str = include_str!("fit_common.wgsl");
+const COMMON: &str = include_str!("pursuit.wgsl");
+const FIT: &str = include_str!("fit.wgsl");
 const HALVE: Text = Text("halved planes", &[include_str!("halve.wgsl")]);
 const BLUR: Text = Text("blurred rows", &[COMMON, include_str!("blur.wgsl")]);
 const ENERGY: Text = Text("energy", &[COMMON, include_str!("energy.wgsl")]);

@@ -62,39 +62,40 @@ fn own_device() -> Option<Gpu> {
     (!devices().is_empty()).then(|| Gpu::open(&Options::default()).expect("it opened before"))
 }
 
-/// The bar of the issue: 256 x 256 pixels, 500 Gaussians.
+/// The bar: 256 x 256 pixels and 500 Gaussians within 0.1 dB. What growth picks first decides what it picks later, so a rounding changes a fit by
+/// 0.2 dB to either side, on the CPU too: the mean of three fits is compared.
 #[test]
-fn fits_are_near_those_of_the_cpu() {
+fn fits_are_as_good_as_those_of_the_cpu() {
     if let Some(gpu) = &own_device() {
         let target = natural(256);
-        let options = FitOptions { gaussians: 500, steps: 200 };
-        let nothing = Cloud::new(3);
-        let here = fit(&target, &options, &nothing, &mut go_on);
-        let maps = gpu.maps();
-        let there = fit_on(gpu, &target, &options, &nothing, &mut go_on).unwrap();
-        let maps = gpu.maps() - maps;
-        assert!(maps <= options.steps as u64 / 100, "{maps} maps in {} steps", options.steps);
-        assert_eq!((here.cloud.len(), there.cloud.len()), (500, 500));
-        crate::say(&format!("fit on the CPU {:.2} dB, on {} {:.2} dB", here.psnr, gpu.info(), there.psnr));
-        // The aim is 0.1 dB, which photographs keep; on smooth pictures the GPU's fit is up to 1 dB below, which is not understood yet.
-        assert!(there.psnr > here.psnr - 1.2, "{} {}", there.psnr, here.psnr);
-        // And refined: the one wholly here, the other wholly there.
         let image = image_of(&target);
         let pricing = Pricing { image: &image, size: [256, 256], strength: 1.0 };
-        let options = RefineOptions {
-            sweeps: 3,
-            frozen: 0,
-            keep: 480,
-            prefixes: &[],
-            beneath: &[],
-            pricing: Some(&pricing),
-        };
-        let mut sets = [&here.cloud, &there.cloud].map(|cloud| quantise(cloud, &image.quantiser));
-        let cpu = refine(&target, &image.quantiser, &mut sets[0], &options, &mut go_on);
-        let on_gpu = refine_on(gpu, &target, &image.quantiser, &mut sets[1], &options, &mut go_on).unwrap();
-        let [cpu, on_gpu] = [cpu.after, on_gpu.after].map(|error| target.psnr(error));
-        crate::say(&format!("refined: {cpu:.2} dB, {on_gpu:.2} dB"));
-        assert!(on_gpu > cpu - 1.2, "{on_gpu} {cpu}");
+        let (mut fitted, mut refined) = ([0.0; 2], [0.0; 2]);
+        for gaussians in [490, 500, 510] {
+            let options = FitOptions { gaussians, steps: 200 };
+            let here = fit(&target, &options, &Cloud::new(3), &mut go_on);
+            let maps = gpu.maps();
+            let there = fit_on(gpu, &target, &options, &Cloud::new(3), &mut go_on).unwrap();
+            let maps = gpu.maps() - maps;
+            assert!(maps <= options.steps as u64 / 100, "{maps} maps in {} steps", options.steps);
+            assert_eq!((here.cloud.len(), there.cloud.len()), (gaussians, gaussians));
+            fitted = [fitted[0] + here.psnr / 3.0, fitted[1] + there.psnr / 3.0];
+            // And refined: the one wholly here, the other wholly there.
+            let (keep, pricing) = (gaussians - 20, Some(&pricing));
+            let options = RefineOptions { sweeps: 3, frozen: 0, keep, prefixes: &[], beneath: &[], pricing };
+            let mut sets = [&here.cloud, &there.cloud].map(|cloud| quantise(cloud, &image.quantiser));
+            let cpu = refine(&target, &image.quantiser, &mut sets[0], &options, &mut go_on);
+            let on_gpu =
+                refine_on(gpu, &target, &image.quantiser, &mut sets[1], &options, &mut go_on).unwrap();
+            let [cpu, on_gpu] = [cpu.after, on_gpu.after].map(|error| target.psnr(error));
+            refined = [refined[0] + cpu / 3.0, refined[1] + on_gpu / 3.0];
+        }
+        crate::say(&format!(
+            "fits on the CPU and on {}: {fitted:.2?} dB, refined {refined:.2?} dB",
+            gpu.info()
+        ));
+        assert!(fitted[1] > fitted[0] - 0.1, "{fitted:?}");
+        assert!(refined[1] > refined[0] - 0.1, "{refined:?}");
     }
 }
 
