@@ -53,7 +53,11 @@ impl FitDevice {
     /// As this says; a GPU is opened when it is first needed.
     #[must_use]
     pub fn new(choice: UseGpu) -> Self {
-        Self { choice, ..Self::default() }
+        Self {
+            choice,
+            #[cfg(feature = "gpu")]
+            state: Arc::default(),
+        }
     }
 
     /// This GPU, which is open; with [`UseGpu::Auto`] the CPU takes over if it fails.

@@ -1,7 +1,7 @@
 //! Recipes: ordered passes that change how a model is represented before it is stored.
 //!
 //! A pass turns tensors into what the format knows: products, selections, tiers, codes. The file keeps the recipe as a record, which nothing
-//! is decoded by. To add one, write a file beside the others and name it in [`PASSES`]: command line, record, and the tests of all passes
+//! is decoded by. To add one, write a file beside the others and name it in `PASSES`: command line, record, and the tests of all passes
 //! (`tests/tests/recipes.rs`) then have it.
 
 mod bench;
