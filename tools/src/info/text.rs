@@ -170,7 +170,10 @@ fn tensor_line(tensor: &TensorInfo) -> String {
     if tensor.representation == Some("same") {
         return format!("{dtype:8} {shape:16} as in the base{of}");
     }
-    let coding = tensor.coding.unwrap_or_default();
+    let Some(coding) = tensor.coding else {
+        let built = tensor.representation.unwrap_or("built");
+        return format!("{dtype:8} {shape:16} {}, {built} of other arrays{of}", bytes(tensor.bytes));
+    };
     let share = percent(tensor.coded_bytes, tensor.bytes);
     let chunks = tensor.chunks;
     let plural = if chunks == 1 { "" } else { "s" };
