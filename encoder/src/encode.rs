@@ -9,7 +9,7 @@ use crate::import::gguf::{GgufSource, looks_like_gguf};
 use crate::import::safetensors::looks_like_safetensors;
 use crate::import::{ImportError, ModelSource, looks_like_parts};
 use crate::inputs::{
-    AssetInput, asset_input, blob_input, bytes_item, find_duplicates, gguf_input, model_input, stream_input,
+    AssetInput, asset_input, blob_input, find_duplicates, gguf_input, model_input, stream_input,
 };
 use crate::items::{Content, Item, encode_items};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
@@ -280,26 +280,17 @@ pub(crate) fn add_asset(
     against: Option<&Against>,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
-    add_asset_with(writer, ordinal, input, twice, against, Extras::default(), options)
+    add_asset_with(writer, ordinal, input, twice, against, Bundles::default(), options)
 }
 
-/// What an asset has besides its items.
-#[derive(Debug, Default, Clone)]
-pub(crate) struct Extras {
-    /// What is cut together.
-    pub(crate) bundles: Bundles,
-    /// What was done to it: a record of the schema `recipe`.
-    pub(crate) recipe: Option<Vec<u8>>,
-}
-
-/// As [`add_asset`], with what it has besides its items.
+/// As [`add_asset`], with what is cut together.
 pub(crate) fn add_asset_with(
     writer: &mut ContainerWriter,
     ordinal: u32,
     mut input: AssetInput<'_>,
     twice: bool,
     against: Option<&Against>,
-    extras: Extras,
+    bundles: Bundles,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
     if input.name.contains('\0') || input.name.len() as u64 > options.limits.name_bytes {
@@ -337,14 +328,9 @@ pub(crate) fn add_asset_with(
         hash = model.finish();
     }
     writer.draft().assets[at].hash = hash;
-    if extras.bundles != Bundles::default() {
+    if bundles != Bundles::default() {
         let id = writer.draft().next_id(at);
-        write_bundles(writer, at, id, &input.items, extras.bundles)?;
-    }
-    if let Some(recipe) = extras.recipe {
-        let content = Content::Record { schema: "recipe".into(), bound: hash, required: false };
-        let id = writer.draft().next_id(at);
-        encode_items(writer, at, id, &[bytes_item("recipe".into(), content, recipe)], options)?;
+        write_bundles(writer, at, id, &input.items, bundles)?;
     }
     if !records.is_empty() {
         for record in &mut records {

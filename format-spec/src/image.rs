@@ -62,6 +62,19 @@ pub struct ChannelGroup {
 }
 
 impl ChannelGroup {
+    /// A group of 8-bit sRGB numbers, without a name.
+    #[must_use]
+    pub fn of(kind: GroupKind) -> Self {
+        Self {
+            kind,
+            transfer: Transfer::Srgb,
+            depth: Depth::Unorm8,
+            name: String::new(),
+            channels: Vec::new(),
+            bounds: [0.0, 1.0],
+        }
+    }
+
     /// Number of channels, which is that of planes.
     #[must_use]
     pub fn channel_count(&self) -> usize {
@@ -356,14 +369,7 @@ mod tests {
     use super::*;
 
     fn colour() -> ImageDescriptor {
-        let group = ChannelGroup {
-            kind: GroupKind::Colour,
-            transfer: Transfer::Srgb,
-            depth: Depth::Unorm8,
-            name: String::new(),
-            channels: Vec::new(),
-            bounds: [0.0, 1.0],
-        };
+        let group = ChannelGroup::of(GroupKind::Colour);
         ImageDescriptor {
             width: 768,
             height: 512,

@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 #![cfg_attr(not(test), deny(clippy::arithmetic_side_effects))]
 
+mod axes;
 pub mod built;
 mod bundles;
 mod check;
@@ -23,6 +24,7 @@ mod root;
 pub mod track;
 pub mod wire;
 
+pub use axes::Axes;
 pub use built::{Built, MatrixAxis};
 pub use bundles::{Bundle, Bundles, CutAxis, Member, NestOrder, Variant};
 pub use check::{Check, ChunkPlace, check_bytes, check_len};

@@ -1,5 +1,6 @@
 //! What a tensor of a `latents` asset says of itself beyond its elements (SPEC section 5.9).
 
+use crate::axes::Axes;
 use crate::registry::field;
 use crate::wire;
 use crate::{Fields, FormatError, Result};
@@ -9,49 +10,15 @@ const WHAT: &str = "track";
 /// The axes of a track in the order of its content.
 pub const AXES: [u8; 4] = *b"TCHW";
 
-/// The order that a track's axes had where it came from: letters of [`AXES`], each at most once. Axes that are not named have
-/// size 1 and are not axes of the source.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct AxisOrder {
-    letters: [u8; 4],
-    len: u8,
-}
+/// The order that a track's axes had where it came from: letters of [`AXES`].
+pub type AxisOrder = Axes<4>;
 
 impl AxisOrder {
     /// Reads the letters; `K`, several tokens at a position, is another name of `C`.
     #[must_use]
     pub fn parse(text: &str) -> Option<Self> {
-        let mut order = Self { letters: [0; 4], len: 0 };
-        for letter in text.bytes() {
-            let letter = match letter.to_ascii_uppercase() {
-                b'K' => b'C',
-                letter => letter,
-            };
-            if !AXES.contains(&letter) || order.letters().contains(&letter) {
-                return None;
-            }
-            *order.letters.get_mut(usize::from(order.len))? = letter;
-            order.len = order.len.saturating_add(1);
-        }
-        Some(order)
-    }
-
-    /// The letters.
-    #[must_use]
-    pub fn letters(&self) -> &[u8] {
-        self.letters.get(..usize::from(self.len)).unwrap_or_default()
-    }
-
-    /// As text.
-    #[must_use]
-    pub fn text(&self) -> String {
-        self.letters().iter().map(|&b| char::from(b)).collect()
-    }
-
-    /// Which axis of the content each axis of the source is.
-    #[must_use]
-    pub fn places(&self) -> Vec<usize> {
-        self.letters().iter().filter_map(|l| AXES.iter().position(|a| a == l)).collect()
+        let renamed = text.bytes().map(|letter| if matches!(letter, b'K' | b'k') { b'C' } else { letter });
+        Self::read(AXES, renamed)
     }
 }
 

@@ -98,26 +98,18 @@ class Collector:
         return out
 
 
-def main():
-    ap = argparse.ArgumentParser()
-    ap.add_argument("model")
-    ap.add_argument("--calib", action="append", required=True)
-    ap.add_argument("-o", "--output", required=True)
-    ap.add_argument("--calib-tokens", type=int, default=32768)
-    ap.add_argument("--window", type=int, default=256)
-    ap.add_argument("--batch", type=int, default=8)
-    ap.add_argument("--seed", type=int, default=1)
-    a = ap.parse_args()
-    model, logits_of, encode = load(a.model)
+def collect(arguments, kind):
+    """What a collector of this kind saw: a forward pass and gradients for each window of the texts."""
+    model, logits_of, encode = load(arguments.model)
     for parameter in model.parameters():
         parameter.requires_grad_(False)
     embedding = next(m for m in model.modules() if isinstance(m, torch.nn.Embedding))
     # Gradients have to start somewhere.
     embedding.weight.requires_grad_(True)
-    collector, random = Collector(model), torch.Generator().manual_seed(a.seed)
-    ids = windows(a.calib, encode, a.window, a.calib_tokens)
-    for start in range(0, len(ids), a.batch):
-        batch = ids[start:start + a.batch]
+    collector, random = kind(model), torch.Generator().manual_seed(arguments.seed)
+    ids = windows(arguments.calib, encode, arguments.window, arguments.calib_tokens)
+    for start in range(0, len(ids), arguments.batch):
+        batch = ids[start:start + arguments.batch]
         collector.last = {}
         logits = logits_of(batch).float()
         flat = logits.reshape(-1, logits.shape[-1])
@@ -127,6 +119,26 @@ def main():
         embedding.weight.grad = None
         print(f"\r{collector.tokens} of {ids.numel()} tokens", end="", file=sys.stderr)
     print(file=sys.stderr)
+    return collector
+
+
+def arguments_of(tokens):
+    """What both scripts are told; `tokens` is how many are run by default."""
+    ap = argparse.ArgumentParser()
+    ap.add_argument("model")
+    ap.add_argument("--calib", action="append", required=True)
+    ap.add_argument("--calib-tokens", type=int, default=tokens)
+    ap.add_argument("--window", type=int, default=256)
+    ap.add_argument("--batch", type=int, default=8)
+    ap.add_argument("--seed", type=int, default=1)
+    return ap
+
+
+def main():
+    ap = arguments_of(32768)
+    ap.add_argument("-o", "--output", required=True)
+    a = ap.parse_args()
+    collector = collect(a, Collector)
     inputs = {name: other for name, other in collector.input_of.items() if name != other}
     metadata = {"tokens": str(collector.tokens), "window": str(a.window), "seed": str(a.seed), **inputs}
     save_file(collector.tensors(), a.output, metadata=metadata)

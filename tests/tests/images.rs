@@ -4,18 +4,11 @@ use mcodec_decode::images::{ImageReader, Region, channels_of};
 use mcodec_decode::{ReadOptions, Reader, verify};
 use mcodec_encode::images::{ImageOptions, Importance, Paging, Picture, Profile, Rate, encode_image};
 use mcodec_encode::{EncodeError, EncodeOptions, Output};
-use mcodec_format::{ChannelGroup, Depth, GroupKind, ImageDescriptor, Transfer};
+use mcodec_format::{ChannelGroup, GroupKind, ImageDescriptor};
 use std::path::Path;
 
 fn group(kind: GroupKind) -> ChannelGroup {
-    ChannelGroup {
-        kind,
-        transfer: Transfer::Srgb,
-        depth: Depth::Unorm8,
-        name: String::new(),
-        channels: Vec::new(),
-        bounds: [0.0, 1.0],
-    }
+    ChannelGroup::of(kind)
 }
 
 /// A smooth picture with an edge; channels differ.

@@ -2,7 +2,7 @@
 
 use super::coded::{CodedArray, Codes, fields_of};
 use super::content::{BuiltContent, On};
-use crate::encode::{Extras, add_asset_with};
+use crate::encode::add_asset_with;
 use crate::inputs::{AssetInput, bytes_item};
 use crate::items::{Content, Item};
 use crate::options::{EncodeOptions, EncodeReport, Output};
@@ -80,7 +80,7 @@ impl LowRank {
 pub struct ModelBuilder {
     pub(crate) name: String,
     pub(crate) items: Vec<Item<'static>>,
-    pub(crate) extras: Extras,
+    pub(crate) bundles: Bundles,
     maps: HashMap<Vec<u8>, (u32, Arc<IndexMap>)>,
 }
 
@@ -97,7 +97,7 @@ impl ModelBuilder {
     /// A model of this name, without tensors.
     #[must_use]
     pub fn new(name: &str) -> Self {
-        Self { name: name.to_owned(), items: Vec::new(), extras: Extras::default(), maps: HashMap::new() }
+        Self { name: name.to_owned(), items: Vec::new(), bundles: Bundles::default(), maps: HashMap::new() }
     }
 
     /// One that goes on from items that are there.
@@ -422,20 +422,20 @@ impl ModelBuilder {
 
     /// Names axes that are cut together. What does not fit is refused when the model is written.
     pub fn bundle(&mut self, bundle: Bundle) {
-        self.extras.bundles.bundles.push(bundle);
+        self.bundles.bundles.push(bundle);
     }
 
     /// A variant: for each bundle, in the order in which they were named, the number of a level. The bytes it takes are counted when
     /// the model is written.
     pub fn variant(&mut self, name: &str, levels: &[u64]) {
         let variant = Variant { name: name.to_owned(), bytes: 0, levels: levels.to_vec() };
-        self.extras.bundles.variants.push(variant);
+        self.bundles.variants.push(variant);
     }
 
     /// The bundles and variants so far.
     #[must_use]
     pub fn bundles(&self) -> &Bundles {
-        &self.extras.bundles
+        &self.bundles
     }
 
     /// Writes the model as the only asset of a file.
@@ -443,7 +443,7 @@ impl ModelBuilder {
     /// # Errors
     /// [`EncodeError::Request`] if bundles or variants do not fit the arrays, or two arrays have one name; if the output cannot be written.
     pub fn write(self, output: Output, options: &EncodeOptions) -> Result<EncodeReport> {
-        let Self { name, items, extras, .. } = self;
+        let Self { name, items, bundles, .. } = self;
         let mut names: Vec<(u64, &str)> = items.iter().map(|item| (item.kind(), &*item.name)).collect();
         names.sort_unstable();
         if let Some(two) = names.windows(2).find(|two| two[0] == two[1]) {
@@ -453,7 +453,7 @@ impl ModelBuilder {
         let (kind, fields, notes) = (registry::asset::MODEL, Fields::default(), Vec::new());
         let input = AssetInput { kind, name, fields, items, input_bytes, notes };
         let mut writer = ContainerWriter::create(output)?;
-        let mut report = add_asset_with(&mut writer, 0, input, false, None, extras, options)?;
+        let mut report = add_asset_with(&mut writer, 0, input, false, None, bundles, options)?;
         report.output_bytes = writer.finish(options)?;
         Ok(report)
     }

@@ -1,11 +1,9 @@
 //! Where pictures are fitted: on the CPU, or on a GPU if there is one.
 
-#[cfg(feature = "gpu")]
-use crate::EncodeError;
-use crate::Result;
 use crate::gaussians::{
     Cloud, FitOptions, Fitted, Progress, RefineOptions, Refined, Target, fit, fit_prefixes, refine,
 };
+use crate::{EncodeError, Result};
 use mcodec_coding::gaussians::{GaussianSet, Quantiser};
 use std::ops::ControlFlow;
 #[cfg(feature = "gpu")]
@@ -30,7 +28,6 @@ pub enum UseGpu {
 /// Where pictures are fitted. Clones share what they find out. Without the feature `gpu` there is only the CPU.
 #[derive(Debug, Clone, Default)]
 pub struct FitDevice {
-    #[cfg_attr(not(feature = "gpu"), allow(dead_code))]
     choice: UseGpu,
     #[cfg(feature = "gpu")]
     state: Arc<Mutex<State>>,
@@ -67,6 +64,14 @@ impl FitDevice {
         Self { choice, state: Arc::new(Mutex::new(State::Open(gpu))) }
     }
 
+    /// Where something is fitted that only the CPU can.
+    pub(super) fn without_gpu(&self, what: &str) -> Result<Self> {
+        match self.choice {
+            UseGpu::On => Err(EncodeError::Request(format!("{what} is fitted on the CPU only"))),
+            UseGpu::Auto | UseGpu::Off => Ok(Self::new(UseGpu::Off)),
+        }
+    }
+
     /// The GPU that is used, once it is.
     #[must_use]
     pub fn name(&self) -> Option<String> {
@@ -95,7 +100,7 @@ impl FitDevice {
         watch: Watch<'_>,
     ) -> Result<Fitted> {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.open_for(target)? {
+        if let Some(gpu) = self.open()? {
             let made = crate::gaussians::fit_on(&gpu, target, options, frozen, watch);
             if let Some(made) = self.or_cpu(made)? {
                 return Ok(made);
@@ -113,7 +118,7 @@ impl FitDevice {
         watch: Watch<'_>,
     ) -> Result<Cloud> {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.open_for(target)? {
+        if let Some(gpu) = self.open()? {
             let made = crate::gaussians::fit_prefixes_on(&gpu, target, &cloud, prefixes, steps, watch);
             if let Some(made) = self.or_cpu(made)? {
                 return Ok(made);
@@ -131,27 +136,13 @@ impl FitDevice {
         watch: Watch<'_>,
     ) -> Result<Refined> {
         #[cfg(feature = "gpu")]
-        if let Some(gpu) = self.open_for(target)? {
+        if let Some(gpu) = self.open()? {
             let made = crate::gaussians::refine_on(&gpu, target, quantiser, set, options, watch);
             if let Some(made) = self.or_cpu(made)? {
                 return Ok(made);
             }
         }
         Ok(refine(target, quantiser, set, options, watch))
-    }
-
-    /// The GPU, if one is to be used for this picture.
-    #[cfg(feature = "gpu")]
-    fn open_for(&self, target: &Target) -> Result<Option<Arc<mcodec_gpu::Gpu>>> {
-        if target.wraps == [false; 2] {
-            return self.open();
-        }
-        match self.choice {
-            UseGpu::On => {
-                Err(EncodeError::Request("a picture that repeats is fitted on the CPU only".into()))
-            }
-            UseGpu::Auto | UseGpu::Off => Ok(None),
-        }
     }
 
     /// The GPU, if one is to be used.

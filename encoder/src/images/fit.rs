@@ -1,5 +1,6 @@
 //! From a picture to coded layers: how many Gaussians, fit, descent, and what is dropped to keep within the size.
 
+use super::device::FitDevice;
 use super::layer::{CodedLayer, code_layer};
 use super::mosaic::means_of;
 use super::options::{ImageOptions, Importance, Paging, Rate};
@@ -83,6 +84,8 @@ pub(super) struct Job<'a> {
     /// What is fitted; without its planes, if that happens in windows.
     pub(super) target: Target,
     windows: Option<Windows>,
+    /// What fits: a GPU only for pictures that it can fit.
+    device: FitDevice,
     pub(super) interrupted: bool,
     /// Steps and sweeps done, and in all.
     done: u64,
@@ -138,6 +141,13 @@ impl<'a> Job<'a> {
         };
         let wraps = options.wraps.unwrap_or(picture.wraps);
         let windows = Windows::of(picture, wraps, options.window);
+        let device = if windows.is_some() {
+            options.device.without_gpu("a picture in windows")?
+        } else if wraps != [false; 2] {
+            options.device.without_gpu("a picture that repeats")?
+        } else {
+            options.device.clone()
+        };
         let target = match windows {
             None => Target::new(width, height, picture.planes(), importance),
             Some(_) => {
@@ -151,6 +161,7 @@ impl<'a> Job<'a> {
             encode,
             target: target.repeating(wraps),
             windows,
+            device,
             interrupted: false,
             done: 0,
             total: 0,
@@ -295,7 +306,7 @@ impl<'a> Job<'a> {
         // A short descent would not drop them all.
         let spare = if SWEEPS[effort] > DROPS { 1.0 + SURPLUS } else { 1.0 };
         let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
-        let (planes, device) = (target.channels(), &self.options.device);
+        let (planes, device) = (target.channels(), self.device.clone());
         let mut cloud = Cloud::new(planes);
         let mut prefixes = Vec::new();
         for level in 0..levels {
@@ -392,7 +403,7 @@ impl<'a> Job<'a> {
             let frozen = dequantise(&joined(layers), &coded.quantiser);
             let options = FitOptions { gaussians: count + more, steps: STEPS[self.effort()] / FILL_STEPS };
             let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
-            let device = self.options.device.clone();
+            let device = self.device.clone();
             let fitted = device.fit(&target, &options, &frozen, &mut |_| self.watch(0))?;
             self.target.planes = target.planes;
             let added = quantise(&fitted.cloud.rest(count), &coded.quantiser);
@@ -423,7 +434,7 @@ impl<'a> Job<'a> {
             pricing: Some(&pricing),
         };
         let go_on = &mut |_| ControlFlow::Continue(());
-        let device = &self.options.device;
+        let device = &self.device;
         let error = device.refine(&self.target, &coded.quantiser, &mut set, &options, go_on)?.after;
         *layers = parted(set, &ends, coded.quantiser.planes());
         Ok(error)

@@ -105,12 +105,10 @@ fn read<R: BufRead + Seek>(mut input: R, path: &Path) -> Result<Imported> {
 
 fn of_texture(texture: ktx2::Texture) -> Result<Imported, String> {
     let group = ChannelGroup {
-        kind: texture.kind,
         transfer: texture.transfer,
         depth: texture.depth,
-        name: String::new(),
         channels: texture.names,
-        bounds: [0.0, 1.0],
+        ..ChannelGroup::of(texture.kind)
     };
     let mut notes = texture.notes;
     let picture = bounded([texture.width, texture.height], group, texture.channels, &mut notes)?;
@@ -131,14 +129,8 @@ fn picture_of(image: &DynamicImage, notes: &mut Vec<String>) -> Result<Picture, 
         ColorType::Rgba32F => (GroupKind::ColourAlpha, Depth::Float),
         other => return Err(format!("pictures of {other:?} are not read")),
     };
-    let group = ChannelGroup {
-        kind,
-        transfer: if depth == Depth::Float { Transfer::Linear } else { Transfer::Srgb },
-        depth,
-        name: String::new(),
-        channels: Vec::new(),
-        bounds: [0.0, 1.0],
-    };
+    let transfer = if depth == Depth::Float { Transfer::Linear } else { Transfer::Srgb };
+    let group = ChannelGroup { transfer, depth, ..ChannelGroup::of(kind) };
     let count = group.channel_count();
     let channels = match image {
         DynamicImage::ImageRgb32F(image) => split(image.as_raw(), count, |v| v),

@@ -101,19 +101,12 @@ fn covered(plane: &[f32], alpha: &[f32]) -> Vec<f32> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mcodec_format::{Depth, ImageDescriptor, Transfer};
+    use mcodec_format::ImageDescriptor;
 
     #[test]
     fn planes_turn_back_into_channels() {
         for kind in [GroupKind::Grey, GroupKind::Colour, GroupKind::GreyAlpha, GroupKind::ColourAlpha] {
-            let group = ChannelGroup {
-                kind,
-                transfer: Transfer::Srgb,
-                depth: Depth::Unorm8,
-                name: String::new(),
-                channels: Vec::new(),
-                bounds: [0.0, 1.0],
-            };
+            let group = ChannelGroup::of(kind);
             let count = group.channel_count();
             let channels: Vec<Vec<f32>> =
                 (0..count).map(|c| (0..8).map(|i| (i * 3 + c * 2) as f32 / 40.0 + 0.1).collect()).collect();
@@ -147,14 +140,7 @@ mod tests {
     fn the_usual_steps_are_presets() {
         use mcodec_coding::gaussians::Constants;
         let image = |constants: [u8; 5]| {
-            let group = ChannelGroup {
-                kind: GroupKind::Grey,
-                transfer: Transfer::Srgb,
-                depth: Depth::Unorm8,
-                name: String::new(),
-                channels: Vec::new(),
-                bounds: [0.0, 1.0],
-            };
+            let group = ChannelGroup::of(GroupKind::Grey);
             ImageDescriptor {
                 width: 4,
                 height: 2,

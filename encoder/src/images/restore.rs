@@ -155,17 +155,10 @@ pub(super) fn steps_of_jpeg(file: &[u8]) -> Option<[u16; 64]> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mcodec_format::{ChannelGroup, Depth, GroupKind, Transfer};
+    use mcodec_format::{ChannelGroup, GroupKind};
 
     fn grey(width: u32, height: u32, value: impl Fn(u32, u32) -> f32) -> Picture {
-        let group = ChannelGroup {
-            kind: GroupKind::Grey,
-            transfer: Transfer::Srgb,
-            depth: Depth::Unorm8,
-            name: String::new(),
-            channels: Vec::new(),
-            bounds: [0.0, 1.0],
-        };
+        let group = ChannelGroup::of(GroupKind::Grey);
         let plane = (0..width * height).map(|i| value(i % width, i / width)).collect();
         Picture { width, height, groups: vec![group], channels: vec![plane], wraps: [false; 2] }
     }

@@ -229,17 +229,10 @@ impl Window {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use mcodec_format::{ChannelGroup, Depth, GroupKind, Transfer};
+    use mcodec_format::{ChannelGroup, GroupKind};
 
     fn picture(width: u32, height: u32) -> Picture {
-        let group = ChannelGroup {
-            kind: GroupKind::Grey,
-            transfer: Transfer::Srgb,
-            depth: Depth::Unorm8,
-            name: String::new(),
-            channels: Vec::new(),
-            bounds: [0.0, 1.0],
-        };
+        let group = ChannelGroup::of(GroupKind::Grey);
         let channels = vec![(0..width * height).map(|i| i as f32).collect()];
         Picture { width, height, groups: vec![group], channels, wraps: [false; 2] }
     }

@@ -6,7 +6,7 @@ use crate::import::numpy::{BY_COLUMN, COMPRESSED};
 use crate::import::{ImportOptions, ModelSource};
 use crate::{EncodeError, Result};
 use mcodec_format::registry::Dtype;
-use mcodec_format::track::{AXES, AxisOrder};
+use mcodec_format::track::AxisOrder;
 
 /// An array as its file has it.
 #[derive(Debug, Clone)]
@@ -119,23 +119,15 @@ impl Array {
     /// Puts the elements in the order time, channels, rows, columns.
     pub(super) fn new(stored: Stored, dtype: Dtype, axes: AxisOrder) -> Result<Self, String> {
         let Stored { name, shape: sizes, bytes, .. } = stored;
-        let places = axes.places();
-        let mut shape = [1usize; AXES.len()];
-        let mut strides = [0usize; AXES.len()];
-        let mut stride = 1usize;
-        for (&place, &size) in places.iter().zip(&sizes).rev() {
-            shape[place] = usize::try_from(size).map_err(|_| "a dimension is too large".to_owned())?;
-            strides[place] = stride;
-            stride = stride.checked_mul(shape[place]).ok_or("its dimensions are too large")?;
-        }
+        let (shape, strides, all) = axes.strided(&sizes).ok_or("its dimensions are too large")?;
         let size = dtype.bits as usize / 8;
-        if stride == 0 || size == 0 {
+        if all == 0 || size == 0 {
             return Err("it has no elements".into());
         }
-        if bytes.len() != stride * size {
+        if bytes.len() != all * size {
             return Err("its bytes are not those of its dimensions".into());
         }
-        if places.windows(2).all(|pair| pair[0] < pair[1]) {
+        if axes.places().is_sorted() {
             return Ok(Self { name, dtype, axes, shape, bytes });
         }
         let mut ordered = Vec::with_capacity(bytes.len());

@@ -151,20 +151,37 @@ fn add_clips(
     maker: &mut Maker<'_>,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
+    let mut reduced = Vec::new();
+    let mut all = add_each(writer, first, clips, options, |clip, ordinal| {
+        let asset = maker.asset_of(clip, ordinal)?;
+        reduced.append(&mut maker.reduced);
+        Ok(asset)
+    })?;
+    all.reduced = reduced;
+    all.notes.dedup();
+    all.notes.extend(reduce::note(&all.reduced));
+    Ok(all)
+}
+
+/// Adds an asset for each clip, numbered from `first` on.
+fn add_each(
+    writer: &mut ContainerWriter,
+    first: u32,
+    clips: &[Clip],
+    options: &EncodeOptions,
+    mut asset_of: impl FnMut(&Clip, u32) -> Result<AssetInput<'static>>,
+) -> Result<EncodeReport> {
     let mut all = EncodeReport::default();
     for (number, clip) in (0u32..).zip(clips) {
         let ordinal = first.checked_add(number);
         let ordinal = ordinal.ok_or_else(|| EncodeError::Request("no asset ordinal is left".into()))?;
-        let asset = maker.asset_of(clip, ordinal)?;
+        let asset = asset_of(clip, ordinal)?;
         let made = add_asset(writer, ordinal, asset, false, None, options)?;
         all.input_bytes += made.input_bytes;
         all.tensors += made.tensors;
         all.notes.extend(made.notes);
-        all.reduced.append(&mut maker.reduced);
         (all.asset, all.content_hash) = (made.asset, made.content_hash);
     }
-    all.notes.dedup();
-    all.notes.extend(reduce::note(&all.reduced));
     Ok(all)
 }
 

@@ -18,14 +18,14 @@ pub(crate) use arrays::encode_plain_codes;
 pub(crate) use content::{Objects, QuantContent};
 pub(crate) use statistics::Statistics;
 
-use crate::encode::{Extras, add_asset_with, open_model};
+use crate::encode::{add_asset_with, open_model};
 use crate::inputs::find_duplicates;
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::recipes::Structure;
 use crate::writer::{ContainerWriter, Draft};
 use crate::{EncodeError, Result};
 use mcodec_decode::quantised::Counted;
-use mcodec_format::registry;
+use mcodec_format::{Bundles, registry};
 use plan::{Expected, Planner};
 use std::io::Write;
 use std::path::{Path, PathBuf};
@@ -140,18 +140,21 @@ fn to_file(
     for attempt in 1..=ATTEMPTS {
         let (mut asset, mut notes) = open_model(input, kind, options)?;
         let aliases = find_duplicates(&mut asset.items, 0, options.threads)?;
-        let extras = match before {
+        let bundles = match before {
             Some((structure, _)) => pool.install(|| structure.apply(&mut asset, options))?,
-            None => Extras::default(),
+            None => Bundles::default(),
         };
         let wanted = |e: &Expected| {
             aim * size_in_bits(quantise, e) - beside.unwrap_or_else(|| first_guess(quantise, e))
         };
         let expected = pool.install(|| planner.plan(&mut asset.items, wanted, options, &mut notes))?;
         asset.fields.set(registry::asset_field::QUANTISED, false, said.clone());
+        if let Some((structure, _)) = before {
+            asset.items.push(structure.record()?);
+        }
         let to = Output::File { path: path.to_owned(), force };
         let mut writer = ContainerWriter::create(to)?;
-        let mut report = add_asset_with(&mut writer, 0, asset, false, None, extras, options)?;
+        let mut report = add_asset_with(&mut writer, 0, asset, false, None, bundles, options)?;
         let mut found = 0.0;
         let wanted = size_in_bits(quantise, &expected);
         let last = attempt == ATTEMPTS;

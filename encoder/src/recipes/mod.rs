@@ -16,8 +16,9 @@ pub use spec::{PassSpec, Recipe};
 pub(crate) use bench::{Spool, Workbench};
 
 use crate::build::ModelBuilder;
-use crate::encode::{Extras, add_asset_with, open_model};
-use crate::inputs::{AssetInput, find_duplicates};
+use crate::encode::{add_asset_with, open_model};
+use crate::inputs::{AssetInput, bytes_item, find_duplicates};
+use crate::items::{Content, Item};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
 use crate::quantise::{QuantiseOptions, Size, Statistics, encode_quantised_with};
 use crate::writer::ContainerWriter;
@@ -91,8 +92,8 @@ pub(crate) struct Structure {
 }
 
 impl Structure {
-    /// Runs all passes but quantisers. What the asset then has besides its items.
-    pub(crate) fn apply(&self, asset: &mut AssetInput<'static>, options: &EncodeOptions) -> Result<Extras> {
+    /// Runs all passes but quantisers. What is then cut together.
+    pub(crate) fn apply(&self, asset: &mut AssetInput<'static>, options: &EncodeOptions) -> Result<Bundles> {
         let model = ModelBuilder::over(&asset.name, std::mem::take(&mut asset.items));
         let spool = Arc::clone(&self.spool);
         let mut bench = Workbench::new(model, self.statistics.as_ref(), options, spool, &self.keep);
@@ -101,10 +102,15 @@ impl Structure {
         }
         asset.notes.append(&mut bench.notes);
         asset.items = bench.model.items;
-        let mut extras = bench.model.extras;
-        name_ranks(&mut extras.bundles);
-        extras.recipe = Some(self.recipe.to_json()?);
-        Ok(extras)
+        let mut bundles = bench.model.bundles;
+        name_ranks(&mut bundles);
+        Ok(bundles)
+    }
+
+    /// What was done, as the last item of an asset: a record that is bound to what the others hash to.
+    pub(crate) fn record(&self) -> Result<Item<'static>> {
+        let content = Content::Record { schema: "recipe".into(), bound: [0; 32], required: false };
+        Ok(bytes_item("recipe".into(), content, self.recipe.to_json()?))
     }
 }
 
@@ -182,9 +188,10 @@ pub fn encode_recipe(
             let (mut asset, notes) = open_model(input, kind, options)?;
             let mut writer = ContainerWriter::create(output)?;
             let aliases = find_duplicates(&mut asset.items, 0, options.threads)?;
-            let extras = in_pool(options, || structure.apply(&mut asset, options))?;
+            let bundles = in_pool(options, || structure.apply(&mut asset, options))?;
+            asset.items.push(structure.record()?);
             asset.notes.splice(0..0, notes);
-            let mut report = add_asset_with(&mut writer, 0, asset, false, None, extras, options)?;
+            let mut report = add_asset_with(&mut writer, 0, asset, false, None, bundles, options)?;
             report.aliases = aliases;
             report.output_bytes = writer.finish(options)?;
             Ok(report)

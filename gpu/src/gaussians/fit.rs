@@ -5,8 +5,6 @@ use wgpu::{Buffer, BufferUsages};
 
 use super::MAX_CHANNELS;
 use super::grid::Grid;
-#[cfg(test)]
-use super::kernel::Part;
 use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
 use super::pursuit::Pursuit;
 use super::render::BIN;
@@ -312,27 +310,6 @@ impl<'g> Fit<'g> {
         let count = (words[COUNT] as usize).min(self.room);
         let values = words[STATE..][..count * stride].iter().map(|&bits| f32::from_bits(bits));
         Ok((values.collect(), error_of(&words)))
-    }
-}
-
-#[cfg(test)]
-impl Fit<'_> {
-    /// Kernels by name, to be measured.
-    pub(super) fn parts(&self) -> Vec<Part<'_>> {
-        let pass = &self.passes[0];
-        let mut all = vec![
-            ("shape", vec![(&self.shape, workgroups(self.room, 64))]),
-            ("bin", vec![(&pass.bin, self.grid.squares)]),
-            ("step", vec![(&pass.step, self.grid.tiles)]),
-            ("total", vec![(&pass.total, [1, 1])]),
-            ("back", vec![(&pass.back, workgroups(self.room, 1))]),
-            ("adam", vec![(&self.adam, workgroups(self.moving, 64))]),
-            ("blend", vec![(&self.blend, self.grid.tiles)]),
-            ("removal", vec![(&self.removal, workgroups(self.room, 1))]),
-            ("weakest", vec![(&self.weakest, workgroups(self.moving, 64))]),
-        ];
-        all.extend(self.pursuit.parts());
-        all
     }
 }
 

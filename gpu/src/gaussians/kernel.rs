@@ -30,10 +30,6 @@ pub(super) struct Bound {
     bindings: BindGroup,
 }
 
-/// Kernels by name, each with its workgroups, to be measured.
-#[cfg(test)]
-pub(super) type Part<'b> = (&'static str, Vec<(&'b Bound, [u32; 2])>);
-
 /// Makes a kernel, if it is not made yet, and binds these buffers to it in order.
 pub(super) fn bind(gpu: &Gpu, text: Text, channels: usize, buffers: &[&Buffer]) -> Result<Bound> {
     let pipeline = pipeline(gpu, text, channels)?;

@@ -4,8 +4,6 @@ use bytemuck::{Pod, Zeroable};
 use wgpu::Buffer;
 
 use super::fit::{Buffers, Picture};
-#[cfg(test)]
-use super::kernel::Part;
 use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
 use crate::device::Gpu;
 use crate::error::Result;
@@ -205,33 +203,5 @@ impl Pursuit {
         ]);
         work.run(all);
         Ok(())
-    }
-}
-
-#[cfg(test)]
-impl Pursuit {
-    /// Kernels by name, to be measured.
-    pub(super) fn parts(&self) -> Vec<Part<'_>> {
-        let mut all = vec![(
-            "halve",
-            self.levels
-                .iter()
-                .flat_map(|level| &level.halve)
-                .map(|(bound, groups)| (bound, *groups))
-                .collect(),
-        )];
-        for (i, name) in ["blur", "energy", "maxima"].into_iter().enumerate() {
-            let searches = self.levels.iter().flat_map(|level| &level.searches);
-            all.push((name, searches.map(|(kernels, groups)| (&kernels[i], groups[i])).collect()));
-        }
-        let places = workgroups(self.places, 64);
-        all.extend([
-            ("threshold", vec![(&self.threshold, [1, 1])]),
-            ("collect", vec![(&self.collect, workgroups(self.maxima, 64))]),
-            ("rank", vec![(&self.rank, places)]),
-            ("accept", vec![(&self.accept, [1, 1])]),
-            ("insert", vec![(&self.insert, places)]),
-        ]);
-        all
     }
 }

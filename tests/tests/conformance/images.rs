@@ -40,14 +40,7 @@ pub struct Blob {
 }
 
 pub fn group(kind: GroupKind) -> ChannelGroup {
-    ChannelGroup {
-        kind,
-        transfer: Transfer::Srgb,
-        depth: Depth::Unorm8,
-        name: String::new(),
-        channels: Vec::new(),
-        bounds: [0.0, 1.0],
-    }
+    ChannelGroup::of(kind)
 }
 
 /// An image of preset 0 whose means are zero.

@@ -6,19 +6,12 @@ use mcodec_decode::images::{ImageReader, Region};
 use mcodec_decode::{ReadOptions, Reader};
 use mcodec_encode::images::{FitDevice, ImageOptions, Paging, Picture, Rate, UseGpu, encode_image};
 use mcodec_encode::{EncodeError, EncodeOptions, Output};
-use mcodec_format::{ChannelGroup, Depth, GroupKind, Transfer};
+use mcodec_format::{ChannelGroup, GroupKind};
 use std::sync::Arc;
 
 /// Waves and an edge, covered in part.
 fn picture(width: u32, height: u32) -> Picture {
-    let group = ChannelGroup {
-        kind: GroupKind::ColourAlpha,
-        transfer: Transfer::Srgb,
-        depth: Depth::Unorm8,
-        name: String::new(),
-        channels: Vec::new(),
-        bounds: [0.0, 1.0],
-    };
+    let group = ChannelGroup::of(GroupKind::ColourAlpha);
     let value = |c: usize, x: u32, y: u32| {
         let (x, y) = (x as f32 / width as f32, y as f32 / height as f32);
         let edge = if x + 0.4 * y > 0.7 { 0.25 } else { -0.15 };

@@ -2,7 +2,8 @@
 
 use super::machine;
 use super::measure::time;
-use crate::cli::{BenchGpu, Common};
+use crate::cli::Common;
+use crate::cli::bench::BenchGpu;
 use crate::console::Console;
 use crate::device::Device;
 use crate::outcome::{Outcome, usage};

@@ -1,7 +1,8 @@
 //! Pictures beside other codecs: rate and distortion, by a Python script that runs mcodec as a user does.
 
 use super::spawn::find_python;
-use crate::cli::{BenchImages, Common};
+use crate::cli::Common;
+use crate::cli::bench::BenchImages;
 use crate::console::Console;
 use crate::outcome::{Outcome, usage};
 use anyhow::{Context, bail};

@@ -3,7 +3,8 @@
 
 use super::measure::time;
 use super::spawn::find_python;
-use crate::cli::{BenchLatents, Common};
+use crate::cli::Common;
+use crate::cli::bench::BenchLatents;
 use crate::console::Console;
 use crate::outcome::{Outcome, usage};
 use anyhow::{Context, bail};

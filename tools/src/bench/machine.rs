@@ -1,6 +1,6 @@
 //! The machine that a run is made on.
 
-use crate::cli::Simd;
+use crate::cli::bench::Simd;
 use mcodec_coding::labelled::Level;
 use std::thread::available_parallelism;
 

@@ -32,7 +32,8 @@ pub(crate) use gpu::run as run_gpu;
 #[cfg(feature = "eval")]
 pub(crate) use spawn::find_python;
 
-use crate::cli::{BenchModels, Common};
+use crate::cli::Common;
+use crate::cli::bench::BenchModels;
 use crate::console::Console;
 use crate::outcome::{Outcome, usage};
 use anyhow::Context;

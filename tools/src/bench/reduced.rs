@@ -1,7 +1,8 @@
 //! What dropping positions of latents keeps, what it loses and what it saves.
 
 use super::latents::Set;
-use crate::cli::{BenchLatents, Common};
+use crate::cli::Common;
+use crate::cli::bench::BenchLatents;
 use crate::console::Console;
 use crate::outcome::Outcome;
 use anyhow::Context;

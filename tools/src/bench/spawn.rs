@@ -3,7 +3,8 @@
 use super::CHILD_PREFIX;
 use super::peers::{Kind, Peer};
 use super::report::Line;
-use crate::cli::{Codes, Simd};
+use crate::cli::Codes;
+use crate::cli::bench::Simd;
 use crate::console::Console;
 use anyhow::Context;
 use clap::ValueEnum;

@@ -1,6 +1,7 @@
 //! `mcodec bench`.
 
-use crate::cli::{Bench, BenchWhat, Common};
+use crate::cli::Common;
+use crate::cli::bench::{Bench, BenchWhat};
 use crate::console::Console;
 use crate::outcome::Outcome;
 

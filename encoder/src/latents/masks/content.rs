@@ -52,25 +52,19 @@ impl MaskArray {
                 places.len()
             ));
         }
-        let mut shape = [1usize; PLANE_AXES.len()];
-        let mut strides = [0usize; PLANE_AXES.len()];
-        let mut stride = 1usize;
-        for (&place, &size) in places.iter().zip(sizes).rev() {
-            shape[place] = usize::try_from(size).map_err(|_| "a dimension is too large".to_owned())?;
-            strides[place] = stride;
-            stride = stride.checked_mul(shape[place]).filter(|&n| n <= MOST_BITS).ok_or("it is too large")?;
-        }
+        let strided = order.strided(sizes).filter(|&(.., all)| all <= MOST_BITS);
+        let (shape, strides, all) = strided.ok_or("it is too large")?;
         let [layers, heads, steps, rows, columns] = shape;
-        if stride == 0 || rows > MAX_MASK_SIDE || columns > MAX_MASK_SIDE {
+        if all == 0 || rows > MAX_MASK_SIDE || columns > MAX_MASK_SIDE {
             return Err(format!("masks of {rows} x {columns} blocks: 1 to {MAX_MASK_SIDE} each"));
         }
-        if bytes.len() != stride {
+        if bytes.len() != all {
             return Err("its bytes are not those of its dimensions".into());
         }
         if let Some(at) = bytes.iter().position(|&b| b > 1) {
             return Err(format!("element {at} is {}: bits of masks are 0 or 1", bytes[at]));
         }
-        let mut bits = Vec::with_capacity(stride);
+        let mut bits = Vec::with_capacity(all);
         for plane in 0..layers * heads * steps {
             let (layer, head, step) = (plane / steps / heads, plane / steps % heads, plane % steps);
             let from = layer * strides[0] + head * strides[1] + step * strides[2];

@@ -9,6 +9,7 @@ pub use content::MaskArray;
 pub(crate) use content::MaskContent;
 pub use settings::{Curve, MaskSettings};
 
+use super::add_each;
 use super::array::{Stored, read_arrays};
 use super::clips::{Clip, clips_of};
 use super::resolve::about;
@@ -99,19 +100,12 @@ fn add_all(
     masks: &MaskOptions,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
-    let mut all = EncodeReport::default();
-    for (number, clip) in (0u32..).zip(clips) {
-        let ordinal = first.checked_add(number);
-        let ordinal = ordinal.ok_or_else(|| EncodeError::Request("no asset ordinal is left".into()))?;
+    add_each(writer, first, clips, options, |clip, _| {
         let arrays = read_arrays(clip, &options.import)?;
-        let arrays: Vec<MaskArray> =
-            arrays.into_iter().map(|array| mask_of(clip, array, masks)).collect::<Result<_>>()?;
-        let made = add_asset(writer, ordinal, asset_of(&clip.name, arrays, masks), false, None, options)?;
-        all.input_bytes += made.input_bytes;
-        all.tensors += made.tensors;
-        (all.asset, all.content_hash) = (made.asset, made.content_hash);
-    }
-    Ok(all)
+        let arrays: Result<Vec<MaskArray>> =
+            arrays.into_iter().map(|array| mask_of(clip, array, masks)).collect();
+        Ok(asset_of(&clip.name, arrays?, masks))
+    })
 }
 
 fn mask_of(clip: &Clip, array: Stored, masks: &MaskOptions) -> Result<MaskArray> {
