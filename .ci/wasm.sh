@@ -19,7 +19,7 @@ rustup target add "$target" || exit 75
 
 # Freestanding: zstd brings the headers that it needs, those of this machine are of another.
 export CC_wasm32_wasip1=clang AR_wasm32_wasip1=llvm-ar CFLAGS_wasm32_wasip1=-ffreestanding
-export CARGO_TARGET_WASM32_WASIP1_RUNNER="node --no-warnings $PWD/.ci/wasi.mjs"
+export CARGO_TARGET_WASM32_WASIP1_RUNNER="$PWD/.ci/wasi.sh"
 export CARGO_TARGET_WASM32_WASIP1_RUSTFLAGS="-D warnings -C target-feature=+simd128"
 if [ "${1:-}" = --speed ]; then
     cargo run --release -p mcodec-coding --target "$target" --example levels --locked
