@@ -9,6 +9,7 @@ mod columns;
 mod decode;
 mod encode;
 mod numbers;
+mod parts;
 mod payload;
 
 pub use crate::labelled::Classes;
@@ -16,6 +17,7 @@ pub use columns::{ColumnClasses, ColumnSteps};
 pub use decode::{decode, decode_at, dequantise};
 pub use encode::{CodesSpec, ColumnClassesAt, encode};
 pub use numbers::{Element, step};
+pub use parts::{Line, Parts};
 pub use payload::{CodesLedger, FORM, element_of, ledger};
 
 use crate::error::{Result, invalid};
