@@ -1,6 +1,8 @@
 //! Steps of rows and columns before the one scale that all tensors share: from statistics, or from the weights alone.
 
 use super::factor::{Factor, positive_median};
+use super::known::{Input, Known, KnownArrays};
+use super::round::{round_rows, round_turned, transposed};
 use super::statistics::Statistics;
 use crate::{EncodeError, Result};
 use mcodec_coding::codes::MAX_STEP;
@@ -38,6 +40,8 @@ pub(super) struct Rule {
     pub(super) columns: Option<Arc<Vec<i16>>>,
     /// The input whose factor feeds errors back.
     pub(super) input: Option<String>,
+    /// Errors are fed back from row to row, not from column to column.
+    pub(super) turned: bool,
     /// 4 log2 of the geometric mean of the rows' root mean squares.
     pub(super) level: f64,
 }
@@ -47,6 +51,15 @@ impl Rule {
     pub(super) fn mean(&self) -> f64 {
         let columns = self.columns.as_ref().map_or(0.0, |c| mean(c.iter().map(|&v| f64::from(v))));
         mean(self.rows.iter().copied()) + columns
+    }
+
+    /// The rule of the matrix turned.
+    fn turn(self) -> Self {
+        let middle = mean(self.rows.iter().copied()).round();
+        let most = f64::from(MAX_STEP);
+        let columns = self.rows.iter().map(|row| (row - middle).round().clamp(-most, most) as i16).collect();
+        let rows = self.columns.iter().flat_map(|c| c.iter()).map(|&c| f64::from(c) + middle).collect();
+        Self { rows, columns: Some(Arc::new(columns)), turned: !self.turned, ..self }
     }
 
     /// Step exponents of the rows, all steps being `scale` (4 log2) larger.
@@ -102,23 +115,55 @@ impl Weights<'_> {
 /// Makes rules from statistics, if there are any.
 pub(super) struct Rules {
     statistics: Option<Statistics>,
+    /// Gram matrices are used whole, not only their diagonals.
+    feedback: bool,
+    arrays: Mutex<KnownArrays>,
     factors: Mutex<HashMap<String, Arc<Factor>>>,
 }
 
 impl Rules {
-    pub(super) fn new(statistics: Option<Statistics>) -> Self {
-        Self { statistics, factors: Mutex::new(HashMap::new()) }
+    pub(super) fn new(statistics: Option<Statistics>, feedback: bool) -> Self {
+        let arrays = Mutex::new(KnownArrays::new());
+        Self { statistics, feedback, arrays, factors: Mutex::new(HashMap::new()) }
+    }
+
+    /// What is known of arrays that passes made, in the place of what was known.
+    pub(super) fn know(&self, arrays: KnownArrays) {
+        *self.arrays.lock().unwrap_or_else(PoisonError::into_inner) = arrays;
+    }
+
+    fn known_of(&self, name: &str) -> Option<Arc<Known>> {
+        self.arrays.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The codes of rows of `n` weights.
+    pub(super) fn round(
+        &self,
+        rule: &Rule,
+        weights: &[f32],
+        row_steps: &[i16],
+        n: usize,
+    ) -> Result<Vec<i32>> {
+        let zeros = vec![0; n];
+        let columns = rule.columns.as_ref().map_or(&zeros, |c| c);
+        let (round, inputs): (fn(&[f32], &[i16], &[i16], Option<&Factor>) -> Vec<i32>, usize) =
+            if rule.turned { (round_turned, row_steps.len()) } else { (round_rows, n) };
+        let factor = self.factor_of(rule, inputs)?;
+        Ok(round(weights, row_steps, columns, factor.as_deref()))
     }
 
     /// The steps of a tensor.
     pub(super) fn rule(&self, weights: &Weights<'_>) -> Result<Rule> {
-        match &self.statistics {
-            Some(statistics) => match self.known(statistics, weights)? {
-                Some(rule) => Ok(rule),
-                None => Ok(Self::free(weights)),
-            },
-            None => Ok(Self::free(weights)),
-        }
+        let Some(statistics) = &self.statistics else { return Ok(Self::free(weights)) };
+        let known = self.known_of(weights.name);
+        let found = if known.as_ref().is_some_and(|known| known.turned) {
+            let values = transposed(weights.values, weights.columns);
+            let turned = Weights { name: weights.name, values: &values, columns: weights.rows() };
+            self.of_statistics(statistics, known.as_deref(), &turned)?.map(Rule::turn)
+        } else {
+            self.of_statistics(statistics, known.as_deref(), weights)?
+        };
+        Ok(found.unwrap_or_else(|| Self::free(weights)))
     }
 
     /// One step for all weights: the square root of their own level, half-way between equal steps and equal rates.
@@ -126,18 +171,32 @@ impl Rules {
         let level = weights.level();
         let finer = if is_embedding(weights.name) { 4.0 * EMBEDDING_OCTAVES } else { 0.0 };
         let rows = vec![0.5 * level - finer; weights.rows()];
-        Rule { unit: Unit::Free, rows, columns: None, input: None, level }
+        Rule { unit: Unit::Free, rows, columns: None, input: None, turned: false, level }
     }
 
-    fn known(&self, statistics: &Statistics, weights: &Weights<'_>) -> Result<Option<Rule>> {
+    fn of_statistics(
+        &self,
+        statistics: &Statistics,
+        known: Option<&Known>,
+        weights: &Weights<'_>,
+    ) -> Result<Option<Rule>> {
         let n = weights.columns;
-        let input = statistics.input_of(weights.name).to_owned();
+        let input = match known.map(|known| &known.input) {
+            None => statistics.input_of(weights.name),
+            Some(Input::Layer(name)) => name,
+            Some(Input::Gram(_) | Input::Diagonal(_)) => weights.name,
+        }
+        .to_owned();
         let factor = self.factor(&input, n)?;
         let mut diagonal: Vec<f64> = Vec::new();
         let scales: Vec<f64> = match &factor {
             Some(factor) => factor.diagonal.iter().map(|r| -4.0 * r.log2()).collect(),
             None => {
-                let Some(found) = statistics.diagonal(&input, n)? else { return Ok(None) };
+                let found = match known.map(|known| &known.input) {
+                    Some(Input::Diagonal(found)) if found.len() == n => Some(found.clone()),
+                    _ => statistics.diagonal(&input, n)?,
+                };
+                let Some(found) = found else { return Ok(None) };
                 diagonal = found.iter().map(|&d| f64::from(d).max(0.0)).collect();
                 let Some(median) = positive_median(&diagonal) else { return Ok(None) };
                 diagonal.iter().map(|d| -2.0 * (d + DIAGONAL_DAMPING * median).log2()).collect()
@@ -145,7 +204,10 @@ impl Rules {
         };
         let level = weights.level();
         let middle = mean(scales.iter().copied());
-        let fisher = statistics.fisher(weights.name, weights.rows())?;
+        let fisher = match known {
+            Some(known) => known.fisher.clone(),
+            None => statistics.fisher(weights.name, weights.rows())?,
+        };
         let fisher: Option<Vec<f64>> = fisher.map(|f| f.iter().map(|&v| f64::from(v).max(0.0)).collect());
         let floor = fisher.as_ref().map_or(0.0, |f| FISHER_FLOOR * mean(f.iter().copied()));
         let (unit, mut rows) = match fisher.filter(|_| floor > 0.0) {
@@ -157,19 +219,26 @@ impl Rules {
         rows.iter_mut().for_each(|row: &mut f64| *row += shift);
         let most = f64::from(MAX_STEP);
         let columns = scales.iter().map(|scale| (scale - shift).round().clamp(-most, most) as i16).collect();
-        Ok(Some(Rule { unit, rows, columns: Some(Arc::new(columns)), input: factor.map(|_| input), level }))
+        let (columns, input) = (Some(Arc::new(columns)), factor.map(|_| input));
+        Ok(Some(Rule { unit, rows, columns, input, turned: false, level }))
     }
 
     /// The factor of an input, if its Gram matrix is known and some token reached it.
-    pub(super) fn factor(&self, input: &str, n: usize) -> Result<Option<Arc<Factor>>> {
-        let Some(statistics) = &self.statistics else { return Ok(None) };
-        if !statistics.has_gram(input) {
-            return Ok(None);
-        }
+    fn factor(&self, input: &str, n: usize) -> Result<Option<Arc<Factor>>> {
+        let Some(statistics) = self.statistics.as_ref().filter(|_| self.feedback) else { return Ok(None) };
         if let Some(known) = self.lock().get(input) {
             return Ok(Some(Arc::clone(known)));
         }
-        let Some(gram) = statistics.gram(input, n)? else { return Ok(None) };
+        let own = self.known_of(input);
+        let gram = match own.as_ref().map(|known| &known.input) {
+            Some(Input::Gram(read)) => {
+                let mut bytes = vec![0; 4 * n * n];
+                read(0, &mut bytes)?;
+                Some(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+            }
+            _ => statistics.gram(input, n)?,
+        };
+        let Some(gram) = gram else { return Ok(None) };
         let Some(factor) = Factor::new(&gram, n, DAMPING) else { return Ok(None) };
         let factor = Arc::new(factor);
         let mut kept = self.lock();
@@ -186,7 +255,7 @@ impl Rules {
     }
 
     /// The factor that a rule feeds errors back with.
-    pub(super) fn factor_of(&self, rule: &Rule, n: usize) -> Result<Option<Arc<Factor>>> {
+    fn factor_of(&self, rule: &Rule, n: usize) -> Result<Option<Arc<Factor>>> {
         match &rule.input {
             None => Ok(None),
             Some(input) => {

@@ -5,6 +5,8 @@
 //! code is. The magnitude of a code, without as many low bits as its class has to spare, is one rANS symbol under the table of the
 //! class; low bits and signs are stored as they are. Tables are shared by all tensors of a model ([`Classes`]).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod columns;
 mod decode;
 mod encode;

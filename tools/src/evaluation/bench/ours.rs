@@ -4,7 +4,7 @@ use super::Work;
 use crate::cli::{BenchQuant, Common};
 use anyhow::Context;
 use mcodec_encode::Output;
-use mcodec_encode::quantise::{QuantiseOptions, Size, encode_quantised};
+use mcodec_encode::quantise::{Method, QuantiseOptions, Size, encode_quantised};
 use mcodec_evaluation::{Statistics, open_weights};
 use std::path::{Path, PathBuf};
 
@@ -42,6 +42,7 @@ pub(super) fn measure(
                 size: Size::BitsPerWeight(bits),
                 statistics: statistics.clone(),
                 keep: keep.to_vec(),
+                method: Method::default(),
             };
             let options = work.console.encode_options(common);
             let output = Output::File { path: path.clone(), force: true };
