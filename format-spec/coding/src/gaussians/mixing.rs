@@ -123,6 +123,15 @@ pub struct Mixer {
     touched: Vec<bool>,
 }
 
+/// Of the same states, weights and tally.
+impl PartialEq for Mixer {
+    fn eq(&self, other: &Self) -> bool {
+        self.states == other.states && self.weights == other.weights && self.tally == other.tally
+    }
+}
+
+impl Eq for Mixer {}
+
 /// States that are put back at once.
 const BLOCK: usize = 64;
 
