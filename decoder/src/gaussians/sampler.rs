@@ -9,16 +9,19 @@ use super::{MEAN_WEIGHT, Scene, Shape, Splat};
 use crate::{DecodeError, Result};
 
 type Group = [f32; LANES];
-/// Groups of a Gaussian's colours at most, its weight counted as one.
-const MOST_GROUPS: usize = (1 + MAX_PLANES).div_ceil(LANES);
+/// Numbers of a Gaussian's form, and colours that lie beside them.
+const FORM: usize = 5;
+const BESIDE: usize = LANES - FORM;
+/// Groups of a Gaussian's other colours at most.
+const MOST_GROUPS: usize = (MAX_PLANES - BESIDE).div_ceil(LANES);
 
 /// A scene with the Gaussians of each small square listed, for single points.
 #[derive(Debug)]
 pub struct Sampler {
     scene: Scene,
-    /// Of each Gaussian x, y, across, along and down as [`Shape`] has them; last one that weighs nothing anywhere.
+    /// Of each Gaussian x, y, across, along and down as [`Shape`] has them, then its first colours; last one that weighs nothing anywhere.
     forms: Vec<Group>,
-    /// Of each Gaussian 1, then its colours, in whole groups.
+    /// Of each Gaussian the colours that `forms` has no room for, in whole groups.
     colours: Vec<Group>,
     columns: usize,
     rows: usize,
@@ -77,7 +80,7 @@ impl Sampler {
                 counts[square] += 1;
             });
         }
-        let (forms, colours) = (forms(&shapes), colours(&scene));
+        let (forms, colours) = (forms(&shapes, &scene), colours(&scene));
         Ok(Self { scene, forms, colours, columns, rows, start, listed })
     }
 
@@ -106,35 +109,44 @@ impl Sampler {
     /// If `out` has not one number for each plane.
     pub fn sample(&self, x: f32, y: f32, out: &mut [f32]) {
         assert_eq!(out.len(), self.scene.planes(), "a number for each plane");
-        match (1 + self.scene.planes()).div_ceil(LANES) {
+        match groups_of(self.scene.planes()) {
+            0 => lanes::run(Sample::<0> { sampler: self, x, y, out }),
             1 => lanes::run(Sample::<1> { sampler: self, x, y, out }),
-            2 => lanes::run(Sample::<2> { sampler: self, x, y, out }),
             _ => lanes::run(Sample::<MOST_GROUPS> { sampler: self, x, y, out }),
         }
     }
 }
 
-/// What [`Sampler`] keeps of shapes.
-fn forms(shapes: &[Shape]) -> Vec<Group> {
-    let nowhere = [0.0, 1e9, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
-    let form = |s: &Shape| [s.x, s.y, s.across, s.along, s.down, 0.0, 0.0, 0.0];
-    shapes.iter().map(form).chain([nowhere]).collect()
+/// Groups of the colours that lie apart.
+fn groups_of(planes: usize) -> usize {
+    planes.saturating_sub(BESIDE).div_ceil(LANES)
 }
 
-/// What [`Sampler`] keeps of colours.
+/// What [`Sampler`] keeps of shapes, and the first colours.
+fn forms(shapes: &[Shape], scene: &Scene) -> Vec<Group> {
+    let nowhere = [0.0, 1e9, 0.0, 0.0, 1.0, 0.0, 0.0, 0.0];
+    let form = |(s, colours): (&Shape, &[f32])| {
+        let mut form = [s.x, s.y, s.across, s.along, s.down, 0.0, 0.0, 0.0];
+        form[FORM..].iter_mut().zip(colours).for_each(|(to, &colour)| *to = colour);
+        form
+    };
+    shapes.iter().zip(scene.colours.chunks_exact(scene.planes())).map(form).chain([nowhere]).collect()
+}
+
+/// What [`Sampler`] keeps of the other colours.
 fn colours(scene: &Scene) -> Vec<Group> {
     let planes = scene.planes();
-    let groups = (1 + planes).div_ceil(LANES);
+    let groups = groups_of(planes);
     let mut all = vec![[0.0; LANES]; (scene.len() + 1) * groups];
-    for (own, colours) in all.chunks_exact_mut(groups).zip(scene.colours.chunks_exact(planes)) {
-        let own = own.as_flattened_mut();
-        own[0] = 1.0;
-        own[1..=planes].copy_from_slice(colours);
+    if groups > 0 {
+        for (own, colours) in all.chunks_exact_mut(groups).zip(scene.colours.chunks_exact(planes)) {
+            own.as_flattened_mut()[..planes - BESIDE].copy_from_slice(&colours[BESIDE..]);
+        }
     }
     all
 }
 
-/// A point; G groups hold a Gaussian's colours.
+/// A point; G groups hold the colours that lie apart.
 struct Sample<'a, const G: usize> {
     sampler: &'a Sampler,
     x: f32,
@@ -149,7 +161,8 @@ impl<const G: usize> Kernel for Sample<'_, G> {
     fn run<L: Lanes>(self, l: L) {
         let Self { sampler, x, y, out } = self;
         let (x, y) = (l.splat(x), l.splat(y));
-        let mut sums = [l.splat(0.0); G];
+        // What is summed up of forms is of no use but for their colours.
+        let (mut weight, mut first, mut rest) = (0.0, l.splat(0.0), [l.splat(0.0); G]);
         let mut weights = [0.0; LANES];
         for list in sampler.list(self.x, self.y) {
             // The values of eight Gaussians at once; their sums one by one, as a picture has them.
@@ -159,20 +172,23 @@ impl<const G: usize> Kernel for Sample<'_, G> {
             let v = l.mul(down, dy);
             let u = l.add(l.mul(across, dx), l.mul(along, dy));
             l.store(value(l, u, l.sub(l.splat(0.0), l.mul(v, v))), &mut weights);
-            for (&weight, &index) in weights.iter().zip(list) {
-                let weight = l.splat(weight);
+            for ((&w, form), &index) in weights.iter().zip(forms).zip(list) {
+                weight += w;
+                let w = l.splat(w);
+                first = l.mul_add(w, form, first);
                 let colours = &sampler.colours[index as usize * G..][..G];
-                for (sum, colours) in sums.iter_mut().zip(colours) {
-                    *sum = l.mul_add(weight, l.load(colours), *sum);
+                for (sum, colours) in rest.iter_mut().zip(colours) {
+                    *sum = l.mul_add(w, l.load(colours), *sum);
                 }
             }
         }
-        let mut values = [[0.0; LANES]; G];
-        values.iter_mut().zip(sums).for_each(|(to, sum)| l.store(sum, to));
-        let values = values.as_flattened();
-        let whole = values[0] + MEAN_WEIGHT;
-        for ((out, value), mean) in out.iter_mut().zip(&values[1..]).zip(&sampler.scene.mean) {
-            *out = (value + MEAN_WEIGHT * mean) / whole;
+        let (mut beside, mut apart) = ([0.0; LANES], [[0.0; LANES]; G]);
+        l.store(first, &mut beside);
+        apart.iter_mut().zip(rest).for_each(|(to, sum)| l.store(sum, to));
+        let sums = beside[FORM..].iter().chain(apart.as_flattened());
+        let whole = weight + MEAN_WEIGHT;
+        for ((out, sum), mean) in out.iter_mut().zip(sums).zip(&sampler.scene.mean) {
+            *out = (sum + MEAN_WEIGHT * mean) / whole;
         }
     }
 }
