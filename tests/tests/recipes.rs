@@ -297,7 +297,7 @@ fn codes_of_factors_follow_statistics() {
     let input = dir.path().join("model.safetensors");
     fs::write(&input, safetensors(None, &[whole])).expect("the input is written");
     // Inputs that nearly agree, and of which some are large; every other output matters.
-    let scale = |j: usize| if j % 3 == 0 { 8.0f32 } else { 1.0 };
+    let scale = |j: usize| if j.is_multiple_of(3) { 8.0f32 } else { 1.0 };
     let at = |a: usize, b: usize| scale(a) * scale(b) * if a == b { 1.0 } else { 0.8 };
     let gram: Vec<f32> = (0..n * n).map(|i| at(i / n, i % n)).collect();
     let fisher: Vec<f32> = (0..rows).map(|i| if i % 2 == 0 { 1.0 } else { 1e-3 }).collect();
