@@ -50,14 +50,15 @@ impl Kernel for Less<'_> {
                     let across: [L::F; WIDE] = std::array::from_fn(|w| lanes.load(&across[w]));
                     for r in 0..TALL {
                         let value = lanes.splat(of[r][at]);
-                        for w in 0..WIDE {
-                            own[r][w] = lanes.add(own[r][w], lanes.mul(value, across[w]));
+                        for (own, across) in own[r].iter_mut().zip(across) {
+                            *own = lanes.add(*own, lanes.mul(value, across));
                         }
                     }
                 }
                 for r in 0..TALL {
-                    for w in 0..WIDE {
-                        lanes.store(own[r][w], &mut sums[r].as_chunks_mut::<WIDTH>().0[part * WIDE + w]);
+                    let to = &mut sums[r].as_chunks_mut::<WIDTH>().0[part * WIDE..];
+                    for (sum, to) in own[r].into_iter().zip(to) {
+                        lanes.store(sum, to);
                     }
                 }
             }
@@ -137,14 +138,15 @@ fn add_products<L: Lanes>(lanes: L, errors: &[Column], mixing: &[[f32; TILE]], s
             let errors: [L::F; WIDE] = std::array::from_fn(|w| lanes.load(&errors[w]));
             for c in 0..TILE {
                 let mix = lanes.splat(mix[c]);
-                for w in 0..WIDE {
-                    own[c][w] = lanes.add(own[c][w], lanes.mul(errors[w], mix));
+                for (own, error) in own[c].iter_mut().zip(errors) {
+                    *own = lanes.add(*own, lanes.mul(error, mix));
                 }
             }
         }
         for c in 0..TILE {
-            for w in 0..WIDE {
-                lanes.store(own[c][w], &mut sums[c].as_chunks_mut::<WIDTH>().0[part * WIDE + w]);
+            let to = &mut sums[c].as_chunks_mut::<WIDTH>().0[part * WIDE..];
+            for (sum, to) in own[c].into_iter().zip(to) {
+                lanes.store(sum, to);
             }
         }
     }

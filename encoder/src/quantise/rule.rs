@@ -5,7 +5,7 @@ use super::known::{Input, Known, KnownArrays};
 use super::round::{round_rows, round_turned, transposed};
 use super::statistics::Statistics;
 use crate::{EncodeError, Result};
-use mcodec_coding::codes::MAX_STEP;
+use mcodec_coding::codes::{MAX_STEP, step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -40,6 +40,8 @@ pub(super) struct Rule {
     pub(super) columns: Option<Arc<Vec<i16>>>,
     /// The input whose factor feeds errors back.
     pub(super) input: Option<String>,
+    /// The least step exponents of the rows: with smaller ones some codes would be too large.
+    pub(super) least: Vec<i16>,
     /// Errors are fed back from row to row, not from column to column.
     pub(super) turned: bool,
     /// 4 log2 of the geometric mean of the rows' root mean squares.
@@ -65,16 +67,17 @@ impl Rule {
     /// Step exponents of the rows, all steps being `scale` (4 log2) larger.
     pub(super) fn row_steps(&self, scale: f64) -> Vec<i16> {
         let most = f64::from(MAX_STEP);
-        let clamp = |v: f64| v.clamp(-most, most) as i16;
+        let at_least = |i: usize| self.least.get(i).copied().unwrap_or(-MAX_STEP);
+        let clamp = |(i, v): (usize, f64)| (v.clamp(-most, most) as i16).max(at_least(i));
         if self.unit != Unit::Free {
-            return self.rows.iter().map(|row| clamp((row + scale).round())).collect();
+            return self.rows.iter().map(|row| (row + scale).round()).enumerate().map(clamp).collect();
         }
         // One step would jump by quarters of an octave: the first rows have the larger one.
         let count = self.rows.len() as f64;
         let at = |(i, row): (usize, &f64)| {
             let exact = row + scale;
             let larger = (i as f64) < (exact - exact.floor()) * count;
-            clamp(exact.floor() + f64::from(u8::from(larger)))
+            clamp((i, exact.floor() + f64::from(u8::from(larger))))
         };
         self.rows.iter().enumerate().map(at).collect()
     }
@@ -102,6 +105,20 @@ impl Weights<'_> {
         let rms = |row: &[f32]| row.iter().map(|v| f64::from(*v).powi(2)).sum::<f64>() / self.columns as f64;
         let energies = self.values.chunks(self.columns).map(rms).filter(|e| *e > 0.0);
         mean(energies.map(|e| 2.0 * e.log2()))
+    }
+
+    /// Step exponents of the rows that keep codes below 2^22, which leaves room for errors that are fed back.
+    fn least_steps(&self, columns: Option<&[i16]>) -> Vec<i16> {
+        let inverse: Vec<f32> = match columns {
+            Some(columns) => columns.iter().map(|c| step(-c)).collect(),
+            None => vec![1.0; self.columns],
+        };
+        let most = f64::from(MAX_STEP);
+        let least = |row: &[f32]| {
+            let peak = row.iter().zip(&inverse).map(|(w, i)| w.abs() * i).fold(0f32, f32::max);
+            (4.0 * (f64::from(peak).log2() - 22.0)).ceil().clamp(-most, most) as i16
+        };
+        self.values.chunks(self.columns).map(least).collect()
     }
 
     /// log2 of the root mean square of what it puts out, its inputs having this diagonal.
@@ -146,24 +163,27 @@ impl Rules {
     ) -> Result<Vec<i32>> {
         let zeros = vec![0; n];
         let columns = rule.columns.as_ref().map_or(&zeros, |c| c);
-        let (round, inputs): (fn(&[f32], &[i16], &[i16], Option<&Factor>) -> Vec<i32>, usize) =
-            if rule.turned { (round_turned, row_steps.len()) } else { (round_rows, n) };
-        let factor = self.factor_of(rule, inputs)?;
+        let factor = self.factor_of(rule, if rule.turned { row_steps.len() } else { n })?;
+        let round = if rule.turned { round_turned } else { round_rows };
         Ok(round(weights, row_steps, columns, factor.as_deref()))
     }
 
     /// The steps of a tensor.
     pub(super) fn rule(&self, weights: &Weights<'_>) -> Result<Rule> {
-        let Some(statistics) = &self.statistics else { return Ok(Self::free(weights)) };
         let known = self.known_of(weights.name);
-        let found = if known.as_ref().is_some_and(|known| known.turned) {
-            let values = transposed(weights.values, weights.columns);
-            let turned = Weights { name: weights.name, values: &values, columns: weights.rows() };
-            self.of_statistics(statistics, known.as_deref(), &turned)?.map(Rule::turn)
-        } else {
-            self.of_statistics(statistics, known.as_deref(), weights)?
+        let known = known.as_deref();
+        let found = match &self.statistics {
+            None => None,
+            Some(statistics) if known.is_some_and(|known| known.turned) => {
+                let values = transposed(weights.values, weights.columns);
+                let turned = Weights { name: weights.name, values: &values, columns: weights.rows() };
+                self.of_statistics(statistics, known, &turned)?.map(Rule::turn)
+            }
+            Some(statistics) => self.of_statistics(statistics, known, weights)?,
         };
-        Ok(found.unwrap_or_else(|| Self::free(weights)))
+        let mut rule = found.unwrap_or_else(|| Self::free(weights));
+        rule.least = weights.least_steps(rule.columns.as_ref().map(|c| &c[..]));
+        Ok(rule)
     }
 
     /// One step for all weights: the square root of their own level, half-way between equal steps and equal rates.
@@ -171,7 +191,7 @@ impl Rules {
         let level = weights.level();
         let finer = if is_embedding(weights.name) { 4.0 * EMBEDDING_OCTAVES } else { 0.0 };
         let rows = vec![0.5 * level - finer; weights.rows()];
-        Rule { unit: Unit::Free, rows, columns: None, input: None, turned: false, level }
+        Rule { unit: Unit::Free, rows, columns: None, input: None, least: Vec::new(), turned: false, level }
     }
 
     fn of_statistics(
@@ -220,7 +240,7 @@ impl Rules {
         let most = f64::from(MAX_STEP);
         let columns = scales.iter().map(|scale| (scale - shift).round().clamp(-most, most) as i16).collect();
         let (columns, input) = (Some(Arc::new(columns)), factor.map(|_| input));
-        Ok(Some(Rule { unit, rows, columns, input, turned: false, level }))
+        Ok(Some(Rule { unit, rows, columns, input, least: Vec::new(), turned: false, level }))
     }
 
     /// The factor of an input, if its Gram matrix is known and some token reached it.
@@ -273,4 +293,21 @@ fn is_embedding(name: &str) -> bool {
     const NAMES: [&str; 7] =
         ["embed_tokens", "lm_head", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embed_out"];
     name.split('.').any(|part| NAMES.contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stay_below_their_limit() {
+        let weights = Weights { name: "w", values: &[1.0, -64.0, 0.0, 0.0, 1e20, 0.0], columns: 2 };
+        let rule = Rules::new(None, true).rule(&weights).unwrap();
+        let steps = rule.row_steps(-1000.0);
+        assert_eq!(steps[..2], [4 * (6 - 22), -MAX_STEP]);
+        for (row, &exponent) in weights.values.chunks(2).zip(&steps) {
+            assert!(row.iter().all(|w| w.abs() <= 2f32.powi(22) * step(exponent)), "{row:?} {exponent}");
+        }
+        assert_eq!(weights.least_steps(Some(&[0, 8]))[0], 4 * (6 - 2 - 22));
+    }
 }

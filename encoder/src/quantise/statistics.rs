@@ -73,7 +73,7 @@ impl Statistics {
     }
 
     fn read(&self, name: &str, shape: &[u64]) -> Result<Option<Vec<f32>>> {
-        self.read_runs(name, shape, [0..shape.iter().product()].into_iter())
+        self.read_runs(name, shape, std::iter::once(0..shape.iter().product()))
     }
 
     /// Runs of the elements of a tensor that has this shape, if it is there.
