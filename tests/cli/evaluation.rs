@@ -126,8 +126,10 @@ mod with {
             &text,
             "--bits",
             "3",
-            "--peers",
-            "rtn 3 bit g64,gptq 3,nf4",
+            "--only",
+            "mcodec,rtn 3 bit g64,gptq 3",
+            "--results",
+            "rows.jsonl",
             "--predictions",
             "512",
             "--svg",
@@ -140,9 +142,13 @@ mod with {
             let row = rows.iter().find(|r| r["name"] == name).unwrap();
             (row["all"]["against"]["kl"].as_f64().unwrap(), row["bits_per_weight"].as_f64().unwrap())
         };
-        let (plain, gptq, ours) = (kl("rtn 3 bit g64"), kl("gptq 3 bit g128"), kl("mcodec calibrated 3"));
+        let (plain, gptq, ours) = (kl("rtn 3 bit g64"), kl("gptq 3 bit g128"), kl("mcodec Hessian 3"));
         assert!(ours.0 < gptq.0 && gptq.0 < plain.0 && ours.1 <= 3.0, "{ours:?} {gptq:?} {plain:?}");
         assert!((3.1..3.5).contains(&plain.1), "{plain:?}");
         assert!(place.read("plot.svg").starts_with(b"<svg"));
+        // What is known is not measured again.
+        let kept = place.read("rows.jsonl");
+        assert_eq!(place.run(&args).done().json()["rows"], found["rows"]);
+        assert_eq!(place.read("rows.jsonl"), kept);
     }
 }
