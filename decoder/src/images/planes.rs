@@ -37,7 +37,7 @@ pub fn coded_image(image: &ImageDescriptor) -> Result<Image, FormatError> {
     let constants = Constants::from_bytes(image.constants);
     let constants = constants.ok_or_else(|| FormatError::corrupt("image descriptor", 0, "a step is zero"))?;
     let (roles, factors): (Vec<Role>, Vec<u8>) = plane_roles(image).into_iter().unzip();
-    Ok(Image { quantiser: Quantiser::new(constants, &factors), roles, means: image.means.clone() })
+    Ok(Image { quantiser: Quantiser::new(constants, &factors), roles })
 }
 
 /// Turns one pixel's planes, which it holds, into channels. Channels of groups without floats are within 0..1; those with floats

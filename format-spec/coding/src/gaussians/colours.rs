@@ -93,7 +93,7 @@ impl<'a> Colours<'a> {
             let near = self.neighbourhood(i);
             let mut before = Before::default();
             for plane in 0..planes {
-                let mean = if done == 0 { self.image.mean(plane) } else { sums[plane] / done as i64 };
+                let mean = if done == 0 { 0 } else { sums[plane] / done as i64 };
                 let step = i64::from(self.image.quantiser.colour_step_fixed(self.symbols[i].scales, plane));
                 let (expected, contexts) = self.contexts(plane, &near, mean, step, &mut before);
                 let predicted = rounded(expected, step) as i32;
