@@ -28,6 +28,8 @@ pub struct Target {
     pub wraps: [bool; 2],
     /// Standard deviation that no Gaussian is to exceed, in pixels.
     pub most_sigma: f32,
+    /// How many times larger each plane is than by itself: so much faster its colours move.
+    pub gains: Vec<f32>,
 }
 
 /// [`Target::most_sigma`] where nothing asks for less.
@@ -40,7 +42,9 @@ impl Target {
     #[must_use]
     pub fn new(width: usize, height: usize, planes: Vec<f32>, importance: Option<Vec<f32>>) -> Self {
         let mean = vec![0.0; planes.len() / (width * height)];
-        Self { width, height, planes, mean, importance, wraps: [false; 2], most_sigma: MOST_SIGMA }
+        let gains = vec![1.0; mean.len()];
+        let (wraps, most_sigma) = ([false; 2], MOST_SIGMA);
+        Self { width, height, planes, mean, importance, wraps, most_sigma, gains }
     }
 
     /// The same, repeating along the axes that `wraps` names.
@@ -67,8 +71,8 @@ impl Target {
         let pixels = self.width * self.height;
         let planes = halve(&self.planes, (self.width, self.height));
         let importance = self.importance.as_ref().map(|map| halve(&map[..pixels], (self.width, self.height)));
-        let (mean, most_sigma) = (self.mean.clone(), 0.5 * self.most_sigma);
-        Some(Self { width, height, planes, mean, importance, wraps: self.wraps, most_sigma })
+        let (mean, gains, most_sigma) = (self.mean.clone(), self.gains.clone(), 0.5 * self.most_sigma);
+        Some(Self { width, height, planes, mean, importance, wraps: self.wraps, most_sigma, gains })
     }
 
     /// Number of planes.

@@ -3,7 +3,7 @@
 use super::fit::bits_of_gaussian;
 use super::picture::Picture;
 use crate::gaussians::{Cloud, FitOptions, Target, fit};
-use mcodec_format::{GroupKind, ImageDescriptor};
+use mcodec_format::{Depth, GroupKind, ImageDescriptor};
 use std::ops::ControlFlow;
 
 /// Steps of the small fits that tell how hard each plane is.
@@ -14,8 +14,9 @@ const LEAST_PIXELS: usize = 24;
 const PIXELS: u64 = 1 << 20;
 /// Bits of a file beside its Gaussians.
 const BESIDE: f64 = 1600.0;
-/// Squared error of a sample that counts as none.
-const NOTHING: f64 = 1e-7;
+/// Squared error of a sample that counts as none, and the least that errors are told apart by: half of what rounding to 8 bits makes, and to more.
+const NOTHING: f64 = 1e-9;
+const LEAST: [f64; 2] = [6e-7, 1e-9];
 /// No plane is coded larger than this, as the largest are by themselves.
 const MOST: f32 = 1.8;
 
@@ -31,6 +32,7 @@ pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64) ->
         small = std::borrow::Cow::Owned(halved(&small));
     }
     let picture = small.as_ref();
+    let least = LEAST[usize::from(picture.groups.iter().any(|group| group.depth != Depth::Unorm8))];
     let units = units_of(picture);
     let all = picture.planes();
     let means = image.plane_means();
@@ -45,12 +47,12 @@ pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64) ->
             most = plane.iter().fold(most, |most, value| most.max(value.abs()));
         }
         let error = error_of(Target::new(width, height, own, None), bits * unit.len() as f64 / planes as f64);
-        let gain = (error > NOTHING).then(|| error.sqrt().recip());
+        let gain = (error > NOTHING).then(|| error.max(least).sqrt().recip());
         wanted.extend(unit.map(|_| (gain, most)));
     }
     // The hardest is coded as it is, unless another would be too large then.
-    let least = wanted.iter().filter_map(|(gain, _)| *gain).fold(f64::INFINITY, f64::min);
-    let quarters = |gain: f64| 4.0 * (gain / least).log2();
+    let hardest = wanted.iter().filter_map(|(gain, _)| *gain).fold(f64::INFINITY, f64::min);
+    let quarters = |gain: f64| 4.0 * (gain / hardest).log2();
     let room = |most: f32| 4.0 * f64::from(MOST / most.max(1e-6)).log2();
     let beyond = wanted.iter().filter_map(|&(gain, most)| Some(quarters(gain?) - room(most)));
     let shift = beyond.fold(0.0, f64::max).min(16.0);

@@ -179,7 +179,8 @@ impl<'a> Job<'a> {
         let target = match windows {
             None => {
                 let (planes, importance) = source.whole();
-                Target::new(width, height, planes, importance)
+                let gains = source.gains.clone();
+                Target { gains, ..Target::new(width, height, planes, importance) }
             }
             Some(_) => Target { mean: vec![0.0; planes], ..Target::new(width, height, Vec::new(), None) },
         };

@@ -199,6 +199,7 @@ impl Window {
         let size = self.size.map(|pixels| pixels as usize);
         let mut target = Target::new(size[0], size[1], planes, importance);
         target.most_sigma = most_sigma;
+        target.gains.clone_from(&source.gains);
         target.repeating(self.wraps)
     }
 
