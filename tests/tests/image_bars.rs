@@ -2,7 +2,6 @@
 
 use mcodec_decode::images::ImageReader;
 use mcodec_decode::{ReadOptions, Reader};
-use mcodec_encode::images::import::read_picture;
 use mcodec_encode::images::{ImageOptions, Importance, Picture, Rate, encode_image};
 use mcodec_encode::{EncodeOptions, Output};
 use mcodec_format::{ChannelGroup, Depth, GroupKind, Transfer};
@@ -51,7 +50,13 @@ fn all_channels(picture: &Picture, samples: &[f32], is_asked: impl Fn(usize) -> 
 }
 
 fn photograph() -> Picture {
-    read_picture(&Path::new(env!("CARGO_MANIFEST_DIR")).join("data/images/parrots.png")).unwrap().picture
+    const HEAD: &[u8] = b"P6\n224 160\n255\n";
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("data/images/parrots.ppm");
+    let bytes = std::fs::read(path).unwrap();
+    let samples = bytes.strip_prefix(HEAD).expect("224 x 160 pixels of 8 bits");
+    let channel = |c: usize| samples.iter().skip(c).step_by(3).map(|&v| f32::from(v) / 255.0).collect();
+    let groups = vec![ChannelGroup::of(GroupKind::Colour)];
+    Picture { width: 224, height: 160, groups, channels: (0..3).map(channel).collect(), wraps: [false; 2] }
 }
 
 #[test]
