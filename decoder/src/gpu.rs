@@ -1,6 +1,6 @@
 //! Decoding on a GPU: compressed chunks go up, and their content stays in a storage buffer.
 //!
-//! Chunks of labelled floats in 64 lanes are decoded by `mcodec-gpu`. All others, and what the GPU cannot bind, are decoded here and
+//! Chunks of labelled floats and of codes in 64 lanes are decoded by `mcodec-gpu`. All others, and what the GPU cannot bind, are decoded here and
 //! uploaded, so that any content can be read this way. What the GPU finds damaged is decoded here again: errors are those of the CPU.
 //!
 //! ```no_run
@@ -20,15 +20,17 @@ use crate::reader::Reader;
 use crate::shared::{SharedObject, SharedOf};
 use crate::source::ReadAt;
 use crate::{DecodeError, Result};
+use kernel_input::Sorted;
 use mcodec_coding::CodingError;
-use mcodec_coding::labelled::{self, Classes, ColumnLabels, Parts};
 use mcodec_format::{ChunkPlace, Limits, registry};
 use mcodec_gpu::labelled as kernel;
 use rayon::prelude::*;
-use std::collections::{HashMap, HashSet};
+use std::collections::HashSet;
 use std::ops::Range;
 use std::sync::Arc;
 use std::time::Duration;
+
+mod kernel_input;
 
 pub use mcodec_gpu::{AdapterInfo, DeviceBuffer, Gpu, GpuError, Options};
 
@@ -202,140 +204,6 @@ fn together(
     if parallel { jobs.into_par_iter().try_for_each(one) } else { jobs.into_iter().try_for_each(one) }?;
     gpu.upload(out, start, &all)?;
     Ok(Shares { gpu: 0, cpu: chunks.iter().map(|c| c.len as u64).sum() })
-}
-
-/// Chunks, by who decodes them.
-#[derive(Default)]
-struct Sorted<'a> {
-    /// For the GPU.
-    taken: Vec<(usize, Parts<'a>)>,
-    /// For the CPU.
-    left: Vec<usize>,
-}
-
-impl<'a> Sorted<'a> {
-    fn add(
-        &mut self,
-        index: usize,
-        chunk: &DeviceChunk<'a>,
-        shared: &'a SharedOf<'a>,
-    ) -> Result<(), CodingError> {
-        let is_labelled =
-            chunk.coding == registry::coding::LABELLED && chunk.payload.first() == Some(&labelled::FORM);
-        if !is_labelled {
-            self.left.push(index);
-            return Ok(());
-        }
-        let parts = Parts::parse(chunk.payload, shared, chunk.len)?;
-        if parts.states().len() == kernel::LANES && is_filled(&parts) && fits(&parts, chunk) {
-            self.taken.push((index, parts));
-        } else {
-            self.left.push(index);
-        }
-        Ok(())
-    }
-
-    /// What the kernel takes, classes and labels that chunks share once.
-    fn input(&self, chunks: &[DeviceChunk<'_>]) -> kernel::Input<'_> {
-        let mut input = kernel::Input::default();
-        let (mut classes_at, mut labels_at) = (HashMap::new(), HashMap::new());
-        for (index, parts) in &self.taken {
-            let of = parts.classes();
-            let classes = *classes_at.entry(std::ptr::from_ref(of)).or_insert_with(|| {
-                input.classes.push(classes_of(of));
-                input.classes.len() - 1
-            });
-            let labels = parts.column_labels().map(|of| {
-                *labels_at.entry(std::ptr::from_ref(of)).or_insert_with(|| {
-                    input.labels.push(labels_of(of));
-                    input.labels.len() - 1
-                })
-            });
-            input.chunks.push(chunk_of(parts, classes, labels, chunks[*index].out_at));
-        }
-        input
-    }
-}
-
-/// Whether the last byte of the escapes is filled with zero bits. If it is not, the CPU says so.
-fn is_filled(parts: &Parts<'_>) -> bool {
-    let used = (parts.escape_count() as u64 * u64::from(parts.classes().high_bits())) % 8;
-    used == 0 || parts.escapes().last().is_none_or(|last| last >> used == 0)
-}
-
-/// Whether the kernel's numbers hold the chunk's columns, what it needs of memory for rows and columns is little beside the chunk, and
-/// the chunk is not so long that the driver would think that the device hangs: one group goes through it.
-fn fits(parts: &Parts<'_>, chunk: &DeviceChunk<'_>) -> bool {
-    const MOST: usize = 1 << 24;
-    let elements = parts.elements();
-    let ends = parts.first_column().saturating_add(elements);
-    let is_shared = |labels| {
-        let of = |object: &Option<Arc<SharedObject>>| match object.as_deref() {
-            Some(SharedObject::ColumnLabels(of)) => std::ptr::eq(of, labels),
-            _ => false,
-        };
-        chunk.shared.iter().any(of)
-    };
-    elements <= MOST
-        && (parts.columns() <= 1 << 26 || ends <= parts.columns())
-        && parts.rows().len() <= elements / 8 + 16
-        && parts.column_labels().is_none_or(|labels| labels.columns() <= elements + 128 || is_shared(labels))
-}
-
-fn classes_of(of: &Classes) -> kernel::Classes {
-    let class =
-        |class: &labelled::Class| kernel::Class { table: class.table, offset: class.octaves << of.top() };
-    let bucket = |bucket: labelled::Bucket| kernel::Bucket {
-        own: bucket.own,
-        own_frequency: bucket.own_frequency,
-        other: bucket.other,
-        other_frequency: bucket.other_frequency,
-        other_rank: bucket.other_rank,
-    };
-    let signs = of.signs().map(|signs| {
-        let mut all = [0; kernel::SIGN_PROBABILITIES];
-        all.iter_mut().zip(signs.commoner.iter().flatten()).for_each(|(to, p)| *to = *p);
-        (signs.first_octave, all)
-    });
-    kernel::Classes {
-        bytes: of.format().bytes() as u8,
-        high_bits: of.high_bits(),
-        top: of.top(),
-        low_bits: of.low_bits(),
-        precision: of.precision(),
-        classes: of.classes().iter().map(class).collect(),
-        tables: of.bucket_tables().map(|buckets| buckets.map(bucket)).collect(),
-        signs,
-    }
-}
-
-fn labels_of(of: &ColumnLabels) -> kernel::ColumnLabels<'_> {
-    kernel::ColumnLabels { columns: of.columns(), classes: of.classes(), biases: of.biases() }
-}
-
-fn chunk_of<'p>(
-    parts: &'p Parts<'_>,
-    classes: usize,
-    labels: Option<usize>,
-    out_at: u64,
-) -> kernel::Chunk<'p> {
-    let mut states = [0; kernel::LANES];
-    states.iter_mut().zip(parts.states()).for_each(|(to, state)| *to = *state);
-    kernel::Chunk {
-        classes,
-        labels,
-        len: parts.elements(),
-        columns: parts.columns(),
-        first_column: parts.first_column(),
-        rows: parts.rows().map(|(class, zeros)| kernel::Row { class, zeros }).collect(),
-        states,
-        words: parts.words(),
-        planes: parts.planes(),
-        held: parts.is_absorbed(),
-        escapes: parts.escapes(),
-        escape_count: parts.escape_count(),
-        out_at,
-    }
 }
 
 /// Content of an entry in a storage buffer.
@@ -625,6 +493,8 @@ impl<S: ReadAt> Reader<S> {
 fn weight(object: &SharedObject) -> u64 {
     match object {
         SharedObject::ColumnLabels(labels) => 8 * labels.columns() as u64,
+        SharedObject::ColumnSteps(steps) => 8 * steps.exponents().len() as u64,
+        SharedObject::ColumnClasses(classes) => 8 * classes.classes().len() as u64,
         _ => 512 << 10,
     }
 }

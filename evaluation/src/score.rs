@@ -9,19 +9,19 @@ use crate::weights::Identity;
 use crate::{EvaluationError, Result, Weights};
 use candle_core::{Device, Tensor};
 use rayon::prelude::*;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use std::ops::Range;
 
 /// Bytes of states that are held at once; more windows go through the model in several passes.
 const STATE_BYTES: usize = 512 << 20;
 
 /// How well one text, or all of them, is predicted.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Score {
     /// The text's name; "all" of the sum.
     pub text: String,
     /// `blake3:` and hex digits of the text's bytes; none of the sum.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub hash: Option<String>,
     /// Tokens that were predicted.
     pub predictions: u64,
@@ -36,12 +36,12 @@ pub struct Score {
     /// Share of tokens that were the likeliest.
     pub top1: f64,
     /// What it says beside another model.
-    #[serde(skip_serializing_if = "Option::is_none")]
+    #[serde(default, skip_serializing_if = "Option::is_none")]
     pub against: Option<Beside>,
 }
 
 /// How far predictions are from another model's.
-#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+#[derive(Debug, Clone, Default, PartialEq, Serialize, Deserialize)]
 pub struct Beside {
     /// Mean over predictions of the divergence of the model's distribution from the other's, in nats: sum over v of p(v) (ln p(v) - ln q(v)), p
     /// the other's.

@@ -11,14 +11,19 @@
 use crate::forward::{Observer, Progress, run};
 use crate::{Architecture, EvaluationError, Result, Weights};
 use candle_core::Tensor;
+use mcodec_encode::import::safetensors::{HeaderLimits, read_header};
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{Read, Seek, SeekFrom, Write};
+use std::path::Path;
 
 /// Tokens that statistics are collected from, unless another number is asked for.
 pub const USUAL_TOKENS: usize = 32_768;
 /// Tokens of a window that statistics are collected from.
 pub const USUAL_WINDOW: usize = 256;
+
+/// How the names of tensors end that say how much outputs matter.
+const FISHER: &str = ".fisher";
 
 /// Sums of what the layers of one pass read, and what was put away of those before.
 struct Collector {
@@ -84,9 +89,10 @@ impl Observer for Collector {
     }
 }
 
-/// What was collected of a model.
+/// What was collected of a model, in a file.
 pub struct Statistics {
-    collector: Collector,
+    file: File,
+    tensors: BTreeMap<String, Spooled>,
     metadata: BTreeMap<String, String>,
 }
 
@@ -112,32 +118,80 @@ pub fn collect(
     metadata.insert("tokens".into(), tokens.to_string());
     metadata.insert("window".into(), window.to_string());
     metadata.insert("calibration".into(), calibration.to_owned());
-    Ok(Statistics { collector, metadata })
+    Ok(Statistics { file: collector.spool, tensors: collector.tensors, metadata })
 }
 
 impl Statistics {
+    /// Those of a safetensors file that [`Statistics::write`] made, or a script that adds to it.
+    ///
+    /// # Errors
+    /// If the file cannot be read, is no safetensors file, or its tensors are not of f32.
+    pub fn open(path: &Path) -> Result<Self> {
+        let fail = |why: String| EvaluationError::Request(format!("statistics {}: {why}", path.display()));
+        let mut file = File::open(path).map_err(|e| fail(e.to_string()))?;
+        let len = file.metadata().map_err(|e| fail(e.to_string()))?.len();
+        let (bytes, header) =
+            read_header(&mut file, Some(len), &HeaderLimits::default()).map_err(|e| fail(e.to_string()))?;
+        let metadata = serde_json::from_str(header.metadata.as_deref().unwrap_or("{}"))
+            .map_err(|e| fail(format!("metadata: {e}")))?;
+        let mut tensors = BTreeMap::new();
+        for tensor in &header.tensors {
+            if tensor.dtype != "F32" {
+                return Err(fail(format!("{:?} is of {}, not F32", tensor.name, tensor.dtype)));
+            }
+            let shape = tensor.shape.iter().map(|&n| n as usize).collect();
+            let offset = bytes.len() as u64 + tensor.begin;
+            tensors.insert(tensor.name.clone(), Spooled { shape, offset });
+        }
+        Ok(Self { file, tensors, metadata })
+    }
+
+    /// What tells the texts that they are of, if they say so.
+    #[must_use]
+    pub fn calibration(&self) -> Option<&str> {
+        self.metadata.get("calibration").map(String::as_str)
+    }
+
+    /// Whether they say how much outputs matter.
+    #[must_use]
+    pub fn has_fisher(&self) -> bool {
+        self.tensors.keys().any(|name| name.ends_with(FISHER))
+    }
+
+    /// Takes out how much outputs matter.
+    pub fn forget_fisher(&mut self) {
+        self.tensors.retain(|name, _| !name.ends_with(FISHER));
+    }
+
+    fn read(&mut self, name: &str) -> Result<Option<Vec<u8>>> {
+        let Some(found) = self.tensors.get(name) else { return Ok(None) };
+        let mut bytes = vec![0u8; found.bytes() as usize];
+        self.file.seek(SeekFrom::Start(found.offset)).map_err(fail)?;
+        self.file.read_exact(&mut bytes).map_err(fail)?;
+        Ok(Some(bytes))
+    }
+
     /// The Gram matrix of what the layer of this weight reads, row after row; `None` if no token reached it.
     ///
     /// # Errors
-    /// If the temporary file cannot be read.
+    /// If the file cannot be read.
     pub fn gram(&mut self, weight: &str) -> Result<Option<Vec<f32>>> {
-        let input = self.collector.inputs.get(weight).map_or(weight, String::as_str);
-        let Some(found) = self.collector.tensors.get(&format!("{input}.gram")) else { return Ok(None) };
-        let mut bytes = vec![0u8; found.bytes() as usize];
-        self.collector.spool.seek(SeekFrom::Start(found.offset)).map_err(fail)?;
-        self.collector.spool.read_exact(&mut bytes).map_err(fail)?;
-        Ok(Some(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
+        let input = self.metadata.get(weight).map_or(weight, String::as_str);
+        let bytes = self.read(&format!("{input}.gram"))?;
+        Ok(bytes.map(|bytes| bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect()))
     }
 
     /// Writes them as a safetensors file.
     ///
     /// # Errors
-    /// If they cannot be written.
+    /// If they cannot be read or written.
     pub fn write(&mut self, out: &mut dyn Write) -> Result<()> {
         let mut header = serde_json::Map::new();
         header.insert("__metadata__".into(), serde_json::json!(self.metadata));
-        for (name, found) in &self.collector.tensors {
-            let offsets = [found.offset, found.offset + found.bytes()];
+        let mut end = 0;
+        for (name, found) in &self.tensors {
+            let offsets = [end, end + found.bytes()];
+            end += found.bytes();
             let entry = serde_json::json!({ "dtype": "F32", "shape": found.shape, "data_offsets": offsets });
             header.insert(name.clone(), entry);
         }
@@ -146,7 +200,11 @@ impl Statistics {
         out.write_all(&(text.len() as u64).to_le_bytes())
             .and_then(|()| out.write_all(&text))
             .map_err(fail)?;
-        self.collector.spool.rewind().map_err(fail)?;
-        std::io::copy(&mut self.collector.spool, out).and_then(|_| out.flush()).map_err(fail)
+        for name in self.tensors.keys().cloned().collect::<Vec<_>>() {
+            if let Some(bytes) = self.read(&name)? {
+                out.write_all(&bytes).map_err(fail)?;
+            }
+        }
+        out.flush().map_err(fail)
     }
 }

@@ -323,6 +323,61 @@ fn one_expert_and_one_column_range_fetch_their_share() {
 }
 
 #[test]
+fn experts_and_columns_of_codes_fetch_their_share() {
+    let (experts, f, d) = (8u64, 128u64, 512u64);
+    for grouped in [false, true] {
+        let dir = tempfile::tempdir().expect("a folder");
+        let mut m = ModelBuilder::new("model");
+        let mut tiles = Vec::new();
+        for tile in 0..4 {
+            let count = (experts * f * d / 4) as usize;
+            let drawn = numbers(count, 50 + tile);
+            let codes = if grouped {
+                Codes::Grouped {
+                    codes: drawn.iter().map(|v| ((v + 1.0) * 7.99) as u16).collect(),
+                    bits: 4,
+                    group: 64,
+                    scales: vec![0.5; count / 64],
+                    offsets: GroupOffsets::None,
+                    codebook: None,
+                }
+            } else {
+                let codes = drawn.iter().map(|v| (v * 20.0) as i32).collect();
+                Codes::Stepped { codes, row_steps: vec![-12; (experts * f) as usize], column_steps: None }
+            };
+            let shape = [experts, f, d / 4];
+            let tile = m.codes(&format!("tile {tile}"), Role::Array, "F32", &shape, codes).expect("a tile");
+            tiles.push((d / 4, Some(tile)));
+        }
+        let shape = [experts, f, d];
+        m.tiers("experts", Role::Tensor, &shape, MatrixAxis::Columns, &tiles).expect("all of them");
+        let (reader, path) = written(&dir, m);
+        let (mut of_codes, mut shared) = (0, 0);
+        for row in reader.rows("model").expect("rows") {
+            let bytes: u64 = row.get().lengths.iter().sum();
+            *(if row.kind_of() == "array" { &mut of_codes } else { &mut shared }) += bytes;
+        }
+        for (rows, columns, share) in [
+            (3 * f..4 * f, 0..d, 1.0 / 8.0),
+            (0..8 * f, 128..256, 1.0 / 4.0),
+            (0..8 * f, 256..512, 1.0 / 2.0),
+            (7 * f..8 * f, 0..128, 1.0 / 32.0),
+        ] {
+            let block = Block { rows, columns };
+            let fresh = opened(&path);
+            let entry = fresh.tensor("model", "experts").expect("it is there");
+            _ = fresh.source().take();
+            let found = fresh.read_block(&entry, &block, &Levels::default()).expect("it is read");
+            let fetched = bytes_of(&fresh.source().take()) as f64;
+            let whole = reader.read_all(&entry).expect("it is read");
+            assert!(found == block_of(&whole, d as usize, 4, &block), "{block:?}");
+            let most = 1.1 * share * of_codes as f64 + shared as f64;
+            assert!(fetched <= most, "{grouped} {block:?}: {fetched} of {of_codes} and {shared} shared");
+        }
+    }
+}
+
+#[test]
 fn what_does_not_fit_together_is_refused_where_it_is_made() {
     let mut m = ModelBuilder::new("model");
     let a = m.plain("a", Role::Array, "F32", &[4, 2], f32s(&numbers(8, 1))).expect("a");

@@ -5,6 +5,8 @@
 
 #[path = "gpu/chunks.rs"]
 mod chunks;
+#[path = "gpu/codes.rs"]
+mod codes;
 #[path = "gpu/drawing.rs"]
 mod drawing;
 #[path = "gpu/files.rs"]

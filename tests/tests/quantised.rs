@@ -1,9 +1,12 @@
 //! Quantised models: their size, what stays lossless, what is read of them, and what statistics do.
 
-use mcodec_decode::{ReadOptions, Reader, verify};
-use mcodec_encode::quantise::{QuantiseOptions, QuantiseReport, Size, encode_quantised};
+use mcodec_decode::built::{AxisLevels, Block, Kept, Levels};
+use mcodec_decode::{Entry, ReadOptions, Reader, verify};
+use mcodec_encode::quantise::{Method, QuantiseOptions, QuantiseReport, Size, encode_quantised};
+use mcodec_encode::recipes::{PassSpec, Recipe};
 use mcodec_encode::{EncodeError, Output, encode_path};
 use mcodec_format::{Limits, Representation, registry};
+use mcodec_tests::counting::{Counting, bytes_of};
 use mcodec_tests::files::{open, options};
 use mcodec_tests::inputs::{Noise, Tensor, safetensors, tensor};
 use std::fs;
@@ -61,7 +64,7 @@ fn encoded(
 }
 
 fn at(size: Size) -> QuantiseOptions {
-    QuantiseOptions { size, statistics: None, keep: Vec::new() }
+    QuantiseOptions { size, statistics: None, keep: Vec::new(), method: Method::default() }
 }
 
 fn reader(path: &Path) -> Reader<Vec<u8>> {
@@ -136,6 +139,10 @@ fn what_is_kept_and_what_is_not_for_it_stays_as_it_is() {
     let asset = reader.asset(None).unwrap();
     let said = asset.fields.get(registry::asset_field::QUANTISED).unwrap();
     assert_eq!(said, br#"{"bits_per_weight":3.0,"keep":["*embed_tokens*","*.k_proj.*"]}"#);
+    // It tells how it was made as it would had it been made by a recipe.
+    let record = reader.entry("model", registry::entry::RECORD, "recipe").unwrap();
+    let recipe = Recipe::parse(&String::from_utf8(reader.read_all(&record).unwrap()).unwrap()).unwrap();
+    assert_eq!(recipe.passes, [PassSpec::parse("quant:bits=3").unwrap()]);
 }
 
 #[test]
@@ -163,6 +170,115 @@ fn threads_change_nothing_and_rows_are_read_alone() {
     };
     let shared = bytes(0..1024) - entry.content().get().lengths.iter().sum::<u64>();
     assert!(bytes(300..310) <= (bytes(0..1024) / 4) * 11 / 10 + shared, "rows are not read alone");
+}
+
+type Counted = Reader<Counting<fs::File>>;
+
+fn counted(path: &Path) -> Counted {
+    Reader::open(Counting::new(fs::File::open(path).unwrap()), ReadOptions::default()).unwrap()
+}
+
+/// Bytes of all chunks of codes, and of all objects that they share.
+fn stored(reader: &Counted) -> (u64, u64) {
+    let (mut codes, mut shared) = (0, 0);
+    for row in reader.rows("model").unwrap() {
+        let bytes: u64 = row.get().lengths.iter().sum();
+        match row.get().kind {
+            registry::entry::TENSOR | registry::entry::ARRAY => codes += bytes,
+            registry::entry::RECORD => {}
+            _ => shared += bytes,
+        }
+    }
+    (codes, shared)
+}
+
+/// Reads a block, which is that part of the whole, and fetches at most 1.1 times its share beside what is shared; what it fetched.
+fn fetches_its_share(path: &Path, block: &Block, share: f64) -> u64 {
+    let reader = counted(path);
+    let name = "layers.0.experts.weight";
+    let entry = reader.tensor("model", name).unwrap();
+    let whole = reader.read_all(&entry).unwrap();
+    let (codes, shared) = stored(&reader);
+    let plan = reader.plan_block(&entry, block, &Levels::default()).unwrap();
+    let fresh = counted(path);
+    let entry = fresh.tensor("model", name).unwrap();
+    _ = fresh.source().take();
+    let found = fresh.read_block(&entry, block, &Levels::default()).unwrap();
+    let fetched = bytes_of(&fresh.source().take());
+    assert!(found == block_of(&whole, &entry, block), "{block:?}");
+    let most = 1.1 * share * codes as f64 + shared as f64;
+    assert!(fetched as f64 <= most, "{block:?}: {fetched} of {codes} and {shared} shared");
+    assert!(fetched <= bytes_of(&plan.reads), "{block:?}: {fetched} is more than was planned");
+    fetched
+}
+
+fn block_of(whole: &[u8], entry: &Entry, block: &Block) -> Vec<u8> {
+    let columns = *entry.tensor().unwrap().shape.last().unwrap();
+    let rows = block.rows.clone().map(|row| row * columns);
+    let ranges =
+        rows.map(|at| 4 * (at + block.columns.start) as usize..4 * (at + block.columns.end) as usize);
+    ranges.flat_map(|range| whole[range].to_vec()).collect()
+}
+
+/// Eight experts in one tensor, each of 96 rows of 512.
+fn experts() -> Vec<Tensor> {
+    let values = matrix(&mut Noise(8), 8 * 96, 512, 0.1);
+    vec![tensor("layers.0.experts.weight", "F32", &[8, 96, 512], bytes("F32", &values))]
+}
+
+#[test]
+fn an_expert_and_a_range_of_columns_fetch_their_share() {
+    let dir = tempfile::tempdir().unwrap();
+    for bits in [2.5, 4.0] {
+        let (whole_rows, _) = encoded(dir.path(), &experts(), &at(Size::BitsPerWeight(bits)), 2).unwrap();
+        let expert = Block { rows: 3 * 96..4 * 96, columns: 0..512 };
+        fetches_its_share(&whole_rows, &expert, 1.0 / 8.0);
+        let mut method = Method::default();
+        method.column_run = Some(128);
+        let quantise = QuantiseOptions { method, ..at(Size::BitsPerWeight(bits)) };
+        let (path, report) = encoded(dir.path(), &experts(), &quantise, 2).unwrap();
+        assert!(report.bits_per_weight <= bits && report.bits_per_weight >= 0.99 * bits);
+        assert_eq!((report.tensors, report.weights), (1, 8 * 96 * 512));
+        fetches_its_share(&path, &expert, 1.0 / 8.0);
+        for (columns, share) in [(128..256, 0.25), (0..128, 0.25), (256..512, 0.5)] {
+            fetches_its_share(&path, &Block { rows: 0..768, columns }, share);
+        }
+        // A range that ends within runs takes all of these.
+        fetches_its_share(&path, &Block { rows: 0..768, columns: 100..130 }, 0.5);
+        let some = Block { rows: 5 * 96..6 * 96, columns: 384..512 };
+        let of_both = fetches_its_share(&path, &some, 0.5 / 8.0);
+        assert!(of_both > 0);
+        let sound = verify(&counted(&path), true).unwrap();
+        assert!(sound.damage.is_empty() && sound.unknown.is_empty(), "{sound:?}");
+    }
+}
+
+#[test]
+fn a_level_of_columns_fetches_its_share() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut method = Method::default();
+    method.column_run = Some(128);
+    let quantise = QuantiseOptions { method, ..at(Size::BitsPerWeight(3.0)) };
+    let (path, _) = encoded(dir.path(), &experts(), &quantise, 2).unwrap();
+    for width in [128, 256, 384] {
+        let reader = counted(&path);
+        let entry = reader.tensor("model", "layers.0.experts.weight").unwrap();
+        let (codes, shared) = stored(&reader);
+        let kept = AxisLevels { columns: Some(Kept { unit: 512, width }), ..AxisLevels::default() };
+        let levels = Levels::default().with(0, entry.id(), kept);
+        _ = reader.source().take();
+        let found = reader.read_block(&entry, &Block::all(&entry).unwrap(), &levels).unwrap();
+        let fetched = bytes_of(&reader.source().take()) as f64;
+        let most = 1.1 * (width as f64 / 512.0) * codes as f64 + shared as f64;
+        assert!(fetched <= most, "{width} columns: {fetched} of {codes} and {shared} shared");
+        let whole = reader.read_all(&entry).unwrap();
+        for (at, (a, b)) in found.chunks(4).zip(whole.chunks(4)).enumerate() {
+            assert!(
+                a == if (at as u64) % 512 < width { b } else { &[0; 4] },
+                "{width} columns: element {at}"
+            );
+        }
+    }
 }
 
 #[test]
@@ -241,6 +357,31 @@ fn statistics_say_where_errors_count() {
     // Layers that read the same share the steps of their columns.
     let kinds: Vec<u64> = reader.rows("model").unwrap().iter().map(|row| row.get().kind).collect();
     assert_eq!(kinds.iter().filter(|kind| **kind == registry::entry::COLUMN_STEPS).count(), 1);
+    // Errors that are fed back do not stop where an array of columns does; and the diagonal alone may be asked for.
+    let error_of = |method: Method| {
+        let (path, _) =
+            encoded(dir.path(), &all, &QuantiseOptions { method, ..quantise.clone() }, 2).unwrap();
+        let file = counted(&path);
+        let entry = file.tensor("model", "layers.0.attn.q_proj.weight").unwrap();
+        let found = file.read_all(&entry).unwrap();
+        let off: Vec<f64> =
+            found.chunks(4).zip(all[1].bytes.chunks(4)).map(|(a, b)| float(a) - float(b)).collect();
+        // What the outputs are off by, of the rows that matter; inputs of the Gram matrix above are 0.8 alike.
+        let scale = |j: usize| if j < 24 { 10.0 } else { 1.0 };
+        let row = |row: &[f64]| {
+            let sum: f64 = row.iter().enumerate().map(|(j, e)| e * scale(j)).sum();
+            let squares: f64 = row.iter().enumerate().map(|(j, e)| (e * scale(j)).powi(2)).sum();
+            0.8 * sum * sum + 0.2 * squares
+        };
+        off.chunks(96).take(48).map(row).sum::<f64>()
+    };
+    let (whole, mut method) = (error_of(Method::default()), Method::default());
+    method.column_run = Some(32);
+    let in_runs = error_of(method);
+    method = Method::default();
+    method.feedback = false;
+    let diagonal = error_of(method);
+    assert!(in_runs < 1.5 * whole && whole < 0.7 * diagonal, "{whole} {in_runs} {diagonal}");
     let wrong = QuantiseOptions { statistics: Some(statistics(dir.path(), true)), ..quantise };
     let error = encoded(dir.path(), &all, &wrong, 2).unwrap_err();
     assert!(error.to_string().contains("has shape [95] where the model needs [96]"), "{error}");

@@ -6,6 +6,7 @@ use mcodec_decode::{ReadOptions, Reader, verify};
 use mcodec_encode::recipes::{PassSpec, Recipe, RecipeInputs, encode_recipe, passes};
 use mcodec_encode::{EncodeError, EncodeReport, Output, encode_path};
 use mcodec_format::{EntryDescriptor, Limits, registry};
+use mcodec_tests::counting::{Counting, bytes_of};
 use mcodec_tests::files::options;
 use mcodec_tests::inputs::{Noise, Tensor, safetensors, tensor};
 use std::collections::BTreeMap;
@@ -286,6 +287,87 @@ fn a_gram_matrix_turns_the_error_to_where_little_is_read() {
 }
 
 #[test]
+fn codes_of_factors_follow_statistics() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let (name, rows, n) = ("l.0.v_proj.weight", 128usize, 160usize);
+    let mut noise = Noise(12);
+    let values: Vec<f32> =
+        (0..rows * n).map(|_| (noise.word() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect();
+    let whole = tensor(name, "F32", &[rows as u64, n as u64], Element::F32.round(&values));
+    let input = dir.path().join("model.safetensors");
+    fs::write(&input, safetensors(None, &[whole])).expect("the input is written");
+    // Inputs that nearly agree, and of which some are large; every other output matters.
+    let scale = |j: usize| if j.is_multiple_of(3) { 8.0f32 } else { 1.0 };
+    let at = |a: usize, b: usize| scale(a) * scale(b) * if a == b { 1.0 } else { 0.8 };
+    let gram: Vec<f32> = (0..n * n).map(|i| at(i / n, i % n)).collect();
+    let fisher: Vec<f32> = (0..rows).map(|i| if i % 2 == 0 { 1.0 } else { 1e-3 }).collect();
+    let path = dir.path().join("stats.safetensors");
+    let stats = [
+        tensor(&format!("{name}.gram"), "F32", &[n as u64, n as u64], Element::F32.round(&gram)),
+        tensor(&format!("{name}.fisher"), "F32", &[rows as u64], Element::F32.round(&fisher)),
+    ];
+    fs::write(&path, safetensors(None, &stats)).expect("statistics are written");
+    let counts = |found: &[f32]| -> f64 {
+        let rows = found.chunks(n).zip(values.chunks(n)).zip(&fisher);
+        rows.map(|((a, b), f)| {
+            let e: Vec<f64> = a.iter().zip(b).map(|(a, b)| f64::from(a - b)).collect();
+            let all = (0..n * n).map(|i| e[i / n] * e[i % n] * f64::from(gram[i])).sum::<f64>();
+            all * f64::from(*f)
+        })
+        .sum()
+    };
+    for cut in ["", ",step=32"] {
+        let steps = [format!("lowrank:rank=128,factors=f32,target=*v_proj*{cut}"), "quant:bits=12".into()];
+        let passes: Vec<PassSpec> = steps.iter().map(|step| PassSpec::parse(step).expect("a step")).collect();
+        let errors = [None, Some(path.clone())].map(|statistics| {
+            let inputs = RecipeInputs { statistics, ..RecipeInputs::default() };
+            let file = dir.path().join("model.mcodec");
+            let output = Output::File { path: file.clone(), force: true };
+            encode_recipe(&input, None, output, &Recipe { passes: passes.clone() }, &inputs, &options(2))
+                .expect("it is encoded");
+            counts(&decoded(&file)[name].1)
+        });
+        assert!(errors[1] < 0.3 * errors[0], "{cut:?}: {errors:?}");
+    }
+}
+
+#[test]
+fn a_rank_of_codes_fetches_its_share() {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut noise = Noise(4);
+    let values: Vec<f32> =
+        (0..256 * 320).map(|_| (noise.word() >> 40) as f32 / (1 << 23) as f32 - 1.0).collect();
+    let name = "l.0.v_proj.weight";
+    let input = dir.path().join("model.safetensors");
+    let whole = tensor(name, "F32", &[256, 320], Element::F32.round(&values));
+    fs::write(&input, safetensors(None, &[whole])).expect("the input is written");
+    let steps = ["lowrank:rank=64,step=16,factors=f32,target=*v_proj*", "quant:bits=1.5"];
+    let passes = steps.iter().map(|step| PassSpec::parse(step).expect("a step")).collect();
+    let path = dir.path().join("model.mcodec");
+    let output = Output::File { path: path.clone(), force: false };
+    encode_recipe(&input, None, output, &Recipe { passes }, &RecipeInputs::default(), &options(2))
+        .expect("it is encoded");
+    let file = || Counting::new(fs::File::open(&path).expect("the file is there"));
+    let plain = Reader::open(file(), ReadOptions::default()).expect("it opens");
+    let mut bytes = [0u64; 2];
+    for row in plain.rows("model").expect("rows") {
+        let of_codes = row.get().kind == registry::entry::ARRAY;
+        bytes[usize::from(of_codes)] += row.get().lengths.iter().sum::<u64>();
+    }
+    for rank in [16, 32, 48] {
+        let fresh = Reader::open(file(), ReadOptions::default()).expect("it opens");
+        let (levels, _) = fresh.variant("model", &format!("rank-{rank}")).expect("the variant is there");
+        let cut = fresh.with_levels(levels);
+        let entry = cut.tensor("model", name).expect("it is there");
+        _ = cut.source().take();
+        cut.read_all(&entry).expect("it is read");
+        let fetched = bytes_of(&cut.source().take()) as f64;
+        let most = 1.1 * f64::from(rank) / 64.0 * bytes[1] as f64 + bytes[0] as f64;
+        assert!(fetched <= most, "rank {rank}: {fetched} of {bytes:?}");
+    }
+}
+
+#[test]
 fn kept_tensors_stay_and_bad_recipes_are_refused() {
     let dir = tempfile::tempdir().expect("a folder");
     let keep = RecipeInputs { keep: vec!["*layers.0*".into()], ..RecipeInputs::default() };
@@ -307,6 +389,8 @@ fn kept_tensors_stay_and_bad_recipes_are_refused() {
         (&["lowrank:rank=4,target=[", "quant:bits=4"], "pattern"),
         (&["quant:bits=4", "prune:ratio=0.5"], "not the last"),
         (&["quant"], "either bits or max-bytes"),
+        (&["quant:bits=4,feedback=no"], "true or false"),
+        (&["quant:bits=4,columns=0"], "above 0"),
     ] {
         let e = encoded(dir.path(), steps, &RecipeInputs::default(), "F32").expect_err("it is refused");
         assert!(e.to_string().contains(text), "{steps:?}: {e}");

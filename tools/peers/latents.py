@@ -136,7 +136,7 @@ def table(found):
         for name, *rest in peers(narrow.tobytes(), narrow.itemsize, ''):
             add(f'{name}, indices of step {step:g}', *rest, step)
     rows.sort(key=lambda row: row[0])
-    head = f"{found['name']}: {len(arrays)} clips, {found['count']} {'tokens' if is_tokens else 'values'} of {found['kind']}"
+    head = f"{found['name']}: {len(arrays)} clip{'' if len(arrays) == 1 else 's'}, {found['count']} {'tokens' if is_tokens else 'values'} of {found['kind']}"
     print(f"\n{head}\n| | bits | encode {unit} | decode {unit} | SNR, PSNR dB |\n|---|---|---|---|---|")
     print('\n'.join(row for _, row in rows), flush=True)
     return head, unit, points

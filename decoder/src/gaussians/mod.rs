@@ -9,12 +9,14 @@ pub mod lanes;
 #[cfg(feature = "gpu")]
 mod on_gpu;
 mod render;
+mod sampler;
 mod splat;
 
 pub use dequantise::splat_of;
 #[cfg(feature = "gpu")]
 pub use on_gpu::DeviceScene;
-pub use render::{Sampler, Scene, View};
+pub use render::{Scene, View};
+pub use sampler::Sampler;
 pub use splat::{CUT, Shape, Splat};
 
 /// Weight of the mean colour in the blend.

@@ -1,12 +1,14 @@
 //! Pictures of Gaussians, drawn on a GPU.
 
 use mcodec_format::Limits;
-use mcodec_gpu::gaussians::{Form, Scene as Uploaded, View as Centres};
+use mcodec_format::{ChannelGroup, Depth, GroupKind, ImageDescriptor, Transfer};
+use mcodec_gpu::gaussians::{Form, Scene as Uploaded, Target, Texels, View as Centres};
 use mcodec_gpu::{DeviceBuffer, Gpu};
 
 use super::render::Prepared;
 use super::{Scene, View};
-use crate::Result;
+use crate::images::ALPHA_SCALE;
+use crate::{DecodeError, Result};
 
 /// Bytes of output that are drawn at once, unless one row has more.
 const BAND: u64 = 64 << 20;
@@ -57,6 +59,24 @@ impl DeviceScene<'_> {
         Ok(self.uploaded.draw(&centres, out)?)
     }
 
+    /// Draws a view of one group of an image's channels into a texture of the same device, as [`texels`](crate::images::texels) makes them: as they are
+    /// coded into bytes, proportional to light into floats. The work is submitted; what is submitted to the device later sees the picture.
+    ///
+    /// # Errors
+    /// As [`Scene::render`]; [`DecodeError::Request`] if there is no such group, or a texel cannot hold it;
+    /// [`DecodeError::Gpu`](crate::DecodeError::Gpu) if the texture cannot be written or is too small, or the device fails.
+    pub fn draw_texture(
+        &self,
+        view: &View,
+        (image, group): (&ImageDescriptor, usize),
+        limits: &Limits,
+        target: &Target<'_>,
+    ) -> Result<()> {
+        let texels = texels_of(image, group, target.is_float())?;
+        let centres = self.centres(view, limits)?;
+        Ok(self.uploaded.draw_texels(&centres, &texels, target)?)
+    }
+
     /// Draws a view, as [`Scene::render`] does, and copies it from the device.
     ///
     /// # Errors
@@ -84,4 +104,28 @@ impl DeviceScene<'_> {
         let across = prepared.across.iter().flatten().take(view.width).copied().collect();
         Ok(Centres { across, down: prepared.down, widening: view.widening() })
     }
+}
+
+/// What the planes of a group mean to a texture.
+fn texels_of(image: &ImageDescriptor, group: usize, is_float: bool) -> Result<Texels> {
+    let Some((before, [of, ..])) = image.groups.split_at_checked(group) else {
+        return Err(DecodeError::Request(format!("the image has {} groups of channels", image.groups.len())));
+    };
+    let channels = of.channel_count();
+    if channels > 4 {
+        return Err(DecodeError::Request(format!("a texel holds 4 channels, not {channels}")));
+    }
+    if of.depth == Depth::Float && !is_float {
+        return Err(DecodeError::Request("the channels are floats: a texture of floats holds them".into()));
+    }
+    let has_alpha = matches!(of.kind, GroupKind::ColourAlpha | GroupKind::GreyAlpha);
+    Ok(Texels {
+        planes: [before.iter().map(ChannelGroup::channel_count).sum(), channels],
+        alpha: has_alpha.then_some(ALPHA_SCALE),
+        is_luma: matches!(of.kind, GroupKind::Colour | GroupKind::ColourAlpha),
+        is_grey: matches!(of.kind, GroupKind::Grey | GroupKind::GreyAlpha),
+        bounds: of.bounds,
+        is_log: of.transfer == Transfer::Log2,
+        to_light: is_float && of.transfer == Transfer::Srgb,
+    })
 }

@@ -6,7 +6,7 @@
 use rayon::prelude::*;
 
 use mcodec_coding::gaussians::{GaussianSet, MAX_PLANES, Quantiser};
-use mcodec_format::{FormatError, Limits};
+use mcodec_format::Limits;
 
 use super::lanes::{self, Kernel, LANES, Lanes};
 use super::{CUT, MEAN_WEIGHT, Shape, Splat, splat_of};
@@ -15,9 +15,9 @@ use crate::{DecodeError, Result};
 /// Pixels along one side of a tile of the output.
 const TILE: usize = 16;
 /// Gaussians that may reach a tile, on average over the output, ...
-const MOST_PER_TILE: u64 = 1024;
+pub(super) const MOST_PER_TILE: u64 = 1024;
 /// ... unless the output is small: then so many in all tiles together.
-const MOST_AT_LEAST: u64 = 1 << 24;
+pub(super) const MOST_AT_LEAST: u64 = 1 << 24;
 /// Square pixels of source that an output pixel of this many source pixels along one side widens each Gaussian by: a box's variance,
 /// less that of the pixels that were fitted.
 const BOX_VARIANCE: f32 = 1.0 / 12.0;
@@ -223,6 +223,8 @@ pub(super) struct Prepared<'a> {
     shapes: Vec<Shape>,
     /// Of each Gaussian what its values are multiplied by.
     weights: Vec<f32>,
+    /// The values of some are multiplied.
+    is_widened: bool,
     /// Centres of the output's columns and rows in the source.
     pub(super) across: Vec<Group>,
     pub(super) down: Vec<f32>,
@@ -252,7 +254,11 @@ impl<'a> Prepared<'a> {
         let bytes = 4 * scene.planes() as u64 * (view.width as u64 * view.height as u64);
         Limits::check("size of a picture in bytes", bytes, limits.output_bytes)?;
         let widening = view.widening();
-        let (shapes, weights) = scene.splats.par_iter().map(|splat| splat.widened(widening)).unzip();
+        let is_widened = widening != [0.0; 2];
+        let near = |splat: &Splat| {
+            if splat.may_reach(view, widening) { splat.widened(widening) } else { (Shape::NOWHERE, 0.0) }
+        };
+        let (shapes, weights) = scene.splats.par_iter().map(near).unzip();
         let centre = |from: f64, step: f64, i: usize| (from + (i as f64 + 0.5) * step) as f32;
         let groups = view.width.div_ceil(LANES) as u64;
         let across = (0..groups as usize)
@@ -260,7 +266,7 @@ impl<'a> Prepared<'a> {
             .collect();
         let down = (0..view.height).map(|i| centre(view.top, view.step[1], i)).collect();
         let (start, listed) = (Vec::new(), Vec::new());
-        Ok(Self { scene, view: *view, shapes, weights, across, down, start, listed })
+        Ok(Self { scene, view: *view, shapes, weights, is_widened, across, down, start, listed })
     }
 
     /// How many Gaussians each row of tiles has, summed up, if they are not too many.
@@ -309,45 +315,64 @@ impl<'a> Prepared<'a> {
         pixels.start / TILE..pixels.end.div_ceil(TILE)
     }
 
-    /// Draws a row of tiles.
+    /// Draws a row of tiles, in strips.
     fn draw_row(&self, row: usize, out: &mut [f32]) {
         let view = &self.view;
-        let mut lists = vec![Vec::new(); view.width.div_ceil(TILE)];
+        let strips = self.across.chunks(STRIP);
+        let mut lists = vec![Vec::new(); strips.len()];
         let rows = row * TILE..(row * TILE + TILE).min(view.height);
         let (first, last) = (self.down[rows.start], self.down[rows.end - 1]);
         for &index in &self.listed[self.start[row] as usize..self.start[row + 1] as usize] {
             let shape = &self.shapes[index as usize];
             if let Some((left, right)) = shape.columns(first - shape.y, last - shape.y) {
-                let tiles = self.tiles(0, shape.x + left, shape.x + right);
-                tiles.for_each(|tile| lists[tile].push(index));
+                let pixels = pixels_of(view, 0, shape.x + left, shape.x + right);
+                if !pixels.is_empty() {
+                    let strips = pixels.start / (STRIP * LANES)..=(pixels.end - 1) / (STRIP * LANES);
+                    lists[strips].iter_mut().for_each(|list| list.push(index));
+                }
             }
         }
         let planes = self.scene.planes();
-        let mut sums = vec![[0.0; LANES]; (1 + planes) * TILE * TILE / LANES];
-        for (tile, list) in lists.iter().enumerate() {
+        // Rows that are not of the view have the height of its last one, and are not used.
+        let heights = std::array::from_fn(|i| {
+            std::array::from_fn(|lane| self.down[(rows.start + i * LANES + lane).min(rows.end - 1)])
+        });
+        let mut sums = vec![[0.0; LANES]; (1 + planes) * TILE * STRIP];
+        let mut pixels = 0;
+        for (across, list) in strips.zip(&lists) {
+            let count = (view.width - pixels).min(STRIP * LANES);
+            let sums = &mut sums[..(1 + planes) * TILE * across.len()];
             sums.fill([0.0; LANES]);
-            for half in 0..TILE / LANES {
-                let group = tile * TILE / LANES + half;
-                let Some(across) = self.across.get(group) else { break };
-                let part = TILE * (1 + planes);
-                let sums = &mut sums[half * part..][..part];
-                let rows = &self.down[rows.clone()];
-                let half = Half { prepared: self, list, across, rows, sums };
-                match planes {
-                    1 => lanes::run(WithPlanes::<1>(half)),
-                    3 => lanes::run(WithPlanes::<3>(half)),
-                    4 => lanes::run(WithPlanes::<4>(half)),
-                    _ => lanes::run(WithPlanes::<0>(half)),
-                }
-                for (row, sums) in sums.chunks_exact(1 + planes).take(rows.len()).enumerate() {
-                    let at = (row * view.width + group * LANES) * planes;
-                    let count = (view.width - group * LANES).min(LANES);
-                    for (i, pixel) in out[at..][..count * planes].chunks_exact_mut(planes).enumerate() {
-                        pixel.iter_mut().zip(&sums[1..]).for_each(|(out, sum)| *out = sum[i]);
+            let strip = Strip { prepared: self, list, across, heights: &heights, rows: rows.len(), sums };
+            match (planes, self.is_widened) {
+                (1, false) => lanes::run(WithPlanes::<1, false>(strip)),
+                (3, false) => lanes::run(WithPlanes::<3, false>(strip)),
+                (4, false) => lanes::run(WithPlanes::<4, false>(strip)),
+                (_, false) => lanes::run(WithPlanes::<0, false>(strip)),
+                _ => lanes::run(WithPlanes::<0, true>(strip)),
+            }
+            for row in 0..rows.len() {
+                let out = &mut out[(row * view.width + pixels) * planes..][..count * planes];
+                let groups = sums.chunks_exact((1 + planes) * TILE);
+                for (out, group) in out.chunks_mut(LANES * planes).zip(groups) {
+                    let sums = &group[row * (1 + planes) + 1..][..planes];
+                    match planes {
+                        3 => interleave::<3>(sums, out),
+                        _ => interleave::<0>(sums, out),
                     }
                 }
             }
+            pixels += count;
         }
+    }
+}
+
+/// Puts the values of a group's planes next to each other, pixel by pixel; P is their number, if not 0.
+#[inline(always)]
+fn interleave<const P: usize>(planes: &[Group], out: &mut [f32]) {
+    let count = if P == 0 { planes.len() } else { P };
+    for (i, pixel) in out.chunks_exact_mut(count).enumerate() {
+        pixel.iter_mut().zip(&planes[..count]).for_each(|(out, plane)| *out = plane[i]);
     }
 }
 
@@ -361,48 +386,85 @@ fn pixels_of(view: &View, axis: usize, from: f32, to: f32) -> std::ops::Range<us
     first.min(end)..end
 }
 
-/// Half a tile: eight columns, and what is summed there; at the end the blend.
-struct Half<'a, 'b> {
+/// Rows of tiles are drawn in strips of so many groups of columns: the sums of one stay in a core's first cache.
+const STRIP: usize = LANES;
+const _: () = assert!(TILE == 2 * LANES);
+
+/// Some groups of columns of a row of tiles, and what is summed there; at the end the blend.
+struct Strip<'a, 'b> {
     prepared: &'b Prepared<'a>,
     list: &'b [u32],
-    across: &'b Group,
-    rows: &'b [f32],
+    /// Centres of columns, at most [`STRIP`] groups.
+    across: &'b [Group],
+    /// Centres of the rows.
+    heights: &'b [Group; 2],
+    /// Rows that count.
+    rows: usize,
+    /// For each group its rows, of each the weights, then each plane.
     sums: &'b mut [Group],
 }
 
-struct WithPlanes<'a, 'b, const P: usize>(Half<'a, 'b>);
+/// P planes, if not 0; W: Gaussians are widened, so that their values are multiplied.
+struct WithPlanes<'a, 'b, const P: usize, const W: bool>(Strip<'a, 'b>);
 
-impl<const P: usize> Kernel for WithPlanes<'_, '_, P> {
+impl<const P: usize, const W: bool> Kernel for WithPlanes<'_, '_, P, W> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, l: L) {
-        let Half { prepared, list, across, rows, sums } = self.0;
+        let Strip { prepared, list, across, heights, rows, sums } = self.0;
         let planes = if P == 0 { prepared.scene.planes() } else { P };
-        let across_lanes = l.load(across);
-        let step = prepared.view.step[1] as f32;
+        let stride = TILE * (1 + planes);
+        let per_row = 1.0 / prepared.view.step[1] as f32;
+        // Ends of the groups; those that are not there lie where the last one does.
+        let end =
+            |lane: usize| -> Group { std::array::from_fn(|group| across[group.min(across.len() - 1)][lane]) };
+        let (lefts, rights) = (l.load(&end(0)), l.load(&end(LANES - 1)));
+        let top = heights[0][0];
+        let heights = heights.map(|rows| l.load(&rows));
+        let (mut along, mut fall) = ([0.0; TILE], [0.0; TILE]);
+        let (mut firsts, mut ends) = ([0.0; LANES], [0.0; LANES]);
         for &index in list {
             let shape = &prepared.shapes[index as usize];
-            let Some((top, bottom)) = shape.rows(across[0] - shape.x, across[LANES - 1] - shape.x) else {
-                continue;
+            let spans = shape.rows_of_groups(l, lefts, rights);
+            // Generous by a tenth of a row, for the rounding of these products.
+            let row = |y: L::F, by: f32| {
+                l.add(l.mul(l.add(y, l.splat(shape.y - top)), l.splat(per_row)), l.splat(by))
             };
-            // Generous by a row, for the rounding of this division.
-            let row = |y: f32| (y + shape.y - rows[0]) / step;
-            let first = (row(top) - 0.1).ceil().max(0.0) as usize;
-            let end = ((row(bottom) + 0.1).floor() + 1.0).clamp(0.0, rows.len() as f32) as usize;
-            if first >= end {
-                continue;
+            l.store(row(spans.0, 0.9), &mut firsts);
+            l.store(row(spans.1, 1.1), &mut ends);
+            for (part, &heights) in heights.iter().enumerate() {
+                let dy = l.sub(heights, l.splat(shape.y));
+                let v = l.mul(l.splat(shape.down), dy);
+                let own = |all: &mut [f32; TILE], values: L::F| {
+                    let own = all[part * LANES..].first_chunk_mut().expect("two groups of rows");
+                    l.store(values, own);
+                };
+                own(&mut along, l.mul(l.splat(shape.along), dy));
+                own(&mut fall, l.sub(l.splat(0.0), l.mul(v, v)));
             }
-            let dx = l.sub(across_lanes, l.splat(shape.x));
-            let u_across = l.mul(l.splat(shape.across), dx);
             let colours = &prepared.scene.colours[index as usize * planes..][..planes];
-            let weight = l.splat(prepared.weights[index as usize]);
-            let own = &mut sums[first * (1 + planes)..end * (1 + planes)];
-            for (sums, &y) in own.chunks_exact_mut(1 + planes).zip(&rows[first..end]) {
-                let w = l.mul(value(l, shape, u_across, y), weight);
-                l.store(l.add(l.load(&sums[0]), w), &mut sums[0]);
-                for (sum, &colour) in sums[1..].iter_mut().zip(colours) {
-                    l.store(l.mul_add(w, l.splat(colour), l.load(sum)), sum);
+            let weight = if W { prepared.weights[index as usize] } else { 1.0 };
+            for ((across, sums), (first, end)) in
+                across.iter().zip(sums.chunks_exact_mut(stride)).zip(firsts.iter().zip(&ends))
+            {
+                // Casts to integers round down, and what is below 0 is 0.
+                let (first, end) = (*first as usize, (*end as usize).min(rows));
+                if first >= end {
+                    continue;
+                }
+                let u_across = l.mul(l.splat(shape.across), l.sub(l.load(across), l.splat(shape.x)));
+                let own = &mut sums[first * (1 + planes)..end * (1 + planes)];
+                let heights = along[first..end].iter().zip(&fall[first..end]);
+                for (sums, (&along, &fall)) in own.chunks_exact_mut(1 + planes).zip(heights) {
+                    let mut w = value(l, l.add(u_across, l.splat(along)), l.splat(fall));
+                    if W {
+                        w = l.mul(w, l.splat(weight));
+                    }
+                    l.store(l.add(l.load(&sums[0]), w), &mut sums[0]);
+                    for (sum, &colour) in sums[1..].iter_mut().zip(colours) {
+                        l.store(l.mul_add(w, l.splat(colour), l.load(sum)), sum);
+                    }
                 }
             }
         }
@@ -410,18 +472,15 @@ impl<const P: usize> Kernel for WithPlanes<'_, '_, P> {
     }
 }
 
-/// A Gaussian's values at height `y`; `u_across` is what dx brings to u.
+/// Values of Gaussians where the square root of a binary exponent is u, and the other part of that exponent is `fall`.
 #[inline(always)]
-fn value<L: Lanes>(l: L, shape: &Shape, u_across: L::F, y: f32) -> L::F {
-    let dy = y - shape.y;
-    let v = shape.down * dy;
-    let u = l.add(u_across, l.splat(shape.along * dy));
-    l.max(l.sub(l.exp2(l.neg_mul_add(u, u, l.splat(-v * v))), l.splat(CUT)), l.splat(0.0))
+pub(super) fn value<L: Lanes>(l: L, u: L::F, fall: L::F) -> L::F {
+    l.max(l.sub(l.exp2(l.neg_mul_add(u, u, fall)), l.splat(CUT)), l.splat(0.0))
 }
 
 /// Turns sums into the blend.
 #[inline(always)]
-fn resolve<L: Lanes>(l: L, mean: &[f32], sums: &mut [Group]) {
+pub(super) fn resolve<L: Lanes>(l: L, mean: &[f32], sums: &mut [Group]) {
     for group in sums.chunks_exact_mut(1 + mean.len()) {
         let whole = l.add(l.load(&group[0]), l.splat(MEAN_WEIGHT));
         for (sum, &mean) in group[1..].iter_mut().zip(mean) {
@@ -430,143 +489,9 @@ fn resolve<L: Lanes>(l: L, mean: &[f32], sums: &mut [Group]) {
     }
 }
 
-/// A scene with the Gaussians of each small square listed, for single points.
-#[derive(Debug)]
-pub struct Sampler {
-    scene: Scene,
-    shapes: Vec<Shape>,
-    columns: usize,
-    rows: usize,
-    start: Vec<u32>,
-    listed: Vec<u32>,
-}
-
-/// Source pixels along one side of a sampler's squares.
-const SQUARE: f32 = 8.0;
-
-impl Sampler {
-    /// Lists the Gaussians of a source of this many pixels.
-    ///
-    /// # Errors
-    /// If too many reach it.
-    pub fn new(scene: Scene, width: u32, height: u32) -> Result<Self> {
-        let squares = |pixels: u32| (pixels as usize).div_ceil(SQUARE as usize).max(1);
-        let (columns, rows) = (squares(width), squares(height));
-        let shapes: Vec<Shape> = scene.splats.iter().map(Splat::shape).collect();
-        let index = |at: f32, count: usize| (at / SQUARE).floor().clamp(0.0, count as f32 - 1.0) as usize;
-        let each = |shape: &Shape, found: &mut dyn FnMut(usize)| {
-            let top = index(shape.y - shape.half[1], rows);
-            for row in top..=index(shape.y + shape.half[1], rows) {
-                let first = row as f32 * SQUARE - shape.y;
-                let Some((left, right)) = shape.columns(first, first + SQUARE) else { continue };
-                for column in index(shape.x + left, columns)..=index(shape.x + right, columns) {
-                    found(row * columns + column);
-                }
-            }
-        };
-        let most = (MOST_PER_TILE * (rows * columns) as u64).max(MOST_AT_LEAST);
-        let boxes = shapes.iter().map(|s| {
-            ((2.0 * s.half[0] / SQUARE) as u64 + 2).min(columns as u64)
-                * ((2.0 * s.half[1] / SQUARE) as u64 + 2).min(rows as u64)
-        });
-        Limits::check("number of squares that Gaussians reach", boxes.sum(), most).map_err(
-            |source: FormatError| DecodeError::Entry {
-                kind: "picture",
-                name: "of Gaussians".to_owned(),
-                source,
-            },
-        )?;
-        let mut start = vec![0u32; columns * rows + 1];
-        shapes.iter().for_each(|shape| each(shape, &mut |square| start[square + 1] += 1));
-        for square in 0..columns * rows {
-            start[square + 1] += start[square];
-        }
-        let mut next = start.clone();
-        let mut listed = vec![0; start[columns * rows] as usize];
-        for (i, shape) in shapes.iter().enumerate() {
-            each(shape, &mut |square| {
-                listed[next[square] as usize] = i as u32;
-                next[square] += 1;
-            });
-        }
-        Ok(Self { scene, shapes, columns, rows, start, listed })
-    }
-
-    /// What is drawn.
-    #[must_use]
-    pub fn scene(&self) -> &Scene {
-        &self.scene
-    }
-
-    /// Gaussians listed for the square of a point: those whose values [`Self::sample`] computes.
-    #[must_use]
-    pub fn reaching(&self, x: f32, y: f32) -> usize {
-        self.list(x, y).len()
-    }
-
-    fn list(&self, x: f32, y: f32) -> &[u32] {
-        let index = |at: f32, count: usize| ((at / SQUARE).max(0.0) as usize).min(count - 1);
-        let square = index(y, self.rows) * self.columns + index(x, self.columns);
-        &self.listed[self.start[square] as usize..self.start[square + 1] as usize]
-    }
-
-    /// The planes at a point of the source; a pixel's centre is its integer position plus 0.5. Points outside give what is nearest listed.
-    ///
-    /// # Panics
-    /// If `out` has not one number for each plane.
-    pub fn sample(&self, x: f32, y: f32, out: &mut [f32]) {
-        assert_eq!(out.len(), self.scene.planes(), "a number for each plane");
-        lanes::run(Sample { sampler: self, x, y, out });
-    }
-}
-
-struct Sample<'a> {
-    sampler: &'a Sampler,
-    x: f32,
-    y: f32,
-    out: &'a mut [f32],
-}
-
-impl Kernel for Sample<'_> {
-    type Output = ();
-
-    #[inline(always)]
-    fn run<L: Lanes>(self, l: L) {
-        let Self { sampler, x, y, out } = self;
-        let planes = out.len();
-        let mut sums = [[0.0; LANES]; 1 + MAX_PLANES];
-        let mut weight = 0.0;
-        let mut colour_sums = [0.0f32; MAX_PLANES];
-        let [mut u, mut v, mut w] = [[0.0; LANES]; 3];
-        for list in sampler.list(x, y).chunks(LANES) {
-            // Eight Gaussians at once; their sums one by one, as a picture has them.
-            for (i, &index) in list.iter().enumerate() {
-                let shape = &sampler.shapes[index as usize];
-                let (dx, dy) = (x - shape.x, y - shape.y);
-                let down = shape.down * dy;
-                u[i] = shape.across * dx + shape.along * dy;
-                v[i] = -down * down;
-            }
-            let lanes = l.load(&u);
-            let value = l.sub(l.exp2(l.neg_mul_add(lanes, lanes, l.load(&v))), l.splat(CUT));
-            l.store(l.max(value, l.splat(0.0)), &mut w);
-            for (&w, &index) in w.iter().zip(list) {
-                weight += w;
-                let colours = &sampler.scene.colours[index as usize * planes..][..planes];
-                for (sum, &colour) in colour_sums.iter_mut().zip(colours) {
-                    *sum = l.mul_add_one(w, colour, *sum);
-                }
-            }
-        }
-        sums[0][0] = weight;
-        sums[1..].iter_mut().zip(colour_sums).for_each(|(to, sum)| to[0] = sum);
-        resolve(l, &sampler.scene.mean, &mut sums[..1 + planes]);
-        out.iter_mut().zip(&sums[1..]).for_each(|(out, sum)| *out = sum[0]);
-    }
-}
-
 #[cfg(test)]
 mod tests {
+    use super::super::Sampler;
     use super::*;
 
     fn wave(i: usize) -> f32 {

@@ -1,5 +1,8 @@
 //! A Gaussian as it is evaluated: a quadratic form in a shape that does not cancel, and exactly which pixels it can reach.
 
+use super::View;
+use super::lanes::Lanes;
+
 /// exp(-4.5): what is taken off a Gaussian's value, so that it ends at three standard deviations.
 pub const CUT: f32 = 0.011_108_997;
 /// Standard deviations to which lists of pixels reach: a little over 3, so that rounding never leaves out a pixel that counts.
@@ -70,6 +73,17 @@ impl Splat {
         (shape, (plain.determinant / determinant).sqrt())
     }
 
+    /// Whether it may reach pixels of a view that widens Gaussians by these variances: a circle that holds it meets the view.
+    pub(super) fn may_reach(&self, view: &View, [across, down]: [f32; 2]) -> bool {
+        let sigma = self.sigma[0].max(self.sigma[1]);
+        let radius = f64::from((sigma * sigma + across.max(down)).sqrt() * (REACH + 0.01) + 1.0);
+        let is_near = |at: f32, from: f64, step: f64, count: usize| {
+            (from - radius..=from + step * count as f64 + radius).contains(&f64::from(at))
+        };
+        is_near(self.x, view.left, view.step[0], view.width)
+            && is_near(self.y, view.top, view.step[1], view.height)
+    }
+
     /// Everything is a number, and the standard deviations are positive and neither tiny nor huge.
     #[must_use]
     pub fn is_sound(&self) -> bool {
@@ -82,6 +96,18 @@ impl Splat {
 }
 
 impl Shape {
+    /// Of what reaches no pixel.
+    pub(super) const NOWHERE: Self = Self {
+        x: -1e9,
+        y: -1e9,
+        across: 0.0,
+        along: 0.0,
+        down: 1.0,
+        covariance: [1.0, 0.0, 1.0],
+        half: [0.0, 0.0],
+        determinant: 1.0,
+    };
+
     fn new(x: f32, y: f32, covariance: [f32; 3], determinant: f32) -> Self {
         let [xx, xy, yy] = covariance;
         let across = ROOT * (yy / determinant).sqrt();
@@ -128,6 +154,31 @@ impl Shape {
     #[inline(always)]
     pub fn rows(&self, left: f32, right: f32) -> Option<(f32, f32)> {
         self.span(left, right, self.half[0], self.half[1], self.covariance[0])
+    }
+
+    /// [`Self::rows`] of eight bands of columns, from `lefts` to `rights` in the source: the lowest above the uppermost where it reaches none.
+    #[must_use]
+    #[inline(always)]
+    pub fn rows_of_groups<L: Lanes>(&self, l: L, lefts: L::F, rights: L::F) -> (L::F, L::F) {
+        let [xx, xy, _] = self.covariance;
+        let (half, slope, spread) = (self.half[0], xy / xx, self.determinant / xx);
+        let left = l.max(l.sub(lefts, l.splat(self.x)), l.splat(-half));
+        let right = l.min(l.sub(rights, l.splat(self.x)), l.splat(half));
+        let peak = REACH * REACH * xy / self.half[1];
+        let clamped = |at: f32| l.min(l.max(l.splat(at), left), right);
+        let curve = l.splat(spread / xx);
+        let out = |d: L::F| {
+            let left = l.neg_mul_add(l.mul(d, d), curve, l.splat(REACH * REACH * spread));
+            l.add(l.sqrt(l.max(left, l.splat(0.0))), l.splat(SLACK))
+        };
+        let (high, low) = (clamped(peak), clamped(-peak));
+        let top = l.sub(l.mul(l.splat(slope), low), out(low));
+        let bottom = l.mul_add(l.splat(slope), high, out(high));
+        // Where the band is beyond the ellipse, left is above right.
+        let is_reached = l.sub(right, left);
+        let far = l.splat(1e9);
+        let beyond = l.sub(far, l.where_not_negative(is_reached, far));
+        (l.add(top, beyond), l.sub(bottom, beyond))
     }
 
     /// The extent of the ellipse along one axis within a band [from, to] of the other axis, whose half-extent and variance are given.

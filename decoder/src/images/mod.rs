@@ -8,7 +8,7 @@ mod sets;
 mod texture;
 
 pub use hash::{ImageHasher, content_hash};
-pub use planes::{ALPHA_SCALE, channels_of, coded_image, plane_roles};
+pub use planes::{ALPHA_SCALE, channels_of, channels_of_all, coded_image, plane_roles};
 pub use reader::{ImageReader, MAX_LAYERS, Region};
 pub use sets::{Below, areas_of_chunk, page_grid};
 #[cfg(feature = "textures")]

@@ -1,5 +1,6 @@
 //! Between the planes that are coded and the channels that an image has (SPEC section 5.8.2).
 
+use crate::gaussians::lanes::{self, Kernel, LANES, Lanes};
 use core::f32::consts::SQRT_2;
 use mcodec_coding::gaussians::{CHROMA_FACTOR, Constants, Image, PLAIN_FACTOR, Quantiser, Role};
 use mcodec_format::{ChannelGroup, FormatError, GroupKind, ImageDescriptor, Transfer};
@@ -71,6 +72,57 @@ pub fn channels_of(image: &ImageDescriptor, pixel: &mut [f32]) {
     }
 }
 
+/// [`channels_of`] of many pixels, one after another.
+///
+/// # Panics
+/// If they are not whole pixels.
+pub fn channels_of_all(image: &ImageDescriptor, samples: &mut [f32]) {
+    let channels = image.channel_count();
+    assert!(samples.len().is_multiple_of(channels.max(1)), "whole pixels");
+    let mut rest = samples;
+    if let [group] = &image.groups[..]
+        && group.kind == GroupKind::Colour
+        && group.transfer != Transfer::Log2
+        && group.bounds == [0.0, 1.0]
+    {
+        let (blocks, after) = rest.as_chunks_mut::<{ 3 * LANES }>();
+        lanes::run(Colours { blocks });
+        rest = after;
+    }
+    rest.chunks_exact_mut(channels.max(1)).for_each(|pixel| channels_of(image, pixel));
+}
+
+/// Planes of a colour within 0..1 to its channels, eight pixels at once.
+struct Colours<'a> {
+    blocks: &'a mut [[f32; 3 * LANES]],
+}
+
+impl Kernel for Colours<'_> {
+    type Output = ();
+
+    #[inline(always)]
+    fn run<L: Lanes>(self, l: L) {
+        for block in self.blocks {
+            let plane = |plane: usize| std::array::from_fn(|i| block[3 * i + plane]);
+            let [y, u, v] = [plane(0), plane(1), plane(2)];
+            let luma = l.div(l.load(&y), l.splat(ROOT_3));
+            let orange = l.div(l.load(&u), l.splat(SQRT_2));
+            let green = l.div(l.load(&v), l.splat(ROOT_6));
+            // As `colour` has it.
+            let channels = [
+                l.sub(l.add(luma, orange), green),
+                l.add(luma, l.mul(l.splat(2.0), green)),
+                l.sub(l.sub(luma, orange), green),
+            ];
+            for (plane, channel) in channels.into_iter().enumerate() {
+                let mut values = [0.0; LANES];
+                l.store(l.min(l.max(channel, l.splat(0.0)), l.splat(1.0)), &mut values);
+                values.iter().enumerate().for_each(|(i, &value)| block[3 * i + plane] = value);
+            }
+        }
+    }
+}
+
 /// Y, U, V to red, green, blue.
 fn colour(planes: &mut [f32]) {
     if let [y, u, v] = planes {
@@ -88,5 +140,32 @@ fn uncover(planes: &mut [f32]) {
             *colour = if a > 1e-6 { (*colour - cover) / a } else { 0.0 };
         }
         *alpha = a;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn many_pixels_are_pixels() {
+        for kind in [GroupKind::Grey, GroupKind::Colour, GroupKind::GreyAlpha, GroupKind::ColourAlpha] {
+            let group = ChannelGroup::of(kind);
+            let count = group.channel_count();
+            let image = ImageDescriptor {
+                width: 37,
+                height: 1,
+                wraps: [false; 2],
+                groups: vec![group],
+                constants: [1; 5],
+                gains: vec![0; count],
+                means: vec![0; count],
+            };
+            let mut all: Vec<f32> = (0..37 * count).map(|i| (i as f32 * 12.9898).sin() * 1.5).collect();
+            let mut each = all.clone();
+            each.chunks_exact_mut(count).for_each(|pixel| channels_of(&image, pixel));
+            channels_of_all(&image, &mut all);
+            assert_eq!(all, each, "{kind:?}");
+        }
     }
 }

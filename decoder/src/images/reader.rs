@@ -1,6 +1,6 @@
 //! Reading an image: its layers, and the Gaussians that a region needs.
 
-use super::planes::{channels_of, coded_image};
+use super::planes::{channels_of_all, coded_image};
 use super::sets::{Below, chunks_below, decode_sets, page_grid};
 use crate::decode::payload;
 use crate::gaussians::{Scene, View};
@@ -352,8 +352,7 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
 
     fn draw_view(&self, view: &View, scene: &Scene) -> Result<Vec<f32>> {
         let mut samples = self.render(view, scene)?;
-        let channels = self.descriptor.channel_count();
-        samples.chunks_exact_mut(channels).for_each(|pixel| channels_of(&self.descriptor, pixel));
+        channels_of_all(&self.descriptor, &mut samples);
         Ok(samples)
     }
 }

@@ -1,6 +1,6 @@
 //! Arrays of codes, from plain arrays: with step exponents (coding 24), or grouped (coding 25).
 
-use crate::quantise::{Objects, encode_plain_codes};
+use crate::quantise::{Objects, chunk_rows, encode_plain_codes};
 use crate::{EncodeError, Result};
 use mcodec_coding::CodingError;
 use mcodec_coding::codes::{ColumnSteps, Element, dequantise};
@@ -65,9 +65,6 @@ pub enum GroupOffsets {
     ZeroPoints(Vec<u8>),
 }
 
-/// Elements of a chunk, about.
-const CHUNK_ELEMENTS: usize = 128 << 10;
-
 impl CodedArray {
     pub(crate) fn new(name: &str, dtype: Dtype, shape: &[u64], codes: Codes) -> Result<Self> {
         let fail = |why: &str| EncodeError::Request(format!("{name:?}: {why}"));
@@ -128,8 +125,7 @@ impl CodedArray {
 
     /// Bytes of a chunk: whole rows.
     pub(crate) fn chunk_len(&self, target: u64) -> u64 {
-        let most = (CHUNK_ELEMENTS as u64).saturating_mul(target) / (256 << 10);
-        let rows = (most / self.columns as u64).max(1).min(self.rows() as u64);
+        let rows = chunk_rows(&self.shape, self.rows() as u64, self.columns as u64, target);
         rows * self.row_bytes() as u64
     }
 

@@ -1,5 +1,7 @@
 //! Gradients of parameters from a step's moments (section 2.5, *chain*), and the Adam update with its clamps (sections 1 and 2.2).
 
+use std::sync::LazyLock;
+
 use rayon::prelude::*;
 
 use super::cloud::{Cloud, GEOMETRY};
@@ -131,9 +133,20 @@ pub(super) fn gradient_of(field: &Field<'_>, gaussian: usize, values: &[f32], ou
         let parts = &field.gradients[slot as usize * stride..][..stride];
         sums.iter_mut().zip(parts).for_each(|(sum, part)| *sum += part);
     }
-    let [mx, my, mxx, mxy, myy] = *sums.first_chunk().expect("that many");
-    let (sin, cos) = values[4].sin_cos();
-    let (v0, v1) = ((2.0 * values[2]).exp(), (2.0 * values[3]).exp());
+    let moments = sums.first_chunk().expect("that many");
+    out[..GEOMETRY].copy_from_slice(&of_moments(values[2], values[3], values[4], moments));
+    out[GEOMETRY..].copy_from_slice(&sums[MOMENTS..stride]);
+}
+
+/// Gradient in x, y, both ln sigma and the angle, of a step's moments.
+pub(super) fn of_moments(
+    ln_sigma_0: f32,
+    ln_sigma_1: f32,
+    angle: f32,
+    &[mx, my, mxx, mxy, myy]: &[f32; MOMENTS],
+) -> [f32; GEOMETRY] {
+    let (sin, cos) = angle.sin_cos();
+    let (v0, v1) = ((2.0 * ln_sigma_0).exp(), (2.0 * ln_sigma_1).exp());
     let (across, along) = (1.0 / v0, 1.0 / v1);
     let qa = cos * cos * across + sin * sin * along;
     let qb = cos * sin * (across - along);
@@ -141,13 +154,14 @@ pub(super) fn gradient_of(field: &Field<'_>, gaussian: usize, values: &[f32], ou
     let uu = cos * cos * mxx + 2.0 * cos * sin * mxy + sin * sin * myy;
     let vv = sin * sin * mxx - 2.0 * cos * sin * mxy + cos * cos * myy;
     let uv = cos * sin * (myy - mxx) + (cos * cos - sin * sin) * mxy;
-    out[0] = -(qa * mx + qb * my);
-    out[1] = -(qb * mx + qc * my);
-    out[2] = -uu * across;
-    out[3] = -vv * along;
-    out[4] = uv * (across - along);
-    out[GEOMETRY..].copy_from_slice(&sums[MOMENTS..stride]);
+    [-(qa * mx + qb * my), -(qb * mx + qc * my), -uu * across, -vv * along, uv * (across - along)]
 }
+
+/// By age, what part of the gradients' size both moments have learned.
+static LEARNED: LazyLock<Vec<[f32; 2]>> = LazyLock::new(|| {
+    let learned = |decay: f32, age: u16| 1.0 - decay.powi(i32::from(age));
+    (0..=MAX_AGE).map(|age| [learned(FIRST_DECAY, age), learned(SECOND_DECAY, age)]).collect()
+});
 
 /// One Adam step of one Gaussian.
 fn advance(
@@ -160,8 +174,7 @@ fn advance(
 ) {
     let position = 0.08 * (0.5 * (values[2] + values[3])).exp().min(8.0);
     let angle = 0.06 / (values[2] - values[3]).abs().sinh().clamp(0.3, 4.0);
-    let first_part = 1.0 - FIRST_DECAY.powi(i32::from(age));
-    let second_part = 1.0 - SECOND_DECAY.powi(i32::from(age));
+    let [first_part, second_part] = LEARNED[usize::from(age)];
     for (i, value) in values.iter_mut().enumerate() {
         let own_rate = match i {
             0 | 1 => position,

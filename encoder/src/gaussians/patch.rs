@@ -3,6 +3,7 @@
 use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
 use mcodec_decode::gaussians::{CUT, MEAN_WEIGHT, Shape};
 
+use super::step::MOMENTS;
 use super::target::{MAX_CHANNELS, Target};
 use std::sync::Arc;
 
@@ -213,6 +214,8 @@ pub(super) struct Patch {
     area: Area,
     channels: usize,
     groups: Vec<Group>,
+    /// Of the Gaussian that was cut out the moments of the squared error's gradient in its exponent, as a step of the fit has them.
+    pub(super) moments: [f32; MOMENTS],
 }
 
 /// What is to be known of a Gaussian with any colours c on a patch: the squared error changes by `rise` + sum of (`curve` c^2 - 2 `pull` c).
@@ -259,6 +262,7 @@ impl<const C: usize> Kernel for Cut<'_, C> {
         let channels = if C == 0 { canvas.channels } else { C };
         let (stride, width) = (1 + channels, 3 + 2 * channels);
         let Area { left, right, top, bottom } = self.patch.area;
+        let mut moments = [l.splat(0.0); MOMENTS];
         for y in top..bottom {
             let own_row =
                 self.own.map_or((0, 0), |(shape, _)| reached(shape, y, left, right).unwrap_or((0, 0)));
@@ -275,6 +279,26 @@ impl<const C: usize> Kernel for Cut<'_, C> {
                 };
                 let whole = l.add(l.max(l.sub(l.load(&sums[0]), w), l.splat(0.0)), l.splat(MEAN_WEIGHT));
                 let (root, one_over) = (l.load(&goal[0]), l.div(l.splat(1.0), whole));
+                if let Some((shape, colours)) = self.own.filter(|_| is_own) {
+                    // Half of what the squared error rises by with the Gaussian's value.
+                    let one_over = l.div(l.splat(1.0), l.add(whole, w));
+                    let mut rise = l.splat(0.0);
+                    for (channel, &colour) in colours.iter().enumerate().take(channels) {
+                        let blend = l.mul(l.load(&sums[1 + channel]), one_over);
+                        let off = l.sub(l.mul(root, blend), l.load(&goal[1 + channel]));
+                        let by_value = l.mul(l.mul(root, one_over), l.sub(l.splat(colour), blend));
+                        rise = l.mul_add(off, by_value, rise);
+                    }
+                    let z = l.where_positive(w, l.mul(l.add(w, l.splat(CUT)), rise));
+                    let dx = l.add(l.load(&ACROSS), l.splat(((left + i) * LANES) as f32 + 0.5 - shape.x));
+                    let dy = l.splat(y as f32 + 0.5 - shape.y);
+                    let (zx, zy) = (l.mul(z, dx), l.mul(z, dy));
+                    moments[0] = l.add(moments[0], zx);
+                    moments[1] = l.add(moments[1], zy);
+                    moments[2] = l.mul_add(zx, dx, moments[2]);
+                    moments[3] = l.mul_add(zx, dy, moments[3]);
+                    moments[4] = l.mul_add(zy, dy, moments[4]);
+                }
                 let mut error = l.splat(0.0);
                 for channel in 0..channels {
                     let mut sum = l.load(&sums[1 + channel]);
@@ -292,6 +316,7 @@ impl<const C: usize> Kernel for Cut<'_, C> {
                 l.store(error, &mut out[2]);
             }
         }
+        self.patch.moments = moments.map(|sum| -2.0 * l.sum(sum));
     }
 }
 

@@ -10,11 +10,13 @@ use mcodec_coding::gaussians::{Card, GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Shape, Splat, splat_of};
 use rayon::prelude::*;
 
+use super::adam::of_moments;
 use super::cloud::Cloud;
 use super::fit::Progress;
 use super::patch::{Area, Canvas, Patch, Trial, draw_rows};
 use super::price::Pricing;
 use super::quantise::{place, values};
+use super::step::MOMENTS;
 use super::target::Target;
 use super::wrap::{brought_back, each_copy};
 use mcodec_decode::gaussians::lanes::LANES;
@@ -445,7 +447,7 @@ impl<'a> Descent<'a> {
             static PATCHES: std::cell::Cell<Vec<Patch>> = const { std::cell::Cell::new(Vec::new()) };
         }
         let symbols = set.symbols[index];
-        let candidates = self.candidates(&symbols);
+        let mut candidates = self.candidates(&symbols);
         let old = candidates[0].1.shape();
         let old_colours = values(self.quantiser, symbols.scales, self.colours_of(set, index));
         let mut patches = PATCHES.take();
@@ -454,6 +456,14 @@ impl<'a> Descent<'a> {
         let places = views.iter().flat_map(|view| pieces.iter().map(move |piece| (view, piece)));
         for ((view, piece), patch) in places.clone().zip(&mut patches) {
             view.canvas.cut(piece.area, Some((&piece.moved(&old), &old_colours)), patch);
+        }
+        if self.target.periods() == [None, None] {
+            let mut moments = [0.0; MOMENTS];
+            for ((view, _), patch) in places.clone().zip(&patches) {
+                moments.iter_mut().zip(patch.moments).for_each(|(sum, m)| *sum += view.weight * m);
+            }
+            let price = |candidate: &Symbols| self.form_price(index, &symbols, candidate);
+            promising(&mut candidates, &moments, price);
         }
         let judge = |(candidate, splat): &(Symbols, Splat)| {
             let shape = splat.shape();
@@ -523,4 +533,49 @@ impl<'a> Descent<'a> {
         let colours = colours.collect();
         (error, colours)
     }
+}
+
+/// Of each two candidates that are opposite moves, leaves the one that the gradient at the current one and the prices speak for.
+fn promising(
+    candidates: &mut Vec<(Symbols, Splat)>,
+    moments: &[f32; MOMENTS],
+    price: impl Fn(&Symbols) -> f64,
+) {
+    const PAIRS: usize = 6;
+    let (current, splat) = candidates[0];
+    let [s0, s1] = splat.sigma.map(f32::ln);
+    let gradient = of_moments(s0, s1, splat.angle, moments);
+    let pair = |other: &Symbols| match [0, 1].map(|axis| other.scales[axis] != current.scales[axis]) {
+        [true, true] => 0,
+        [true, false] => 1,
+        [false, true] => 2,
+        _ if other.x != current.x => 3,
+        _ if other.y != current.y => 4,
+        _ => 5,
+    };
+    let expected = |(symbols, moved): &(Symbols, Splat)| {
+        let turn = moved.angle - splat.angle;
+        let half_turns = (turn / std::f32::consts::PI).round();
+        let by = [
+            moved.x - splat.x,
+            moved.y - splat.y,
+            (moved.sigma[0] / splat.sigma[0]).ln(),
+            (moved.sigma[1] / splat.sigma[1]).ln(),
+            turn - half_turns * std::f32::consts::PI,
+        ];
+        let rise: f32 = gradient.iter().zip(by).map(|(slope, by)| slope * by).sum();
+        f64::from(rise) + price(symbols)
+    };
+    let mut best: [Option<(f64, usize)>; PAIRS] = [None; PAIRS];
+    for (i, candidate) in candidates.iter().enumerate().skip(1) {
+        let (best, rise) = (&mut best[pair(&candidate.0)], expected(candidate));
+        if best.is_none_or(|(least, _)| rise < least) {
+            *best = Some((rise, i));
+        }
+    }
+    let mut number = 0;
+    candidates.retain(|_| {
+        number += 1;
+        number == 1 || best.iter().flatten().any(|&(_, i)| i == number - 1)
+    });
 }

@@ -18,6 +18,8 @@ pub(super) type Group = [f32; LANES];
 pub(super) const MOMENTS: usize = 5;
 /// Where columns of a group are from its first.
 const ACROSS: Group = [0.0, 1.0, 2.0, 3.0, 4.0, 5.0, 6.0, 7.0];
+/// Where the halves of a tile are from its first column; only two count.
+const HALVES: Group = [0.0, 8.0, 0.0, 8.0, 0.0, 8.0, 0.0, 8.0];
 /// The least weight left when a Gaussian is dropped.
 const LEAST_LEFT: f32 = 0.02;
 
@@ -277,15 +279,20 @@ impl Tile<'_> {
         self.origin.0 + (half * LANES) as f32 - shape.x
     }
 
-    /// Rows that a Gaussian reaches in one half: first, and the one past the last.
+    /// Rows that a Gaussian reaches in each half: first, and the one past the last.
     #[inline(always)]
-    fn rows(&self, shape: &Shape, half: usize) -> (u8, u8) {
-        let left = self.left(shape, half);
-        let Some((top, bottom)) = shape.rows(left, left + (LANES - 1) as f32) else { return (0, 0) };
-        let from_tile = shape.y - self.origin.1;
-        let first = (top + from_tile).ceil().max(0.0);
-        let end = (bottom + from_tile).floor().min((TILE - 1) as f32) + 1.0;
-        if first < end { (first as u8, end as u8) } else { (0, 0) }
+    fn rows<L: Lanes>(&self, l: L, shape: &Shape) -> [(u8, u8); 2] {
+        let lefts = l.add(l.load(&HALVES), l.splat(self.origin.0));
+        let (tops, bottoms) = shape.rows_of_groups(l, lefts, l.add(lefts, l.splat((LANES - 1) as f32)));
+        let from_tile = l.splat(shape.y - self.origin.1);
+        // Casts to integers round down, and what is below 0 is 0; the first row is that above, by hardly less than one.
+        let (mut firsts, mut ends) = ([0.0; LANES], [0.0; LANES]);
+        l.store(l.add(l.add(tops, from_tile), l.splat(0.99)), &mut firsts);
+        l.store(l.add(l.add(bottoms, from_tile), l.splat(1.01)), &mut ends);
+        [0, 1].map(|half| {
+            let (first, end) = (firsts[half] as usize, (ends[half] as usize).min(TILE));
+            if first < end { (first as u8, end as u8) } else { (0, 0) }
+        })
     }
 
     /// Values of all Gaussians, and their sums.
@@ -300,7 +307,7 @@ impl Tile<'_> {
             let colours = self.colours::<C>(gaussian as usize);
             let mut lanes_of = [zero; MAX_CHANNELS];
             lanes_of.iter_mut().zip(colours).for_each(|(lanes, &c)| *lanes = l.splat(c));
-            let rows = [0, 1].map(|half| self.rows(shape, half));
+            let rows = self.rows(l, shape);
             for (half, (first, end)) in rows.into_iter().enumerate() {
                 let dx = l.add(across, l.splat(self.left(shape, half)));
                 let u_across = l.mul(l.splat(shape.across), dx);
@@ -465,8 +472,14 @@ fn back<const C: usize, L: Lanes>(
         moments[3] = l.mul_add(z_dy, dx, moments[3]);
         moments[4] = l.add(moments[4], z_dy2);
     }
-    let parts = moments.iter().chain(&by_channel[..channels]);
-    out.iter_mut().zip(parts).for_each(|(out, &part)| *out = l.sum(part));
+    let mut parts = [zero; 3 * LANES];
+    parts[..MOMENTS].copy_from_slice(&moments);
+    parts[MOMENTS..MOMENTS + channels].copy_from_slice(&by_channel[..channels]);
+    for (out, parts) in out.chunks_mut(LANES).zip(parts.as_chunks::<LANES>().0) {
+        let mut sums = [0.0; LANES];
+        l.store(l.sums(*parts), &mut sums);
+        out.copy_from_slice(&sums[..out.len()]);
+    }
 }
 
 /// Removal energies of a tile's Gaussians.

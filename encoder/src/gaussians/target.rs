@@ -136,7 +136,9 @@ impl Surroundings {
 
     /// The mean around a place, over a square of about [`AROUND`] standard deviations `sigma`.
     pub(super) fn at(&self, x: f32, y: f32, sigma: f32, out: &mut [f32]) {
-        let index = ((AROUND * sigma).max(1.0).log2().round() as usize).min(self.levels.len() - 1);
+        // The nearest power of two: an exponent, once what is above its root of two counts as the next.
+        let side = (AROUND * sigma).clamp(1.0, 1e6) * std::f32::consts::SQRT_2;
+        let index = ((side.to_bits() >> 23) as usize - 127).min(self.levels.len() - 1);
         let (width, height, planes) = &self.levels[index];
         let pixel = (1 << index) as f32;
         let at = ((y / pixel) as usize).min(height - 1) * width + ((x / pixel) as usize).min(width - 1);

@@ -4,6 +4,7 @@ use std::ops::Range;
 
 use mcodec_decode::gaussians::Shape;
 use mcodec_decode::gaussians::lanes::{self, Kernel, LANES, Lanes};
+use rayon::prelude::*;
 
 use super::wrap::{Periods, each_copy};
 
@@ -76,23 +77,50 @@ pub(super) struct TileLists {
     /// For each of `slots` its shape.
     own_shapes: Vec<u32>,
     next: Vec<u32>,
+    parts: Vec<Part>,
 }
 
 impl TileLists {
     /// Lists these Gaussians from number `first` on; copies of what repeats come after them in `shapes`.
     pub(super) fn build(&mut self, grid: &Grid, shapes: &mut Vec<Shape>, first: usize, periods: Periods) {
-        // A kernel only for its rounding instructions.
-        lanes::run(Build { lists: self, grid, shapes, first, periods });
-    }
-
-    #[inline(always)]
-    fn build_here(&mut self, grid: &Grid, shapes: &mut Vec<Shape>, first: usize, periods: Periods) {
         self.own_start.clear();
         self.slots.clear();
         self.own_shapes.clear();
         self.own_start.resize(first + 1, 0);
-        let count = shapes.len();
-        for gaussian in first..count {
+        if periods == [None, None] {
+            self.find(grid, &shapes[first..], first as u32);
+        } else {
+            self.find_repeated(grid, shapes, first, periods);
+        }
+        self.sort(grid, first);
+    }
+
+    /// Fills `slots` with tiles, and says where those of each Gaussian begin: parts of the Gaussians on all threads.
+    fn find(&mut self, grid: &Grid, shapes: &[Shape], first: u32) {
+        /// Gaussians that one thread does in one go.
+        const AT_ONCE: usize = 256;
+        self.parts.resize_with(shapes.len().div_ceil(AT_ONCE), Part::default);
+        self.parts.par_iter_mut().zip(shapes.par_chunks(AT_ONCE)).for_each(|(part, shapes)| {
+            part.tiles.clear();
+            part.ends.clear();
+            // A kernel only for its rounding instructions.
+            lanes::run(Find { part, grid, shapes });
+        });
+        let mut gaussian = first;
+        for part in &self.parts {
+            let start = self.slots.len() as u32;
+            self.slots.extend_from_slice(&part.tiles);
+            for &end in &part.ends {
+                self.own_shapes.resize((start + end) as usize, gaussian);
+                self.own_start.push(start + end);
+                gaussian += 1;
+            }
+        }
+    }
+
+    /// The same where the picture repeats: copies are added to `shapes`.
+    fn find_repeated(&mut self, grid: &Grid, shapes: &mut Vec<Shape>, first: usize, periods: Periods) {
+        for gaussian in first..shapes.len() {
             let shape = shapes[gaussian];
             grid.each_reached(&shape, |tile| self.slots.push(tile as u32));
             self.own_shapes.resize(self.slots.len(), gaussian as u32);
@@ -103,6 +131,10 @@ impl TileLists {
             });
             self.own_start.push(self.slots.len() as u32);
         }
+    }
+
+    /// Sorts what was found by tile, and puts the slots of each Gaussian in place of its tiles.
+    fn sort(&mut self, grid: &Grid, first: usize) {
         self.start.clear();
         self.start.resize(grid.tiles() + 1, 0);
         self.slots.iter().for_each(|&tile| self.start[tile as usize + 1] += 1);
@@ -113,7 +145,7 @@ impl TileLists {
         self.next.extend_from_slice(&self.start);
         self.gaussian.resize(self.slots.len(), 0);
         self.shape.resize(self.slots.len(), 0);
-        for gaussian in first..count {
+        for gaussian in first..self.own_start.len() - 1 {
             for at in self.own_start[gaussian]..self.own_start[gaussian + 1] {
                 let next = &mut self.next[self.slots[at as usize] as usize];
                 self.gaussian[*next as usize] = gaussian as u32;
@@ -175,19 +207,29 @@ impl TileLists {
     }
 }
 
-struct Build<'a> {
-    lists: &'a mut TileLists,
-    grid: &'a Grid,
-    shapes: &'a mut Vec<Shape>,
-    first: usize,
-    periods: Periods,
+/// Some Gaussians' tiles.
+#[derive(Debug, Default)]
+struct Part {
+    tiles: Vec<u32>,
+    /// Of each Gaussian where its own end.
+    ends: Vec<u32>,
 }
 
-impl Kernel for Build<'_> {
+struct Find<'a> {
+    part: &'a mut Part,
+    grid: &'a Grid,
+    shapes: &'a [Shape],
+}
+
+impl Kernel for Find<'_> {
     type Output = ();
 
     #[inline(always)]
     fn run<L: Lanes>(self, _: L) {
-        self.lists.build_here(self.grid, self.shapes, self.first, self.periods);
+        let Part { tiles, ends } = self.part;
+        for shape in self.shapes {
+            self.grid.each_reached(shape, |tile| tiles.push(tile as u32));
+            ends.push(tiles.len() as u32);
+        }
     }
 }

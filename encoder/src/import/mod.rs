@@ -8,6 +8,7 @@ mod json;
 pub mod numpy;
 pub mod pieces;
 pub mod safetensors;
+pub mod tar;
 pub mod torch;
 pub mod zip;
 

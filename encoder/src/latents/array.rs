@@ -30,17 +30,18 @@ pub(super) struct Array {
     pub(super) bytes: Vec<u8>,
 }
 
-/// Most bytes of one array.
+/// Most bytes of one array, and of all of a clip.
 pub(super) const MOST: u64 = 4 << 30;
 
 /// Reads the arrays of a clip, in natural order of their names.
 pub(super) fn read_arrays(clip: &Clip, import: &ImportOptions) -> Result<Vec<Stored>> {
     let mut arrays: Vec<Stored> = Vec::new();
+    let mut total = 0u64;
     for part in &clip.parts {
         let file = part.on_disk()?;
-        let unpacked = unpacked(file.path())?;
+        let unpacked = unpacked(file.path()).map_err(|e| part.named(file.path(), e))?;
         let path = unpacked.as_ref().map_or(file.path(), |unpacked| &unpacked.path);
-        let source = ModelSource::open(path, import)?;
+        let source = ModelSource::open(path, import).map_err(|e| part.named(path, e))?;
         let lost = |note: &&String| note.contains(BY_COLUMN) || note.contains(COMPRESSED);
         if let Some(note) = source.notes.iter().find(lost) {
             return Err(EncodeError::Request(format!(
@@ -54,8 +55,12 @@ pub(super) fn read_arrays(clip: &Clip, import: &ImportOptions) -> Result<Vec<Sto
             let Some((shard, tensor)) = source.tensor(at) else { continue };
             let name = part.array_name(&tensor.name, only, &clip.name);
             let fail = |why: String| EncodeError::Request(format!("{}: array {name:?}: {why}", part.shown()));
-            if tensor.byte_len() > MOST {
-                return Err(fail(format!("its {} bytes are above the limit of {MOST}", tensor.byte_len())));
+            total = total.saturating_add(tensor.byte_len());
+            if total > MOST {
+                let own = tensor.byte_len();
+                return Err(fail(format!(
+                    "with its {own} bytes, the clip has {total}: above the limit of {MOST}"
+                )));
             }
             if arrays.iter().any(|a| a.name == name) {
                 return Err(fail("the clip has two arrays of this name".into()));

@@ -7,6 +7,8 @@
 mod arrays;
 mod content;
 mod factor;
+mod kernels;
+mod known;
 mod plan;
 mod round;
 mod rule;
@@ -15,13 +17,14 @@ mod statistics;
 mod tables;
 
 pub(crate) use arrays::encode_plain_codes;
-pub(crate) use content::{Objects, QuantContent};
+pub(crate) use content::{Objects, QuantContent, chunk_rows};
+pub(crate) use known::{Input, Known, KnownArrays};
 pub(crate) use statistics::Statistics;
 
 use crate::encode::{add_asset_with, open_model};
 use crate::inputs::find_duplicates;
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
-use crate::recipes::Structure;
+use crate::recipes::{Recipe, Structure, record_of};
 use crate::writer::{ContainerWriter, Draft};
 use crate::{EncodeError, Result};
 use mcodec_decode::quantised::Counted;
@@ -48,6 +51,26 @@ pub struct QuantiseOptions {
     pub statistics: Option<PathBuf>,
     /// Patterns of names of tensors that stay lossless.
     pub keep: Vec<String>,
+    /// What codes are made of them, and how these are stored.
+    pub method: Method,
+}
+
+/// How codes are made and stored.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[non_exhaustive]
+pub struct Method {
+    /// Where a Gram matrix is known, the error of each column is made up for in those after it. Otherwise only its diagonal is used, which
+    /// takes less time.
+    pub feedback: bool,
+    /// Columns that are stored together: a matrix of more is built of arrays of so many, each of which can be read alone. What is stored of
+    /// each row, about a byte, then comes with each. `None`: all columns of a matrix are stored together.
+    pub column_run: Option<u64>,
+}
+
+impl Default for Method {
+    fn default() -> Self {
+        Self { feedback: true, column_run: None }
+    }
 }
 
 /// What was quantised.
@@ -80,11 +103,20 @@ pub fn encode_quantised(
     quantise: &QuantiseOptions,
     options: &EncodeOptions,
 ) -> Result<EncodeReport> {
-    encode_quantised_with(input, kind, output, quantise, None, options)
+    let mut recipe = Recipe::quantising(quantise)?;
+    if let Some(path) = &quantise.statistics {
+        recipe.used(&hash_of_file(path)?);
+    }
+    encode_quantised_with(input, kind, output, quantise, Before::Nothing(recipe), options)
 }
 
-/// Passes that come before, and the patterns of what is then quantised (none: all that can be).
-type Before<'s> = Option<(&'s Structure, Vec<String>)>;
+/// What comes before.
+pub(crate) enum Before<'s> {
+    /// Nothing: all that can be is quantised. What is said of it.
+    Nothing(Recipe),
+    /// Passes, and the patterns of what is then quantised (none: all that can be).
+    Passes(&'s Structure, Vec<String>),
+}
 
 /// As [`encode_quantised`], after other passes.
 pub(crate) fn encode_quantised_with(
@@ -131,27 +163,30 @@ fn to_file(
     let pool = rayon::ThreadPoolBuilder::new().num_threads(options.threads).build();
     let pool =
         pool.map_err(|e| EncodeError::Request(format!("cannot start {} threads: {e}", options.threads)))?;
-    let targets: &[String] = before.as_ref().map_or(&[], |(_, targets)| targets);
+    let (targets, recipe): (&[String], _) = match before {
+        Before::Nothing(recipe) => (&[], recipe),
+        Before::Passes(structure, targets) => (targets, structure.recipe()),
+    };
+    let record = recipe.to_json()?;
     let mut planner = Planner::new(quantise, targets)?;
-    let said = what_was_asked(quantise)?;
+    let said = what_was_asked(quantise, recipe)?;
     // Bits of what a plan does not reckon.
     let mut beside: Option<f64> = None;
     let mut aim = AIM;
     for attempt in 1..=ATTEMPTS {
         let (mut asset, mut notes) = open_model(input, kind, options)?;
         let aliases = find_duplicates(&mut asset.items, 0, options.threads)?;
-        let bundles = match before {
-            Some((structure, _)) => pool.install(|| structure.apply(&mut asset, options))?,
-            None => Bundles::default(),
+        let (bundles, arrays) = match before {
+            Before::Passes(structure, _) => pool.install(|| structure.apply(&mut asset, options))?,
+            Before::Nothing(_) => (Bundles::default(), KnownArrays::new()),
         };
         let wanted = |e: &Expected| {
             aim * size_in_bits(quantise, e) - beside.unwrap_or_else(|| first_guess(quantise, e))
         };
-        let expected = pool.install(|| planner.plan(&mut asset.items, wanted, options, &mut notes))?;
+        let items = &mut asset.items;
+        let expected = pool.install(|| planner.plan(items, arrays, wanted, options, &mut notes))?;
         asset.fields.set(registry::asset_field::QUANTISED, false, said.clone());
-        if let Some((structure, _)) = before {
-            asset.items.push(structure.record()?);
-        }
+        asset.items.push(record_of(record.clone()));
         let to = Output::File { path: path.to_owned(), force };
         let mut writer = ContainerWriter::create(to)?;
         let mut report = add_asset_with(&mut writer, 0, asset, false, None, bundles, options)?;
@@ -180,14 +215,14 @@ fn to_file(
 }
 
 /// What the file says of it.
-fn what_was_asked(quantise: &QuantiseOptions) -> Result<Vec<u8>> {
+fn what_was_asked(quantise: &QuantiseOptions, recipe: &Recipe) -> Result<Vec<u8>> {
     let mut said = match quantise.size {
         Size::BitsPerWeight(bits) => serde_json::json!({ "bits_per_weight": bits }),
         Size::Bytes(bytes) => serde_json::json!({ "bytes": bytes }),
     };
     said["keep"] = quantise.keep.clone().into();
     if let Some(path) = &quantise.statistics {
-        said["statistics"] = hash_of_file(path)?.into();
+        said["statistics"] = recipe.passes.last().and_then(|pass| pass.statistics.clone()).into();
         if let Some(of) = statistics::Statistics::open(path)?.calibration() {
             said["calibration"] = of.into();
         }

@@ -1,17 +1,19 @@
 //! What is quantised, and how coarsely: one scale of all steps that meets the size asked for.
 
 use super::QuantiseOptions;
-use super::content::{QuantContent, Source, stored_classes};
-use super::round::round_rows;
+use super::content::{QuantContent, Source, Whole, chunk_rows, stored_classes};
+use super::known::KnownArrays;
 use super::rule::{Rule, Rules, Unit, Weights};
 use super::spread::{Counts, Spread};
 use super::statistics::Statistics;
 use super::tables::classes_for;
+use crate::build::{ModelBuilder, On};
 use crate::items::{Content, Item};
 use crate::{EncodeError, EncodeOptions, Result};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use mcodec_coding::codes::{ColumnClasses, Element, MAX_COLUMNS};
 use mcodec_format::registry::Dtype;
+use mcodec_format::{Built, MatrixAxis};
 use rayon::prelude::*;
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -38,6 +40,8 @@ pub(super) struct Planner {
     only: Option<GlobSet>,
     known: HashMap<String, Arc<Rule>>,
     scale: f64,
+    /// Columns of an array of a matrix, if these are not all in one.
+    column_run: Option<usize>,
 }
 
 /// What a plan expects.
@@ -68,23 +72,26 @@ impl Planner {
         let only = if targets.is_empty() { None } else { Some(globs(targets)?) };
         let statistics = quantise.statistics.as_deref().map(Statistics::open).transpose()?;
         Ok(Self {
-            rules: Arc::new(Rules::new(statistics)),
+            rules: Arc::new(Rules::new(statistics, quantise.method.feedback)),
             keep,
             only,
             known: HashMap::new(),
             scale: f64::NAN,
+            column_run: quantise.method.column_run.map(|n| usize::try_from(n.max(1)).unwrap_or(usize::MAX)),
         })
     }
 
     /// Puts quantised tensors in the place of those that can be, with steps that make `target` bits of them, each about what it says of the
-    /// weights in all. What it then expects.
+    /// weights in all. What it then expects. `arrays` is what passes know of those that they made.
     pub(super) fn plan<'a>(
         &mut self,
-        items: &mut [Item<'a>],
+        items: &mut Vec<Item<'a>>,
+        arrays: KnownArrays,
         target: impl Fn(&Expected) -> f64,
         options: &EncodeOptions,
         notes: &mut Vec<String>,
     ) -> Result<Expected> {
+        self.rules.know(arrays);
         let mut planned = Vec::new();
         let mut expected = Expected::default();
         for (at, item) in items.iter_mut().enumerate() {
@@ -119,13 +126,38 @@ impl Planner {
         for tensor in planned {
             let scale = scale + shifts[&tensor.rule.unit];
             let (rules, classes) = (Arc::clone(&self.rules), Arc::clone(&classes));
-            let content = Arc::new(QuantContent::new(tensor.source, tensor.rule, rules, scale, classes)?);
-            let item = &mut items[tensor.item];
-            let of = Arc::clone(&content);
-            item.read = Box::new(move |offset, out| of.read(offset, out));
-            item.content = Content::Quantised(content);
+            let whole = Arc::new(Whole::new(tensor.source, tensor.rule, rules, scale, classes));
+            self.place(items, tensor.item, &whole)?;
         }
         Ok(expected)
+    }
+
+    /// Makes an item what is quantised, or what is built of arrays of its columns that are.
+    fn place<'a>(&self, items: &mut Vec<Item<'a>>, at: usize, whole: &Arc<Whole<'a>>) -> Result<()> {
+        let n = whole.columns();
+        let Some(width) = self.column_run.filter(|width| *width < n) else {
+            let content = Arc::new(QuantContent::new(whole, 0..n)?);
+            let of = Arc::clone(&content);
+            items[at].read = Box::new(move |offset, out| of.read(offset, out));
+            items[at].content = Content::Quantised(content);
+            return Ok(());
+        };
+        let (mut runs, mut on) = (Vec::new(), Vec::new());
+        for start in (0..n).step_by(width) {
+            let columns = start..(start + width).min(n);
+            runs.push((columns.len() as u64, true));
+            on.push(On::Item(items.len() as u32));
+            let name = format!("{}.columns-{start}", items[at].name);
+            let content = Arc::new(QuantContent::new(whole, columns)?);
+            let (byte_len, of) = (content.byte_len(), Arc::clone(&content));
+            let read = Box::new(move |offset: u64, out: &mut [u8]| of.read(offset, out));
+            let content = Content::Quantised(content);
+            items.push(Item { name, content, byte_len, array: true, alias_of: None, base: None, read });
+        }
+        let how = Built::Tiers { axis: MatrixAxis::Columns, runs };
+        let (dtype, shape) = whole.described();
+        items[at].content = ModelBuilder::content_of(&items[at].name, dtype, shape, how, on)?.0;
+        Ok(())
     }
 
     /// The item as a tensor to be quantised, if it is one; its bytes are then read through what is returned.
@@ -252,7 +284,8 @@ impl Planner {
         let (source, n) = (&tensor.source, tensor.source.columns);
         let all_steps = tensor.rule.row_steps(scale);
         let blocks = source.rows.div_ceil(TRIAL_ROWS);
-        let stride = stride.min(blocks.div_ceil(2)).max(1);
+        // Errors that go from row to row need all of them.
+        let stride = if tensor.rule.turned { 1 } else { stride.min(blocks.div_ceil(2)).max(1) };
         let (mut weights, mut steps) = (Vec::new(), Vec::new());
         for block in (0..blocks).step_by(stride) {
             let rows = block * TRIAL_ROWS..((block + 1) * TRIAL_ROWS).min(source.rows);
@@ -261,19 +294,22 @@ impl Planner {
         }
         let zeros = vec![0; n];
         let columns = tensor.rule.columns.as_ref().map_or(&zeros, |c| c);
-        let factor = self.rules.factor_of(&tensor.rule, n)?;
-        let codes = round_rows(&weights, &steps, columns, factor.as_deref());
+        let codes = self.rules.round(&tensor.rule, &weights, &steps, n)?;
         let spread = Spread::fit(&codes, n);
         let counts = Counts::of(&codes, n, &spread, stride as u64);
         let (row_classes, column_classes) = stored_classes(&spread, &steps, columns);
         let times = source.rows as f64 / steps.len() as f64;
         let object =
             |list: Vec<i16>| ColumnClasses::new(list).map_or(0.0, |c| 8.0 * c.to_bytes().len() as f64);
-        let mut side = times * (object(steps) + object(row_classes));
+        // Each array of columns has its rows' lists.
+        let width = self.column_run.unwrap_or(n).min(n);
+        let runs = n.div_ceil(width);
+        let mut side = runs as f64 * times * (object(steps) + object(row_classes));
         side += column_classes.map_or(0.0, object);
         // Layers that read the same share their columns' steps; which they are is known only to the statistics.
         side += tensor.rule.columns.as_ref().map_or(0.0, |c| object(c.to_vec()));
-        let chunks = (source.rows * n).div_ceil(128 << 10) as f64;
+        let rows = chunk_rows(&source.shape, source.rows as u64, width as u64, 256 << 10);
+        let chunks = runs as f64 * (source.rows as u64).div_ceil(rows) as f64;
         Ok((counts, side + chunks * CHUNK_BITS))
     }
 }

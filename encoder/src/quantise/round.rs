@@ -1,11 +1,9 @@
 //! Weights to codes: by rounding alone, or with the error of each column made up for in the columns after it.
 
 use super::factor::Factor;
-use mcodec_coding::codes::{MAX_CODE, step};
+use super::kernels::{Column, ROWS, Steps, round_row, round_with_feedback};
+use mcodec_coding::codes::step;
 use rayon::prelude::*;
-
-/// Rows that go through the columns together.
-const LANES: usize = 32;
 
 /// The codes of `weights` (whole rows of `columns` each) under step exponents of rows and columns.
 pub(super) fn round_rows(
@@ -16,61 +14,93 @@ pub(super) fn round_rows(
 ) -> Vec<i32> {
     let n = columns.len();
     let mut codes = vec![0; weights.len()];
-    let blocks =
-        codes.par_chunks_mut(LANES * n).zip(weights.par_chunks(LANES * n)).zip(rows.par_chunks(LANES));
-    blocks.for_each(|((codes, weights), rows)| match factor {
-        Some(factor) => with_feedback(weights, rows, columns, factor, codes),
-        None => {
-            for ((codes, weights), row) in codes.chunks_mut(n).zip(weights.chunks(n)).zip(rows) {
-                for ((code, weight), column) in codes.iter_mut().zip(weights).zip(columns) {
-                    *code = nearest(*weight, step(row + column));
-                }
-            }
+    let blocks = codes.par_chunks_mut(ROWS * n).zip(weights.par_chunks(ROWS * n)).zip(rows.par_chunks(ROWS));
+    match factor {
+        Some(factor) => {
+            let columns: Vec<(usize, f32)> =
+                columns.iter().map(|c| ((c & 3) as usize, step(c & !3))).collect();
+            blocks.for_each(|((codes, weights), rows)| {
+                with_feedback(weights, rows, columns.clone(), factor, codes);
+            });
         }
-    });
+        None => {
+            let steps: [Vec<f32>; 4] =
+                std::array::from_fn(|phase| columns.iter().map(|c| step(c + phase as i16)).collect());
+            blocks.for_each(|((codes, weights), rows)| {
+                for ((codes, weights), row) in codes.chunks_mut(n).zip(weights.chunks(n)).zip(rows) {
+                    round_row(weights, &steps[(row & 3) as usize], step(row & !3), codes);
+                }
+            });
+        }
+    }
     codes
 }
 
-fn nearest(value: f32, step: f32) -> i32 {
-    let most = MAX_CODE as f32;
-    (value / step).round_ties_even().clamp(-most, most) as i32
+/// As [`round_rows`], of the matrix turned: errors are made up for in the rows after them.
+pub(super) fn round_turned(
+    weights: &[f32],
+    rows: &[i16],
+    columns: &[i16],
+    factor: Option<&Factor>,
+) -> Vec<i32> {
+    let turned = transposed(weights, columns.len());
+    transposed(&round_rows(&turned, columns, rows, factor), rows.len())
+}
+
+/// The columns of a matrix, of so many, as rows.
+pub(super) fn transposed<T: Copy>(of: &[T], columns: usize) -> Vec<T> {
+    (0..columns).flat_map(|c| of.iter().skip(c).step_by(columns.max(1)).copied()).collect()
 }
 
 /// Rows of one block side by side: a column of them is one run of memory.
-fn with_feedback(weights: &[f32], rows: &[i16], columns: &[i16], factor: &Factor, codes: &mut [i32]) {
+fn with_feedback(
+    weights: &[f32],
+    rows: &[i16],
+    columns: Vec<(usize, f32)>,
+    factor: &Factor,
+    codes: &mut [i32],
+) {
     let n = columns.len();
-    let mut errors = vec![[0f32; LANES]; n];
-    for j in 0..n {
-        let mut sums = [0f32; LANES];
-        for (errors, &mix) in errors.iter().zip(factor.column(j)) {
-            for lane in 0..LANES {
-                sums[lane] += errors[lane] * mix;
-            }
-        }
-        for (lane, &row) in rows.iter().enumerate() {
-            let weight = weights[lane * n + j];
-            let step = step(row + columns[j]);
-            let code = nearest(weight + sums[lane], step);
-            codes[lane * n + j] = code;
-            errors[j][lane] = weight - code as f32 * step;
-        }
+    // Rows that are not there have steps of one, and no one reads their codes.
+    let steps_at = |phase: usize| -> Column {
+        std::array::from_fn(|i| rows.get(i).map_or(1.0, |row| step(row + phase as i16)))
+    };
+    let steps = Steps { rows: std::array::from_fn(steps_at), columns };
+    let mut side_by_side = vec![[0f32; ROWS]; n];
+    for (lane, weights) in weights.chunks(n).enumerate() {
+        side_by_side.iter_mut().zip(weights).for_each(|(column, weight)| column[lane] = *weight);
     }
+    let mixing = |block: usize| factor.block(block);
+    round_with_feedback(&mut side_by_side, &steps, &mixing, &mut |j, column: &[i32; ROWS]| {
+        for (row, code) in codes.chunks_mut(n).zip(column) {
+            row[j] = *code;
+        }
+    });
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    #[test]
-    fn feedback_lowers_the_error_that_counts() {
-        let (rows, n) = (40, 48);
+    fn weights(count: usize) -> Vec<f32> {
         // Mixed, so that the errors of a row do not cancel by themselves.
         let mixed = |i: usize| (i as u64 + 1).wrapping_mul(0x9e37_79b9_7f4a_7c15);
         let weight = |i: usize| (mixed(i) ^ mixed(i) >> 29).wrapping_mul(0xbf58_476d_1ce4_e5b9) >> 40;
-        let weights: Vec<f32> = (0..rows * n).map(|i| weight(i) as f32 / (1 << 23) as f32 - 1.0).collect();
+        (0..count).map(|i| weight(i) as f32 / (1 << 23) as f32 - 1.0).collect()
+    }
+
+    fn alike(n: usize) -> (Vec<f32>, Factor) {
         // Inputs that nearly agree: what one column gets wrong the others can make up for.
         let gram: Vec<f32> = (0..n * n).map(|i| if i % (n + 1) == 0 { 1.0 } else { 0.9 }).collect();
         let factor = Factor::new(&gram, n, 0.01).unwrap();
+        (gram, factor)
+    }
+
+    #[test]
+    fn feedback_lowers_the_error_that_counts() {
+        let (rows, n) = (40, 48);
+        let weights = weights(rows * n);
+        let (gram, factor) = alike(n);
         let (row_steps, columns) = (vec![-4; rows], vec![0; n]);
         let error = |codes: &[i32]| -> f64 {
             let rows = codes.chunks(n).zip(weights.chunks(n));
@@ -84,5 +114,41 @@ mod tests {
         let plain = error(&round_rows(&weights, &row_steps, &columns, None));
         let fed_back = error(&round_rows(&weights, &row_steps, &columns, Some(&factor)));
         assert!(fed_back < plain / 3.0, "{fed_back} {plain}");
+    }
+
+    #[test]
+    fn codes_are_those_of_the_plain_formula() {
+        // Neither the rows nor the columns fill their blocks.
+        let (rows, n) = (37, 50);
+        let weights = weights(rows * n);
+        let (_, factor) = alike(n);
+        let row_steps: Vec<i16> = (0..rows as i16).map(|i| i % 7 - 13).collect();
+        let columns: Vec<i16> = (0..n as i16).map(|j| 3 - j % 9).collect();
+        let mut plain = vec![0; rows * n];
+        let mut fed_back = vec![0; rows * n];
+        for i in 0..rows {
+            let mut errors = vec![0f32; n];
+            for j in 0..n {
+                let (w, d) = (weights[i * n + j], step(row_steps[i] + columns[j]));
+                plain[i * n + j] = (w / d).round_ties_even() as i32;
+                let mix = factor.block(j / 4);
+                // Products of whole tiles come first, as in the kernel.
+                let (before, own) = errors[..j].split_at(j / 4 * 4);
+                let mut sum = 0f32;
+                for (k, e) in before.iter().enumerate() {
+                    sum += e * mix[k][j % 4];
+                }
+                for (k, e) in own.iter().enumerate() {
+                    sum += e * mix[before.len() + k][j % 4];
+                }
+                let code = ((w + sum) / d).round_ties_even();
+                errors[j] = w - code * d;
+                fed_back[i * n + j] = code as i32;
+            }
+        }
+        assert!(round_rows(&weights, &row_steps, &columns, None) == plain);
+        assert!(round_rows(&weights, &row_steps, &columns, Some(&factor)) == fed_back);
+        let turned = round_turned(&transposed(&weights, n), &columns, &row_steps, Some(&factor));
+        assert!(transposed(&turned, rows) == fed_back);
     }
 }

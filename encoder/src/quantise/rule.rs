@@ -1,9 +1,11 @@
 //! Steps of rows and columns before the one scale that all tensors share: from statistics, or from the weights alone.
 
 use super::factor::{Factor, positive_median};
+use super::known::{Input, Known, KnownArrays};
+use super::round::{round_rows, round_turned, transposed};
 use super::statistics::Statistics;
 use crate::{EncodeError, Result};
-use mcodec_coding::codes::MAX_STEP;
+use mcodec_coding::codes::{MAX_STEP, step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
@@ -38,6 +40,10 @@ pub(super) struct Rule {
     pub(super) columns: Option<Arc<Vec<i16>>>,
     /// The input whose factor feeds errors back.
     pub(super) input: Option<String>,
+    /// The least step exponents of the rows: with smaller ones some codes would be too large.
+    pub(super) least: Vec<i16>,
+    /// Errors are fed back from row to row, not from column to column.
+    pub(super) turned: bool,
     /// 4 log2 of the geometric mean of the rows' root mean squares.
     pub(super) level: f64,
 }
@@ -49,19 +55,29 @@ impl Rule {
         mean(self.rows.iter().copied()) + columns
     }
 
+    /// The rule of the matrix turned.
+    fn turn(self) -> Self {
+        let middle = mean(self.rows.iter().copied()).round();
+        let most = f64::from(MAX_STEP);
+        let columns = self.rows.iter().map(|row| (row - middle).round().clamp(-most, most) as i16).collect();
+        let rows = self.columns.iter().flat_map(|c| c.iter()).map(|&c| f64::from(c) + middle).collect();
+        Self { rows, columns: Some(Arc::new(columns)), turned: !self.turned, ..self }
+    }
+
     /// Step exponents of the rows, all steps being `scale` (4 log2) larger.
     pub(super) fn row_steps(&self, scale: f64) -> Vec<i16> {
         let most = f64::from(MAX_STEP);
-        let clamp = |v: f64| v.clamp(-most, most) as i16;
+        let at_least = |i: usize| self.least.get(i).copied().unwrap_or(-MAX_STEP);
+        let clamp = |(i, v): (usize, f64)| (v.clamp(-most, most) as i16).max(at_least(i));
         if self.unit != Unit::Free {
-            return self.rows.iter().map(|row| clamp((row + scale).round())).collect();
+            return self.rows.iter().map(|row| (row + scale).round()).enumerate().map(clamp).collect();
         }
         // One step would jump by quarters of an octave: the first rows have the larger one.
         let count = self.rows.len() as f64;
         let at = |(i, row): (usize, &f64)| {
             let exact = row + scale;
             let larger = (i as f64) < (exact - exact.floor()) * count;
-            clamp(exact.floor() + f64::from(u8::from(larger)))
+            clamp((i, exact.floor() + f64::from(u8::from(larger))))
         };
         self.rows.iter().enumerate().map(at).collect()
     }
@@ -91,6 +107,20 @@ impl Weights<'_> {
         mean(energies.map(|e| 2.0 * e.log2()))
     }
 
+    /// Step exponents of the rows that keep codes below 2^22, which leaves room for errors that are fed back.
+    fn least_steps(&self, columns: Option<&[i16]>) -> Vec<i16> {
+        let inverse: Vec<f32> = match columns {
+            Some(columns) => columns.iter().map(|c| step(-c)).collect(),
+            None => vec![1.0; self.columns],
+        };
+        let most = f64::from(MAX_STEP);
+        let least = |row: &[f32]| {
+            let peak = row.iter().zip(&inverse).map(|(w, i)| w.abs() * i).fold(0f32, f32::max);
+            (4.0 * (f64::from(peak).log2() - 22.0)).ceil().clamp(-most, most) as i16
+        };
+        self.values.chunks(self.columns).map(least).collect()
+    }
+
     /// log2 of the root mean square of what it puts out, its inputs having this diagonal.
     fn output_level(&self, diagonal: &[f64]) -> f64 {
         let row = |row: &[f32]| row.iter().zip(diagonal).map(|(v, d)| f64::from(*v).powi(2) * d).sum::<f64>();
@@ -102,23 +132,58 @@ impl Weights<'_> {
 /// Makes rules from statistics, if there are any.
 pub(super) struct Rules {
     statistics: Option<Statistics>,
+    /// Gram matrices are used whole, not only their diagonals.
+    feedback: bool,
+    arrays: Mutex<KnownArrays>,
     factors: Mutex<HashMap<String, Arc<Factor>>>,
 }
 
 impl Rules {
-    pub(super) fn new(statistics: Option<Statistics>) -> Self {
-        Self { statistics, factors: Mutex::new(HashMap::new()) }
+    pub(super) fn new(statistics: Option<Statistics>, feedback: bool) -> Self {
+        let arrays = Mutex::new(KnownArrays::new());
+        Self { statistics, feedback, arrays, factors: Mutex::new(HashMap::new()) }
+    }
+
+    /// What is known of arrays that passes made, in the place of what was known.
+    pub(super) fn know(&self, arrays: KnownArrays) {
+        *self.arrays.lock().unwrap_or_else(PoisonError::into_inner) = arrays;
+    }
+
+    fn known_of(&self, name: &str) -> Option<Arc<Known>> {
+        self.arrays.lock().unwrap_or_else(PoisonError::into_inner).get(name).cloned()
+    }
+
+    /// The codes of rows of `n` weights.
+    pub(super) fn round(
+        &self,
+        rule: &Rule,
+        weights: &[f32],
+        row_steps: &[i16],
+        n: usize,
+    ) -> Result<Vec<i32>> {
+        let zeros = vec![0; n];
+        let columns = rule.columns.as_ref().map_or(&zeros, |c| c);
+        let factor = self.factor_of(rule, if rule.turned { row_steps.len() } else { n })?;
+        let round = if rule.turned { round_turned } else { round_rows };
+        Ok(round(weights, row_steps, columns, factor.as_deref()))
     }
 
     /// The steps of a tensor.
     pub(super) fn rule(&self, weights: &Weights<'_>) -> Result<Rule> {
-        match &self.statistics {
-            Some(statistics) => match self.known(statistics, weights)? {
-                Some(rule) => Ok(rule),
-                None => Ok(Self::free(weights)),
-            },
-            None => Ok(Self::free(weights)),
-        }
+        let known = self.known_of(weights.name);
+        let known = known.as_deref();
+        let found = match &self.statistics {
+            None => None,
+            Some(statistics) if known.is_some_and(|known| known.turned) => {
+                let values = transposed(weights.values, weights.columns);
+                let turned = Weights { name: weights.name, values: &values, columns: weights.rows() };
+                self.of_statistics(statistics, known, &turned)?.map(Rule::turn)
+            }
+            Some(statistics) => self.of_statistics(statistics, known, weights)?,
+        };
+        let mut rule = found.unwrap_or_else(|| Self::free(weights));
+        rule.least = weights.least_steps(rule.columns.as_ref().map(|c| &c[..]));
+        Ok(rule)
     }
 
     /// One step for all weights: the square root of their own level, half-way between equal steps and equal rates.
@@ -126,18 +191,32 @@ impl Rules {
         let level = weights.level();
         let finer = if is_embedding(weights.name) { 4.0 * EMBEDDING_OCTAVES } else { 0.0 };
         let rows = vec![0.5 * level - finer; weights.rows()];
-        Rule { unit: Unit::Free, rows, columns: None, input: None, level }
+        Rule { unit: Unit::Free, rows, columns: None, input: None, least: Vec::new(), turned: false, level }
     }
 
-    fn known(&self, statistics: &Statistics, weights: &Weights<'_>) -> Result<Option<Rule>> {
+    fn of_statistics(
+        &self,
+        statistics: &Statistics,
+        known: Option<&Known>,
+        weights: &Weights<'_>,
+    ) -> Result<Option<Rule>> {
         let n = weights.columns;
-        let input = statistics.input_of(weights.name).to_owned();
+        let input = match known.map(|known| &known.input) {
+            None => statistics.input_of(weights.name),
+            Some(Input::Layer(name)) => name,
+            Some(Input::Gram(_) | Input::Diagonal(_)) => weights.name,
+        }
+        .to_owned();
         let factor = self.factor(&input, n)?;
         let mut diagonal: Vec<f64> = Vec::new();
         let scales: Vec<f64> = match &factor {
             Some(factor) => factor.diagonal.iter().map(|r| -4.0 * r.log2()).collect(),
             None => {
-                let Some(found) = statistics.diagonal(&input, n)? else { return Ok(None) };
+                let found = match known.map(|known| &known.input) {
+                    Some(Input::Diagonal(found)) if found.len() == n => Some(found.clone()),
+                    _ => statistics.diagonal(&input, n)?,
+                };
+                let Some(found) = found else { return Ok(None) };
                 diagonal = found.iter().map(|&d| f64::from(d).max(0.0)).collect();
                 let Some(median) = positive_median(&diagonal) else { return Ok(None) };
                 diagonal.iter().map(|d| -2.0 * (d + DIAGONAL_DAMPING * median).log2()).collect()
@@ -145,7 +224,10 @@ impl Rules {
         };
         let level = weights.level();
         let middle = mean(scales.iter().copied());
-        let fisher = statistics.fisher(weights.name, weights.rows())?;
+        let fisher = match known {
+            Some(known) => known.fisher.clone(),
+            None => statistics.fisher(weights.name, weights.rows())?,
+        };
         let fisher: Option<Vec<f64>> = fisher.map(|f| f.iter().map(|&v| f64::from(v).max(0.0)).collect());
         let floor = fisher.as_ref().map_or(0.0, |f| FISHER_FLOOR * mean(f.iter().copied()));
         let (unit, mut rows) = match fisher.filter(|_| floor > 0.0) {
@@ -157,19 +239,26 @@ impl Rules {
         rows.iter_mut().for_each(|row: &mut f64| *row += shift);
         let most = f64::from(MAX_STEP);
         let columns = scales.iter().map(|scale| (scale - shift).round().clamp(-most, most) as i16).collect();
-        Ok(Some(Rule { unit, rows, columns: Some(Arc::new(columns)), input: factor.map(|_| input), level }))
+        let (columns, input) = (Some(Arc::new(columns)), factor.map(|_| input));
+        Ok(Some(Rule { unit, rows, columns, input, least: Vec::new(), turned: false, level }))
     }
 
     /// The factor of an input, if its Gram matrix is known and some token reached it.
-    pub(super) fn factor(&self, input: &str, n: usize) -> Result<Option<Arc<Factor>>> {
-        let Some(statistics) = &self.statistics else { return Ok(None) };
-        if !statistics.has_gram(input) {
-            return Ok(None);
-        }
+    fn factor(&self, input: &str, n: usize) -> Result<Option<Arc<Factor>>> {
+        let Some(statistics) = self.statistics.as_ref().filter(|_| self.feedback) else { return Ok(None) };
         if let Some(known) = self.lock().get(input) {
             return Ok(Some(Arc::clone(known)));
         }
-        let Some(gram) = statistics.gram(input, n)? else { return Ok(None) };
+        let own = self.known_of(input);
+        let gram = match own.as_ref().map(|known| &known.input) {
+            Some(Input::Gram(read)) => {
+                let mut bytes = vec![0; 4 * n * n];
+                read(0, &mut bytes)?;
+                Some(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect())
+            }
+            _ => statistics.gram(input, n)?,
+        };
+        let Some(gram) = gram else { return Ok(None) };
         let Some(factor) = Factor::new(&gram, n, DAMPING) else { return Ok(None) };
         let factor = Arc::new(factor);
         let mut kept = self.lock();
@@ -186,7 +275,7 @@ impl Rules {
     }
 
     /// The factor that a rule feeds errors back with.
-    pub(super) fn factor_of(&self, rule: &Rule, n: usize) -> Result<Option<Arc<Factor>>> {
+    fn factor_of(&self, rule: &Rule, n: usize) -> Result<Option<Arc<Factor>>> {
         match &rule.input {
             None => Ok(None),
             Some(input) => {
@@ -204,4 +293,21 @@ fn is_embedding(name: &str) -> bool {
     const NAMES: [&str; 7] =
         ["embed_tokens", "lm_head", "wte", "word_embeddings", "tok_embeddings", "embed_in", "embed_out"];
     name.split('.').any(|part| NAMES.contains(&part))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn codes_stay_below_their_limit() {
+        let weights = Weights { name: "w", values: &[1.0, -64.0, 0.0, 0.0, 1e20, 0.0], columns: 2 };
+        let rule = Rules::new(None, true).rule(&weights).unwrap();
+        let steps = rule.row_steps(-1000.0);
+        assert_eq!(steps[..2], [4 * (6 - 22), -MAX_STEP]);
+        for (row, &exponent) in weights.values.chunks(2).zip(&steps) {
+            assert!(row.iter().all(|w| w.abs() <= 2f32.powi(22) * step(exponent)), "{row:?} {exponent}");
+        }
+        assert_eq!(weights.least_steps(Some(&[0, 8]))[0], 4 * (6 - 2 - 22));
+    }
 }

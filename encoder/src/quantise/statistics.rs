@@ -16,6 +16,7 @@ use crate::import::ShardFile;
 use crate::import::safetensors::{Header, HeaderEntry, HeaderLimits, read_header};
 use crate::{EncodeError, Result};
 use std::collections::HashMap;
+use std::ops::Range;
 use std::path::{Path, PathBuf};
 
 /// An open file of statistics.
@@ -56,35 +57,53 @@ impl Statistics {
         self.read(&format!("{input}.gram"), &[n as u64, n as u64])
     }
 
-    /// Whether there is a Gram matrix of the input.
-    pub(super) fn has_gram(&self, input: &str) -> bool {
-        self.tensors.contains_key(&format!("{input}.gram"))
-    }
-
     /// The diagonal of the Gram matrix of an input of `n` columns.
-    pub(super) fn diagonal(&self, input: &str, n: usize) -> Result<Option<Vec<f32>>> {
-        self.read(&format!("{input}.gram_diagonal"), &[n as u64])
+    pub(crate) fn diagonal(&self, input: &str, n: usize) -> Result<Option<Vec<f32>>> {
+        let found = self.read(&format!("{input}.gram_diagonal"), &[n as u64])?;
+        if found.is_some() {
+            return Ok(found);
+        }
+        let (name, n) = (format!("{input}.gram"), n as u64);
+        self.read_runs(&name, &[n, n], (0..n).map(|i| i * (n + 1)..i * (n + 1) + 1))
     }
 
     /// How much each of the `rows` outputs of a weight matters.
-    pub(super) fn fisher(&self, weight: &str, rows: usize) -> Result<Option<Vec<f32>>> {
+    pub(crate) fn fisher(&self, weight: &str, rows: usize) -> Result<Option<Vec<f32>>> {
         self.read(&format!("{weight}.fisher"), &[rows as u64])
     }
 
     fn read(&self, name: &str, shape: &[u64]) -> Result<Option<Vec<f32>>> {
+        self.read_runs(name, shape, std::iter::once(0..shape.iter().product()))
+    }
+
+    /// Runs of the elements of a tensor that has this shape, if it is there.
+    fn read_runs(
+        &self,
+        name: &str,
+        shape: &[u64],
+        runs: impl Iterator<Item = Range<u64>>,
+    ) -> Result<Option<Vec<f32>>> {
         let Some(tensor) = self.tensors.get(name) else { return Ok(None) };
         let fail =
             |why: String| Err(EncodeError::Request(format!("{}: {name:?} {why}", self.path.display())));
         if tensor.shape != shape {
             return fail(format!("has shape {:?} where the model needs {shape:?}", tensor.shape));
         }
-        let mut bytes = vec![0u8; tensor.byte_len() as usize];
-        self.file.read_at(self.data_offset + tensor.begin, &mut bytes)?;
-        let values: Vec<f32> = match tensor.dtype.as_str() {
-            "F32" => bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)).collect(),
-            "F64" => bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32).collect(),
+        let width = match tensor.dtype.as_str() {
+            "F32" => 4,
+            "F64" => 8,
             other => return fail(format!("is of {other}, not F32 or F64")),
         };
+        let mut values: Vec<f32> = Vec::new();
+        for run in runs {
+            let mut bytes = vec![0u8; ((run.end - run.start) * width) as usize];
+            self.file.read_at(self.data_offset + tensor.begin + run.start * width, &mut bytes)?;
+            if width == 4 {
+                values.extend(bytes.as_chunks().0.iter().map(|b| f32::from_le_bytes(*b)));
+            } else {
+                values.extend(bytes.as_chunks().0.iter().map(|b| f64::from_le_bytes(*b) as f32));
+            }
+        }
         if values.iter().any(|v| !v.is_finite()) {
             return fail("has numbers that are not finite".into());
         }

@@ -2,7 +2,7 @@
 
 use crate::build::{ArrayId, ModelBuilder};
 use crate::items::{Content, Item, ReadContent};
-use crate::quantise::Statistics;
+use crate::quantise::{Input, Known, KnownArrays, Statistics};
 use crate::{EncodeError, EncodeOptions, Result};
 use globset::GlobSet;
 use mcodec_coding::codes::Element;
@@ -18,9 +18,20 @@ pub(crate) struct Workbench<'b> {
     pub(crate) statistics: Option<&'b Statistics>,
     pub(crate) options: &'b EncodeOptions,
     pub(crate) notes: Vec<String>,
+    /// What is known of arrays that were made, for a quantiser.
+    pub(crate) known: KnownArrays,
     spool: Arc<Spool>,
     /// What stays as it is.
     keep: &'b GlobSet,
+}
+
+/// What is known of numbers that are multiplied, from token to token.
+#[derive(Debug, Clone)]
+pub(crate) enum Gram {
+    /// Their Gram matrix, row after row.
+    Whole(Vec<f32>),
+    /// Its diagonal.
+    Diagonal(Vec<f32>),
 }
 
 /// A matrix of floats of the model, as a pass sees it.
@@ -44,7 +55,8 @@ impl<'b> Workbench<'b> {
         spool: Arc<Spool>,
         keep: &'b GlobSet,
     ) -> Self {
-        Self { model, statistics, options, notes: Vec::new(), spool, keep }
+        let (notes, known) = (Vec::new(), KnownArrays::new());
+        Self { model, statistics, options, notes, known, spool, keep }
     }
 
     /// The matrices of floats that `targets` match and that no pass has built from others yet.
@@ -95,6 +107,22 @@ impl<'b> Workbench<'b> {
         let bytes = element.round(numbers);
         let read = self.spool.keep(&bytes)?;
         Ok(self.array(name, dtype, shape, bytes.len() as u64, read))
+    }
+
+    /// What the rows of an array are multiplied with, and how much its columns matter: `gram` is all of it (square), or the diagonal.
+    pub(crate) fn know_turned(&mut self, name: &str, gram: Gram, fisher: Option<Vec<f32>>) -> Result<()> {
+        let input = match gram {
+            Gram::Diagonal(list) => Input::Diagonal(list),
+            Gram::Whole(list) => Input::Gram(self.spool.keep(&Element::F32.round(&list))?),
+        };
+        self.known.insert(name.to_owned(), Arc::new(Known { input, fisher, turned: true }));
+        Ok(())
+    }
+
+    /// What layer of the statistics an array reads as, and how much its rows matter.
+    pub(crate) fn know_as(&mut self, name: &str, input: &str, fisher: Option<Vec<f32>>) {
+        let input = Input::Layer(input.to_owned());
+        self.known.insert(name.to_owned(), Arc::new(Known { input, fisher, turned: false }));
     }
 
     /// A new array whose bytes are read when they are wanted.

@@ -5,6 +5,7 @@
 //! that the full rank is W itself, and the first r terms of any greater rank are the product of rank r.
 
 use super::bench::{Matrix, Workbench};
+use super::factors::{Layer, arrays};
 use super::jacobi::{left_vectors, left_vectors_of_rows};
 use super::{Pass, PassSpec};
 use crate::build::{ArrayId, LowRank, On, Role};
@@ -107,7 +108,7 @@ fn factorise(
         _ => matrix.dtype,
     };
     let step = spec.count("step")?.map_or(rank, |s| s as usize);
-    let factor = whitener(bench, matrix)?;
+    let (layer, factor) = (Layer::of(bench, matrix)?, whitener(bench, matrix)?);
     let (n, blocks) = (matrix.columns, matrix.rows / block);
     let ranks: Vec<u64> = (1..).map(|i| (i * step) as u64).take_while(|r| *r < rank as u64).collect();
     let mut runs = Vec::new();
@@ -118,6 +119,10 @@ fn factorise(
         let numbers: Vec<f32> = vectors.iter().take(rank).flat_map(|u| u.iter().map(|v| *v as f32)).collect();
         let right = right_of(&vectors[..rank.min(vectors.len())], weights, n);
         let name = if blocks == 1 { matrix.name.clone() } else { format!("{}.block-{at}", matrix.name) };
+        if let Some(layer) = &layer {
+            let of = (at * block..(at + 1) * block, n);
+            layer.tell(bench, &name, (&numbers, &right), of, step)?;
+        }
         let left = by_ranks(bench, &format!("{name}.left"), dtype, (&numbers, block), step)?;
         bases.push((left, numbers));
         let right = by_ranks(bench, &format!("{name}.right"), dtype, (&right, n), step)?;
@@ -163,7 +168,7 @@ fn read_along(
     bases: &[(ArrayId, Vec<f32>)],
     (block, step): (usize, usize),
 ) -> Result<Vec<Member>> {
-    let weights = bench.weights(reader)?;
+    let (weights, layer) = (bench.weights(reader)?, Layer::of(bench, reader)?);
     let blocks = reader.columns / block;
     let (mut runs, mut members) = (Vec::new(), Vec::new());
     for at in 0..blocks {
@@ -177,6 +182,9 @@ fn read_along(
         };
         let left: Vec<f32> = vectors.par_chunks(block).flat_map_iter(along).collect();
         let name = format!("{}.block-{at}", reader.name);
+        if let Some(layer) = &layer {
+            layer.tell_reader(bench, &name, vectors, at * block..(at + 1) * block, step)?;
+        }
         let left = by_ranks(bench, &format!("{name}.left"), dtype, (&left, reader.rows), step)?;
         let of = LowRank { left_by_rank: true, ranks: ranks.to_vec(), ..LowRank::of(left, *basis) };
         let shape = [reader.rows as u64, block as u64];
@@ -199,14 +207,14 @@ fn by_ranks(
     step: usize,
 ) -> Result<ArrayId> {
     let rank = (numbers.len() / width.max(1)) as u64;
-    if step as u64 >= rank {
-        return bench.floats(name, dtype, &[rank, width as u64], numbers);
-    }
     let mut runs = Vec::new();
-    for (at, part) in numbers.chunks(step * width).enumerate() {
-        let terms = (part.len() / width) as u64;
-        let part = bench.floats(&format!("{name}.{at}"), dtype, &[terms, width as u64], part)?;
-        runs.push((terms, Some(part)));
+    for (part, terms) in arrays(name, rank as usize, step) {
+        let numbers = &numbers[terms.start * width..terms.end * width];
+        let id = bench.floats(&part, dtype, &[terms.len() as u64, width as u64], numbers)?;
+        runs.push((terms.len() as u64, Some(id)));
+    }
+    if let [(_, Some(only))] = runs[..] {
+        return Ok(only);
     }
     bench.model.tiers(name, Role::Array, &[rank, width as u64], MatrixAxis::Rows, &runs)
 }

@@ -5,6 +5,7 @@
 //! (`tests/tests/recipes.rs`) then have it.
 
 mod bench;
+mod factors;
 mod jacobi;
 mod low_rank;
 mod prune;
@@ -20,7 +21,9 @@ use crate::encode::{add_asset_with, open_model};
 use crate::inputs::{AssetInput, bytes_item, find_duplicates};
 use crate::items::{Content, Item};
 use crate::options::{AssetKind, EncodeOptions, EncodeReport, Output};
-use crate::quantise::{QuantiseOptions, Size, Statistics, encode_quantised_with};
+use crate::quantise::{
+    Before, KnownArrays, Method, QuantiseOptions, Size, Statistics, encode_quantised_with,
+};
 use crate::writer::ContainerWriter;
 use crate::{EncodeError, Result};
 use mcodec_format::{Bundle, Bundles, CutAxis, Variant};
@@ -38,8 +41,8 @@ pub(crate) trait Pass: Sync {
     fn parameters(&self) -> &'static [(&'static str, &'static str)];
     /// A step for a small model: matrices of 64 rows and 96 columns.
     fn example(&self) -> &'static str;
-    /// The size that it brings all that is left to, if it is a quantiser.
-    fn size(&self, _: &PassSpec) -> Result<Option<Size>> {
+    /// The size that it brings all that is left to, and how, if it is a quantiser.
+    fn size(&self, _: &PassSpec) -> Result<Option<(Size, Method)>> {
         Ok(None)
     }
     /// Changes the model.
@@ -92,8 +95,12 @@ pub(crate) struct Structure {
 }
 
 impl Structure {
-    /// Runs all passes but quantisers. What is then cut together.
-    pub(crate) fn apply(&self, asset: &mut AssetInput<'static>, options: &EncodeOptions) -> Result<Bundles> {
+    /// Runs all passes but quantisers. What is then cut together, and what is known of the arrays that were made.
+    pub(crate) fn apply(
+        &self,
+        asset: &mut AssetInput<'static>,
+        options: &EncodeOptions,
+    ) -> Result<(Bundles, KnownArrays)> {
         let model = ModelBuilder::over(&asset.name, std::mem::take(&mut asset.items));
         let spool = Arc::clone(&self.spool);
         let mut bench = Workbench::new(model, self.statistics.as_ref(), options, spool, &self.keep);
@@ -104,14 +111,22 @@ impl Structure {
         asset.items = bench.model.items;
         let mut bundles = bench.model.bundles;
         name_ranks(&mut bundles);
-        Ok(bundles)
+        Ok((bundles, bench.known))
     }
 
-    /// What was done, as the last item of an asset: a record that is bound to what the others hash to.
-    pub(crate) fn record(&self) -> Result<Item<'static>> {
-        let content = Content::Record { schema: "recipe".into(), bound: [0; 32], required: false };
-        Ok(bytes_item("recipe".into(), content, self.recipe.to_json()?))
+    /// What is done.
+    pub(crate) fn recipe(&self) -> &Recipe {
+        &self.recipe
     }
+}
+
+/// The schema of the record that says what was done to a model, which is its name too.
+pub const RECIPE_RECORD: &str = "recipe";
+
+/// What was done, as the last item of an asset: a record that is bound to what the others hash to.
+pub(crate) fn record_of(json: Vec<u8>) -> Item<'static> {
+    let content = Content::Record { schema: RECIPE_RECORD.into(), bound: [0; 32], required: false };
+    bytes_item(RECIPE_RECORD.into(), content, json)
 }
 
 /// Variants for bundles of ranks: of each rank that some bundle can be cut at, all are cut there or at their next lower level.
@@ -173,23 +188,23 @@ pub fn encode_recipe(
     let statistics = inputs.statistics.as_deref().map(Statistics::open).transpose()?;
     if let Some(path) = &inputs.statistics {
         let hash = crate::quantise::hash_of_file(path)?;
-        recipe.passes.iter_mut().for_each(|spec| spec.statistics = Some(hash.clone()));
+        recipe.used(&hash);
     }
     let keep = PassSpec { targets: inputs.keep.clone(), ..PassSpec::parse("keep")? }.globs(&[])?;
     let structure = Structure { recipe, statistics, keep, spool: Arc::new(Spool::new()?) };
     match size {
-        Some((size, targets)) => {
-            let quantise =
-                QuantiseOptions { size, statistics: inputs.statistics.clone(), keep: inputs.keep.clone() };
-            let by = (&structure, targets);
-            encode_quantised_with(input, kind, output, &quantise, Some(by), options)
+        Some(((size, method), targets)) => {
+            let (statistics, keep) = (inputs.statistics.clone(), inputs.keep.clone());
+            let quantise = QuantiseOptions { size, statistics, keep, method };
+            let before = Before::Passes(&structure, targets);
+            encode_quantised_with(input, kind, output, &quantise, before, options)
         }
         None => {
             let (mut asset, notes) = open_model(input, kind, options)?;
             let mut writer = ContainerWriter::create(output)?;
             let aliases = find_duplicates(&mut asset.items, 0, options.threads)?;
-            let bundles = in_pool(options, || structure.apply(&mut asset, options))?;
-            asset.items.push(structure.record()?);
+            let (bundles, _) = in_pool(options, || structure.apply(&mut asset, options))?;
+            asset.items.push(record_of(structure.recipe.to_json()?));
             asset.notes.splice(0..0, notes);
             let mut report = add_asset_with(&mut writer, 0, asset, false, None, bundles, options)?;
             report.aliases = aliases;

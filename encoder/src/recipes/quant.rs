@@ -2,7 +2,7 @@
 
 use super::{Pass, PassSpec, Workbench};
 use crate::Result;
-use crate::quantise::Size;
+use crate::quantise::{Method, Size};
 
 /// See the module.
 pub(super) struct Quant;
@@ -20,6 +20,11 @@ impl Pass for Quant {
         &[
             ("bits", "bits per weight: of what the targets match, or without targets of the whole file"),
             ("max-bytes", "bytes of the whole file"),
+            (
+                "columns",
+                "columns that are stored together, and can be read without the others (default: all)",
+            ),
+            ("feedback", "false: of what layers read only the diagonal is used, which takes less time"),
         ]
     }
 
@@ -27,12 +32,14 @@ impl Pass for Quant {
         "quant:bits=6"
     }
 
-    fn size(&self, spec: &PassSpec) -> Result<Option<Size>> {
-        match (spec.number("bits")?, spec.count("max-bytes")?) {
-            (Some(bits), None) => Ok(Some(Size::BitsPerWeight(bits))),
-            (None, Some(bytes)) => Ok(Some(Size::Bytes(bytes))),
-            _ => spec.fail("it needs either bits or max-bytes"),
-        }
+    fn size(&self, spec: &PassSpec) -> Result<Option<(Size, Method)>> {
+        let size = match (spec.number("bits")?, spec.count("max-bytes")?) {
+            (Some(bits), None) => Size::BitsPerWeight(bits),
+            (None, Some(bytes)) => Size::Bytes(bytes),
+            _ => return spec.fail("it needs either bits or max-bytes"),
+        };
+        let feedback = spec.truth("feedback")?.unwrap_or(true);
+        Ok(Some((size, Method { feedback, column_run: spec.count("columns")? })))
     }
 
     fn run(&self, _: &PassSpec, _: &mut Workbench<'_>) -> Result<()> {

@@ -1,5 +1,6 @@
 //! What a user writes of a recipe: passes in the order in which they run.
 
+use crate::quantise::{QuantiseOptions, Size};
 use crate::{EncodeError, Result};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use serde::{Deserialize, Serialize};
@@ -100,6 +101,20 @@ impl PassSpec {
         }
     }
 
+    /// A truth value among the parameters.
+    ///
+    /// # Errors
+    /// [`EncodeError::Request`] if the parameter is none.
+    pub fn truth(&self, key: &str) -> Result<Option<bool>> {
+        match self.parameters.get(key) {
+            None => Ok(None),
+            Some(value) => match value.as_bool() {
+                Some(truth) => Ok(Some(truth)),
+                None => self.fail(&format!("{key} is true or false, not {value}")),
+            },
+        }
+    }
+
     /// One of some words among the parameters; the first if it is not there.
     ///
     /// # Errors
@@ -143,6 +158,22 @@ impl Recipe {
         }
         let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
         Ok(Self { passes: lines.map(PassSpec::parse).collect::<Result<_>>()? })
+    }
+
+    /// The recipe of which the pass `quant` alone does the same.
+    pub(crate) fn quantising(quantise: &QuantiseOptions) -> Result<Self> {
+        let size = match quantise.size {
+            Size::BitsPerWeight(bits) => format!("bits={bits}"),
+            Size::Bytes(bytes) => format!("max-bytes={bytes}"),
+        };
+        let columns = quantise.method.column_run.map(|n| format!(",columns={n}")).unwrap_or_default();
+        let feedback = if quantise.method.feedback { "" } else { ",feedback=false" };
+        Ok(Self { passes: vec![PassSpec::parse(&format!("quant:{size}{columns}{feedback}"))?] })
+    }
+
+    /// Says that all passes used statistics of this BLAKE3, in hex.
+    pub(crate) fn used(&mut self, statistics: &str) {
+        self.passes.iter_mut().for_each(|spec| spec.statistics = Some(statistics.to_owned()));
     }
 
     /// The JSON of its record.

@@ -171,7 +171,7 @@ fn grids(root: &Path) -> Result<()> {
     Ok(())
 }
 
-/// What PyTorch and NumPy wrote for the tests.
+/// What PyTorch, NumPy and tarfile wrote for the tests.
 fn archives(root: &Path) -> Result<()> {
     let data = Path::new(env!("CARGO_MANIFEST_DIR")).join("../tests/data");
     for name in ["torch/tensor.pt", "torch/evil.pt", "torch/module.pt", "torch/legacy.pt", "torch/big.pt"] {
@@ -182,7 +182,7 @@ fn archives(root: &Path) -> Result<()> {
             save(root, "pickle", &name.replace('/', "-"), &bytes[at..])?;
         }
     }
-    for name in ["numpy/arrays.npz", "numpy/odd.npz", "numpy/compressed.npz"] {
+    for name in ["numpy/arrays.npz", "numpy/odd.npz", "numpy/compressed.npz", "tar/samples.tar"] {
         save(root, "archive", &name.replace('/', "-"), &fs::read(data.join(name))?)?;
     }
     for name in ["numpy/single.npy", "numpy/version2.npy", "numpy/version3.npy"] {

@@ -1,8 +1,8 @@
-//! Files of PyTorch and NumPy: ZIP directories, pickles and what they put where.
+//! Files of PyTorch and NumPy: ZIP directories, pickles and what they put where; and tars of samples.
 
 use mcodec_encode::import::pieces::Parts;
 use mcodec_encode::import::safetensors::HeaderLimits;
-use mcodec_encode::import::{numpy, torch, zip};
+use mcodec_encode::import::{numpy, tar, torch, zip};
 use mcodec_format::registry::Dtype;
 use std::collections::HashSet;
 
@@ -14,6 +14,13 @@ pub fn run(bytes: &[u8]) {
         && let Ok(parts) = torch::legacy::parts(bytes, &limits).expect("reading memory does not fail")
     {
         check(&parts, len);
+    }
+    if let Ok(members) = tar::read_members(bytes, |path| path.ends_with(".npy")) {
+        for pair in members.windows(2) {
+            assert!(pair[0].path != pair[1].path && pair[0].offset + pair[0].len <= pair[1].offset);
+        }
+        let last = members.last();
+        assert!(last.is_none_or(|member| member.offset + member.len <= len), "a member lies outside");
     }
     let Ok(members) = zip::read_directory(bytes) else { return };
     let mut at = 0;

@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use wgpu::{BindGroup, Buffer, BufferUsages, ComputePipeline};
+use wgpu::{BindGroup, BindingResource, Buffer, BufferUsages, ComputePipeline};
 
 use crate::device::Gpu;
 use crate::error::{GpuError, Result};
@@ -32,14 +32,25 @@ pub(super) struct Bound {
 
 /// Makes a kernel, if it is not made yet, and binds these buffers to it in order.
 pub(super) fn bind(gpu: &Gpu, text: Text, channels: usize, buffers: &[&Buffer]) -> Result<Bound> {
-    let pipeline = pipeline(gpu, text, channels)?;
     let limit = gpu.max_binding();
     if let Some(large) = buffers.iter().find(|buffer| buffer.size() > limit) {
         return Err(GpuError::TooLarge { what: "a buffer of a picture", bytes: large.size(), limit });
     }
+    let resources: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
+    bind_resources(gpu, text, channels, &resources)
+}
+
+/// As [`bind`], also of textures.
+pub(super) fn bind_resources(
+    gpu: &Gpu,
+    text: Text,
+    channels: usize,
+    resources: &[BindingResource<'_>],
+) -> Result<Bound> {
+    let pipeline = pipeline(gpu, text, channels)?;
     let entries: Vec<_> = (0..)
-        .zip(buffers)
-        .map(|(binding, buffer)| wgpu::BindGroupEntry { binding, resource: buffer.as_entire_binding() })
+        .zip(resources)
+        .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() })
         .collect();
     let bindings = gpu.scoped(text.0, 0, || {
         gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {

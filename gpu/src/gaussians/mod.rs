@@ -11,11 +11,13 @@ mod pursuit;
 mod render;
 #[cfg(test)]
 mod tests;
+mod texture;
 
 pub use descent::{Candidate, Choice, Descent, MOST_CANDIDATES, Shape, Sweep, Swept, Turn};
 pub use fit::{Fit, GEOMETRY, Picture, Plan};
 pub(crate) use kernel::Kernels;
 pub use render::{Form, Scene, View};
+pub use texture::{Target, Texels};
 
 /// Most channels of a picture.
 pub const MAX_CHANNELS: usize = 16;

@@ -97,6 +97,14 @@ impl<'g> Scene<'g> {
         self.count
     }
 
+    pub(super) fn gpu(&self) -> &'g Gpu {
+        self.gpu
+    }
+
+    pub(super) fn channels(&self) -> usize {
+        self.channels
+    }
+
     /// There are none.
     #[must_use]
     pub fn is_empty(&self) -> bool {

@@ -7,4 +7,5 @@ fn decode(
     let group = 0u;
     let lane = local;
     turn = 0u;
+    length_turn = 0u;
     let misfit = false;

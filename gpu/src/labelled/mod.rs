@@ -1,13 +1,15 @@
-//! Labelled floats (`SPEC.md` section 7.4) of 64 lanes: chunks go up compressed, and their floats stay in a buffer.
+//! Labelled floats (`SPEC.md` section 7.4) and codes (7.13) of 64 lanes: chunks go up compressed, and their floats stay in a buffer.
 //!
 //! One group of invocations decodes one chunk: [`LANES`] lanes, several to an invocation, and nothing but a vote on how many words
 //! each takes passes between invocations. With subgroups that is a few ballots a step and no barrier; without, one or two barriers. So what
 //! is parallel is the number of chunks: give [`prepare`] many at once.
 
+mod codes;
 mod pack;
 mod run;
 mod source;
 
+pub use codes::takes;
 pub(crate) use run::Pipelines;
 pub use run::{Prepared, Status, Timing, prepare};
 
@@ -78,6 +80,44 @@ pub struct ColumnLabels<'a> {
     pub biases: &'a [i8],
 }
 
+/// What a row or column of codes has.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct Line {
+    /// Those of row and column together, within what there are, are the class of an element.
+    pub class: i16,
+    /// Those of row and column together are the exponent of its step, in quarters of an octave.
+    pub step: i16,
+}
+
+/// What is known of the columns of a matrix.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Columns<'a> {
+    /// Of labelled floats.
+    Labels(ColumnLabels<'a>),
+    /// Of codes, one for each column.
+    Lines(Vec<Line>),
+}
+
+/// Floats that codes become.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Float {
+    /// bfloat16.
+    Bf16,
+    /// IEEE half.
+    F16,
+    /// IEEE single.
+    F32,
+}
+
+/// The rows that a chunk's elements are in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Rows {
+    /// Of labelled floats.
+    Labels(Vec<Row>),
+    /// Of codes, and what they become.
+    Lines(Float, Vec<Line>),
+}
+
 /// Label of a row of a chunk.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
 pub struct Row {
@@ -92,8 +132,8 @@ pub struct Row {
 pub struct Chunk<'a> {
     /// Index of its classes.
     pub classes: usize,
-    /// Index of its column labels; none: all 0.
-    pub labels: Option<usize>,
+    /// Index of what is known of its columns; none: all 0.
+    pub columns_of: Option<usize>,
     /// Elements, one at least.
     pub len: usize,
     /// Elements of a row.
@@ -101,12 +141,12 @@ pub struct Chunk<'a> {
     /// Column of the first element.
     pub first_column: usize,
     /// The rows that its elements are in.
-    pub rows: Vec<Row>,
+    pub rows: Rows,
     /// First states, each 2^16 or more.
     pub states: [u32; LANES],
     /// Words of the stream, little-endian.
     pub words: &'a [[u8; 2]],
-    /// What is stored of the planes of low bits and of raw signs.
+    /// What is stored of the planes of low bits and of raw signs, or of the plane of codes.
     pub planes: &'a [u8],
     /// Whether the last states hold the rest of the planes' bytes, 248; else they are all stored.
     pub held: bool,
@@ -123,8 +163,8 @@ pub struct Chunk<'a> {
 pub struct Input<'a> {
     /// Classes that chunks name.
     pub classes: Vec<Classes>,
-    /// Column labels that chunks name.
-    pub labels: Vec<ColumnLabels<'a>>,
+    /// Columns that chunks name.
+    pub columns: Vec<Columns<'a>>,
     /// The chunks, in any order; of any tensors and types of float.
     pub chunks: Vec<Chunk<'a>>,
 }

@@ -1,6 +1,7 @@
 //! Chunks as the kernel has them: words of a few buffers.
 
-use super::{CLASSES, Chunk, Classes, ColumnLabels, LANES, Row, SIGN_PROBABILITIES, TABLES};
+use super::codes::{self, Lines};
+use super::{CLASSES, Chunk, Classes, ColumnLabels, Columns, LANES, Row, Rows, SIGN_PROBABILITIES, TABLES};
 use crate::error::{GpuError, Result};
 
 /// Words before the buckets of classes, as the kernel has them.
@@ -24,12 +25,12 @@ pub(super) struct Job {
     pub(super) out_word: u32,
     pub(super) classes: u32,
     pub(super) labels: u32,
-    columns: u32,
+    pub(super) columns: u32,
     first_column: u32,
     raw_per_row: u32,
     raw_first: u32,
     flags: u32,
-    rows: u32,
+    pub(super) rows: u32,
     states: u32,
     words: u32,
     word_count: u32,
@@ -91,7 +92,9 @@ pub(super) fn classes(of: &Classes) -> Result<Vec<u32>> {
     let tables = table_room(of);
     let mut words = vec![0; CLASSES_HEAD + 128 * tables];
     let first_octave = of.signs.as_ref().map_or(0, |signs| signs.0.into());
-    words[..5].copy_from_slice(&[of.precision, of.top, of.high_bits, of.low_bits, first_octave]);
+    let last_class = of.classes.len() as u32 - 1;
+    let head = [of.precision, of.top, of.high_bits, of.low_bits, first_octave, last_class];
+    words[..head.len()].copy_from_slice(&head);
     for (word, class) in words[CLASS_MAP..].iter_mut().zip(&of.classes) {
         *word = (u32::from(class.table) * 64) | u32::from(class.offset) << 16;
     }
@@ -131,6 +134,29 @@ pub(super) fn classes(of: &Classes) -> Result<Vec<u32>> {
 /// Tables there is room for in the kernel: all, or half of that, which leaves workgroup memory to others.
 pub(super) fn table_room(of: &Classes) -> usize {
     if of.tables.len() <= TABLES / 2 { TABLES / 2 } else { TABLES }
+}
+
+/// The words of columns, and what else chunks need to know of them.
+#[derive(Debug)]
+pub(super) enum OfColumns {
+    Labels(Labels),
+    Lines(Lines),
+}
+
+impl OfColumns {
+    pub(super) fn new(of: &Columns<'_>) -> Result<Self> {
+        match of {
+            Columns::Labels(labels) => Labels::new(labels).map(Self::Labels),
+            Columns::Lines(lines) => Lines::new(lines).map(Self::Lines),
+        }
+    }
+
+    pub(super) fn words(&self) -> &[u32] {
+        match self {
+            Self::Labels(labels) => &labels.words,
+            Self::Lines(lines) => lines.words(),
+        }
+    }
 }
 
 /// The words of column labels, and what else chunks need to know of them.
@@ -176,7 +202,7 @@ impl Labels {
 
 /// Where in the planes an element's bits are.
 struct Positions<'c> {
-    chunk: &'c Chunk<'c>,
+    rows: &'c [Row],
     columns: usize,
     first: usize,
     low_bits: i64,
@@ -192,10 +218,10 @@ impl Positions<'_> {
         let (row, column) = (place / self.columns, place % self.columns);
         let width = |row: &Row| self.low_bits - i64::from(row.zeros);
         let low = match self.starts.get(row) {
-            Some(start) => start + column as i64 * self.chunk.rows.get(row).map_or(0, width),
+            Some(start) => start + column as i64 * self.rows.get(row).map_or(0, width),
             // The chunk ends with a row.
             None => {
-                let last = self.starts.last().zip(self.chunk.rows.last());
+                let last = self.starts.last().zip(self.rows.last());
                 last.map_or(0, |(start, row)| start + self.columns as i64 * width(row))
             }
         };
@@ -210,29 +236,73 @@ impl Positions<'_> {
     }
 }
 
-/// Appends a chunk's parts to `data`; what is left to say in its job is where the classes, the labels and the output lie.
+/// Appends a chunk's parts to `data`; what is left to say in its job is where the classes, the columns and the output lie.
 pub(super) fn chunk(
     chunk: &Chunk<'_>,
     classes: &Classes,
-    labels: Option<&Labels>,
+    columns: Option<&OfColumns>,
     data: &mut Vec<u8>,
 ) -> Result<Job> {
+    let mut job = Job::empty(0);
     // A row that does not end within the chunk is as long as anyone likes.
-    let place = |column: usize| column.checked_add(chunk.len);
-    let one_row = place(chunk.first_column).is_some_and(|end| end <= chunk.columns) && labels.is_none();
-    let (columns, first) = if one_row { (chunk.len, 0) } else { (chunk.columns, chunk.first_column) };
-    check(chunk, classes, labels, (columns, first))?;
+    let end = chunk.first_column.checked_add(chunk.len);
+    let one_row = end.is_some_and(|end| end <= chunk.columns) && columns.is_none();
+    let (width, first) = if one_row { (chunk.len, 0) } else { (chunk.columns, chunk.first_column) };
+    check(chunk, classes, (width, first))?;
+    if columns.is_some_and(|columns| columns.words().len() != width) {
+        return Err(GpuError::Input("another number of columns"));
+    }
+    (job.len, job.columns, job.first_column) = (chunk.len as u32, width as u32, first as u32);
+    let flag = |flag, set| if set { flag } else { 0 };
+    job.flags = flag(FLAG_LABELS, columns.is_some()) | flag(FLAG_HELD, chunk.held);
+    match (&chunk.rows, columns) {
+        (Rows::Labels(rows), None) => floats((chunk, rows), classes, None, &mut job, data)?,
+        (Rows::Labels(rows), Some(OfColumns::Labels(labels))) => {
+            floats((chunk, rows), classes, Some(labels), &mut job, data)?;
+        }
+        (Rows::Lines(_, rows), None) => codes::rows(rows, None, &mut job, data)?,
+        (Rows::Lines(_, rows), Some(OfColumns::Lines(lines))) => {
+            codes::rows(rows, Some(lines), &mut job, data)?;
+        }
+        _ => return Err(GpuError::Input("rows of floats and columns of codes, or the other way round")),
+    }
+    let held = if chunk.held { HELD_BYTES } else { 0 };
+    job.states = begin(data);
+    data.extend_from_slice(bytemuck::cast_slice(&chunk.states.map(u32::to_le)));
+    job.words = begin(data);
+    data.extend_from_slice(chunk.words.as_flattened());
+    job.word_count = chunk.words.len() as u32;
+    job.planes = begin(data);
+    data.extend_from_slice(chunk.planes);
+    // What is not stored reads as 0; windows reach up to two words beyond an end.
+    data.resize(data.len() + held + 8, 0);
+    job.stored_bits = chunk.planes.len() as u32 * 8;
+    job.escapes = begin(data);
+    data.extend_from_slice(chunk.escapes);
+    data.resize(data.len() + 8, 0);
+    job.escape_count = chunk.escape_count as u32;
+    Ok(job)
+}
 
-    let mut starts = Vec::with_capacity(chunk.rows.len());
+/// What a chunk of floats has of its own: rows, and where their bits are in the planes.
+fn floats(
+    (chunk, rows): (&Chunk<'_>, &[Row]),
+    classes: &Classes,
+    labels: Option<&Labels>,
+    job: &mut Job,
+    data: &mut Vec<u8>,
+) -> Result<()> {
+    check_rows(rows, classes, labels)?;
+    let (columns, first) = (job.columns as usize, job.first_column as usize);
+    let mut starts = Vec::with_capacity(rows.len());
     let mut start = 0;
-    for (i, row) in chunk.rows.iter().enumerate() {
+    for (i, row) in rows.iter().enumerate() {
         let width = i64::from(classes.low_bits) - i64::from(row.zeros);
         let skipped = if i == 0 { first as i64 } else { 0 };
         starts.push(start - skipped * width);
         start += (columns as i64 - skipped) * width;
     }
-    let low_bits = classes.low_bits.into();
-    let positions = Positions { chunk, columns, first, low_bits, starts, labels };
+    let positions = Positions { rows, columns, first, low_bits: classes.low_bits.into(), starts, labels };
     let (low_total, raw_total) = positions.before(chunk.len);
     let sign_start = low_total.next_multiple_of(8);
     let all = (sign_start + raw_total).div_ceil(8);
@@ -246,70 +316,34 @@ pub(super) fn chunk(
         low <= stored_bits && sign_start + raw <= stored_bits
     };
     let replay = first_false(chunk.len, is_stored) / LANES;
-    let replay = if chunk.held { replay } else { chunk.len.div_ceil(LANES) };
-
-    let has_biases = labels.is_some_and(|labels| labels.has_biases);
-    let flag = |flag, set| if set { flag } else { 0 };
-    let mut job = Job::empty(0);
-    job.len = chunk.len as u32;
-    (job.columns, job.first_column) = (columns as u32, first as u32);
+    job.replay = if chunk.held { replay } else { chunk.len.div_ceil(LANES) } as u32;
     job.raw_per_row = labels.map_or(0, |labels| labels.raw);
     job.raw_first = labels.map_or(0, |labels| labels.raw_before(first));
-    job.flags =
-        flag(FLAG_LABELS, labels.is_some()) | flag(FLAG_BIASES, has_biases) | flag(FLAG_HELD, chunk.held);
+    if labels.is_some_and(|labels| labels.has_biases) {
+        job.flags |= FLAG_BIASES;
+    }
     job.rows = begin(data);
-    for (row, start) in chunk.rows.iter().zip(&positions.starts) {
+    for (row, start) in rows.iter().zip(&positions.starts) {
         let pair = [u32::from(row.class) | u32::from(row.zeros) << 8, *start as u32];
         data.extend_from_slice(bytemuck::cast_slice(&pair.map(u32::to_le)));
     }
-    job.states = begin(data);
-    data.extend_from_slice(bytemuck::cast_slice(&chunk.states.map(u32::to_le)));
-    job.words = begin(data);
-    data.extend_from_slice(chunk.words.as_flattened());
-    job.word_count = chunk.words.len() as u32;
-    job.planes = begin(data);
-    data.extend_from_slice(chunk.planes);
-    // What is not stored reads as 0; windows reach up to two words beyond an end.
-    data.resize(data.len() + held + 8, 0);
-    (job.stored_bits, job.low_bits) = (stored_bits as u32, low_total as u32);
-    (job.sign_start, job.sign_bits) = (sign_start as u32, raw_total as u32);
-    job.escapes = begin(data);
-    data.extend_from_slice(chunk.escapes);
-    data.resize(data.len() + 8, 0);
-    job.escape_count = chunk.escape_count as u32;
-    job.replay = replay as u32;
-    Ok(job)
+    (job.low_bits, job.sign_start, job.sign_bits) = (low_total as u32, sign_start as u32, raw_total as u32);
+    Ok(())
 }
 
 /// Bytes that [`chunk`] may append at most.
 pub(super) fn packed_len(chunk: &Chunk<'_>) -> u64 {
-    let parts = 8 * chunk.rows.len() + 2 * chunk.words.len() + chunk.planes.len() + chunk.escapes.len();
+    let parts = 8 * chunk.rows.count() + 2 * chunk.words.len() + chunk.planes.len() + chunk.escapes.len();
     (parts + 4 * LANES + HELD_BYTES + 64) as u64
 }
 
-fn check(
-    chunk: &Chunk<'_>,
-    classes: &Classes,
-    labels: Option<&Labels>,
-    (columns, first): (usize, usize),
-) -> Result<()> {
+fn check(chunk: &Chunk<'_>, classes: &Classes, (columns, first): (usize, usize)) -> Result<()> {
     let rows = (1..=MAX_LEN)
         .contains(&chunk.len)
         .then(|| (first + chunk.len).div_ceil(columns.max(1)))
         .filter(|_| first < columns && columns <= u32::MAX as usize - MAX_LEN);
-    if rows != Some(chunk.rows.len()) {
+    if rows != Some(chunk.rows.count()) {
         return Err(GpuError::Input("rows or columns of a chunk"));
-    }
-    if labels.is_some_and(|labels| labels.words.len() != columns) {
-        return Err(GpuError::Input("labels of another number of columns"));
-    }
-    let class = chunk.rows.iter().map(|row| row.class).max().unwrap_or(0);
-    let column = labels.map_or(0, |labels| labels.max_class);
-    if usize::from(class) + usize::from(column) >= classes.classes.len() {
-        return Err(GpuError::Input("a class above the last"));
-    }
-    if chunk.rows.iter().any(|row| u32::from(row.zeros) > classes.low_bits) {
-        return Err(GpuError::Input("trailing zeros of a row"));
     }
     if chunk.states.iter().any(|&state| state < STATE_START) {
         return Err(GpuError::Input("a state below 2^16"));
@@ -318,14 +352,28 @@ fn check(
     if chunk.escape_count > chunk.len || escapes != chunk.escapes.len() as u64 {
         return Err(GpuError::Input("escapes"));
     }
-    if chunk.words.len() > 2 * MAX_LEN || !chunk.out_at.is_multiple_of(4) {
-        return Err(GpuError::Input("words, or the place in the output"));
+    // 25 bits of an element at most, and 64 of a float.
+    if chunk.words.len() > 2 * MAX_LEN || chunk.planes.len() >= 8 * MAX_LEN || !chunk.out_at.is_multiple_of(4)
+    {
+        return Err(GpuError::Input("words, planes, or the place in the output"));
+    }
+    Ok(())
+}
+
+fn check_rows(rows: &[Row], classes: &Classes, labels: Option<&Labels>) -> Result<()> {
+    let class = rows.iter().map(|row| row.class).max().unwrap_or(0);
+    let column = labels.map_or(0, |labels| labels.max_class);
+    if usize::from(class) + usize::from(column) >= classes.classes.len() {
+        return Err(GpuError::Input("a class above the last"));
+    }
+    if rows.iter().any(|row| u32::from(row.zeros) > classes.low_bits) {
+        return Err(GpuError::Input("trailing zeros of a row"));
     }
     Ok(())
 }
 
 /// The next word of `data`, as a number.
-fn begin(data: &mut Vec<u8>) -> u32 {
+pub(super) fn begin(data: &mut Vec<u8>) -> u32 {
     data.resize(data.len().next_multiple_of(4), 0);
     (data.len() / 4) as u32
 }

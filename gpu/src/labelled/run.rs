@@ -1,8 +1,8 @@
 //! Tiles of chunks: buffers, dispatches, and what became of each chunk.
 
-use super::pack::{self, JOB_BYTES, Job, Labels};
-use super::source::{Shape, Vote};
-use super::{Chunk, Input, LANES};
+use super::pack::{self, JOB_BYTES, Job, OfColumns};
+use super::source::{Elements, Shape, Vote};
+use super::{Chunk, Input, LANES, Rows};
 use crate::device::{AdapterInfo, DeviceBuffer, Gpu};
 use crate::error::{GpuError, Result};
 use std::collections::HashMap;
@@ -38,7 +38,7 @@ pub(crate) struct Pipelines {
     vote: Vote,
     group: u32,
     chunks: u32,
-    made: Mutex<HashMap<(u32, u32), Arc<ComputePipeline>>>,
+    made: Mutex<HashMap<(Elements, u32), Arc<ComputePipeline>>>,
 }
 
 impl Pipelines {
@@ -67,12 +67,12 @@ impl Pipelines {
         Self { layout, pipeline_layout, vote, group, chunks, made: Mutex::default() }
     }
 
-    fn get(&self, gpu: &Gpu, bytes: u32, tables: u32) -> Result<Arc<ComputePipeline>> {
+    fn get(&self, gpu: &Gpu, elements: Elements, tables: u32) -> Result<Arc<ComputePipeline>> {
         let mut made = self.made.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Some(pipeline) = made.get(&(bytes, tables)) {
+        if let Some(pipeline) = made.get(&(elements, tables)) {
             return Ok(Arc::clone(pipeline));
         }
-        let shape = Shape { vote: self.vote, group: self.group, chunks: self.chunks, tables, bytes };
+        let shape = Shape { vote: self.vote, group: self.group, chunks: self.chunks, tables, elements };
         let source = shape.source();
         let pipeline = gpu.scoped("kernel", source.len() as u64, || {
             let module = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
@@ -89,7 +89,7 @@ impl Pipelines {
             })
         })?;
         let pipeline = Arc::new(pipeline);
-        made.insert((bytes, tables), Arc::clone(&pipeline));
+        made.insert((elements, tables), Arc::clone(&pipeline));
         Ok(pipeline)
     }
 }
@@ -142,24 +142,28 @@ impl std::fmt::Debug for Prepared<'_> {
 /// # Errors
 /// [`GpuError::Input`] if values contradict each other or a chunk is outside of `out`; what the device says.
 pub fn prepare<'g>(gpu: &'g Gpu, input: &Input<'_>, out: &DeviceBuffer) -> Result<Prepared<'g>> {
-    let labels = input.labels.iter().map(Labels::new).collect::<Result<Vec<_>>>()?;
+    let columns = input.columns.iter().map(OfColumns::new).collect::<Result<Vec<_>>>()?;
     let classes = input.classes.iter().map(pack::classes).collect::<Result<Vec<_>>>()?;
     let mut order = Vec::with_capacity(input.chunks.len());
     for (i, chunk) in input.chunks.iter().enumerate() {
         let of = input.classes.get(chunk.classes).ok_or(GpuError::Input("a chunk's classes"))?;
-        let end =
-            (chunk.len as u64).checked_mul(of.bytes.into()).and_then(|len| len.checked_add(chunk.out_at));
-        if end.is_none_or(|end| end > out.len()) || chunk.labels.is_some_and(|l| l >= labels.len()) {
-            return Err(GpuError::Input("a chunk outside of the output, or its labels"));
+        let len = (chunk.len as u64).checked_mul(chunk.bytes(of.bytes));
+        let end = len.and_then(|len| len.checked_add(chunk.out_at));
+        if end.is_none_or(|end| end > out.len()) || chunk.columns_of.is_some_and(|c| c >= columns.len()) {
+            return Err(GpuError::Input("a chunk outside of the output, or its columns"));
         }
-        order.push((of.bytes, pack::table_room(of) as u32, chunk.classes, chunk.out_at, i));
+        let elements = match chunk.rows {
+            Rows::Labels(_) => Elements::Floats { bytes: of.bytes.into() },
+            Rows::Lines(float, _) => Elements::Codes(float),
+        };
+        order.push((elements, pack::table_room(of) as u32, chunk.classes, chunk.out_at, i));
     }
     order.sort_unstable();
     let mut prepared = Prepared { gpu, tiles: Vec::new(), chunks: input.chunks.len(), uploaded: 0 };
-    let builder = Builder { gpu, input, labels: &labels, classes: &classes, out };
+    let builder = Builder { gpu, input, columns: &columns, classes: &classes, out };
     let mut open: Option<Open> = None;
-    for (bytes, tables, _, _, i) in order {
-        let kind = (u32::from(bytes), tables);
+    for (elements, tables, _, _, i) in order {
+        let kind = (elements, tables);
         if let Some(full) = open.take_if(|tile| tile.kind != kind || !builder.fits(tile, i)) {
             builder.close(full, &mut prepared)?;
         }
@@ -177,19 +181,19 @@ pub fn prepare<'g>(gpu: &'g Gpu, input: &Input<'_>, out: &DeviceBuffer) -> Resul
 
 /// A tile that is being filled.
 struct Open {
-    kind: (u32, u32),
+    kind: (Elements, u32),
     jobs: Vec<Job>,
     chunks: Vec<Option<usize>>,
     shared: Vec<u32>,
-    /// Where classes and labels are in `shared`.
+    /// Where classes and columns are in `shared`.
     classes_at: HashMap<usize, u32>,
-    labels_at: HashMap<usize, u32>,
+    columns_at: HashMap<usize, u32>,
     data: Vec<u8>,
     out: Range<u64>,
 }
 
 impl Open {
-    fn new(kind: (u32, u32), out_at: u64, alignment: u64) -> Self {
+    fn new(kind: (Elements, u32), out_at: u64, alignment: u64) -> Self {
         let start = out_at / alignment * alignment;
         Self {
             kind,
@@ -197,7 +201,7 @@ impl Open {
             chunks: Vec::new(),
             shared: Vec::new(),
             classes_at: HashMap::new(),
-            labels_at: HashMap::new(),
+            columns_at: HashMap::new(),
             data: Vec::new(),
             out: start..start,
         }
@@ -207,7 +211,7 @@ impl Open {
 struct Builder<'i> {
     gpu: &'i Gpu,
     input: &'i Input<'i>,
-    labels: &'i [Labels],
+    columns: &'i [OfColumns],
     classes: &'i [Vec<u32>],
     out: &'i DeviceBuffer,
 }
@@ -219,7 +223,7 @@ impl Builder<'_> {
 
     fn end(&self, chunk: &Chunk<'_>) -> u64 {
         let bytes = self.input.classes[chunk.classes].bytes;
-        (chunk.out_at + chunk.len as u64 * u64::from(bytes)).next_multiple_of(4)
+        (chunk.out_at + chunk.len as u64 * chunk.bytes(bytes)).next_multiple_of(4)
     }
 
     /// Whether chunk `i` may join a tile: no binding grows above the limit.
@@ -230,8 +234,8 @@ impl Builder<'_> {
         if !tile.classes_at.contains_key(&chunk.classes) {
             shared += self.classes[chunk.classes].len();
         }
-        if let Some(labels) = chunk.labels.filter(|labels| !tile.labels_at.contains_key(labels)) {
-            shared += self.labels[labels].words.len();
+        if let Some(columns) = chunk.columns_of.filter(|columns| !tile.columns_at.contains_key(columns)) {
+            shared += self.columns[columns].words().len();
         }
         // Classes that change may leave a workgroup half empty, once before this chunk and once after it.
         let jobs = tile.jobs.len() + 2 * self.gpu.pipelines.chunks as usize;
@@ -245,7 +249,7 @@ impl Builder<'_> {
 
     fn add(&self, tile: &mut Open, i: usize) -> Result<()> {
         let chunk = &self.input.chunks[i];
-        let labels = chunk.labels.map(|labels| &self.labels[labels]);
+        let columns = chunk.columns_of.map(|columns| &self.columns[columns]);
         let classes = *tile.classes_at.entry(chunk.classes).or_insert_with(|| {
             let at = tile.shared.len() as u32;
             tile.shared.extend_from_slice(&self.classes[chunk.classes]);
@@ -254,12 +258,12 @@ impl Builder<'_> {
         if let Some(last) = tile.jobs.last().map(|job| job.classes).filter(|last| *last != classes) {
             self.fill(tile, last);
         }
-        let mut job = pack::chunk(chunk, &self.input.classes[chunk.classes], labels, &mut tile.data)?;
+        let mut job = pack::chunk(chunk, &self.input.classes[chunk.classes], columns, &mut tile.data)?;
         job.classes = classes;
-        if let (Some(number), Some(labels)) = (chunk.labels, labels) {
-            job.labels = *tile.labels_at.entry(number).or_insert_with(|| {
+        if let (Some(number), Some(columns)) = (chunk.columns_of, columns) {
+            job.labels = *tile.columns_at.entry(number).or_insert_with(|| {
                 let at = tile.shared.len() as u32;
-                tile.shared.extend_from_slice(&labels.words);
+                tile.shared.extend_from_slice(columns.words());
                 at
             });
         }

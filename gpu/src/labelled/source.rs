@@ -1,5 +1,7 @@
 //! The text of a kernel: WGSL with what the device and the data fix.
 
+use super::Float;
+
 /// How the invocations of a group count words.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub(super) enum Vote {
@@ -22,11 +24,35 @@ pub(super) struct Shape {
     pub(super) chunks: u32,
     /// Tables there is room for.
     pub(super) tables: u32,
-    /// Bytes of an element.
-    pub(super) bytes: u32,
+    pub(super) elements: Elements,
 }
 
-const KERNEL: &str = include_str!("labelled.wgsl");
+/// What elements are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub(super) enum Elements {
+    /// Labelled floats.
+    Floats {
+        /// Of each.
+        bytes: u32,
+    },
+    /// Codes, which become these.
+    Codes(Float),
+}
+
+impl Elements {
+    /// Bytes of each.
+    pub(super) fn bytes(self) -> u32 {
+        match self {
+            Self::Floats { bytes } => bytes,
+            Self::Codes(Float::F32) => 4,
+            Self::Codes(_) => 2,
+        }
+    }
+}
+
+const CHUNK: &str = include_str!("chunk.wgsl");
+/// Bits of a plane that a code has at most.
+const CODE_BITS: u32 = 25;
 const LANES: u32 = super::LANES as u32;
 
 impl Shape {
@@ -42,12 +68,7 @@ impl Shape {
             }
             Vote::Workgroup => (include_str!("entry_workgroup.wgsl"), include_str!("vote_workgroup.wgsl")),
         };
-        let (low, store) = match self.bytes {
-            2 => (include_str!("low_2.wgsl"), include_str!("store_2.wgsl")),
-            4 => (include_str!("low_4.wgsl"), include_str!("store_4.wgsl")),
-            _ => (include_str!("low_8.wgsl"), include_str!("store_8.wgsl")),
-        };
-        let kernel = KERNEL.replace("//# entry", entry).replace("//# low", low).replace("//# store", store);
+        let kernel = CHUNK.to_owned() + &self.elements.kernel().replace("//# entry", entry);
         let most = match self.vote {
             Vote::Subgroup { most } => most,
             Vote::Workgroup => 0,
@@ -62,7 +83,9 @@ impl Shape {
             ("WEIGHED", u32::from(self.own() > 2)),
             ("CHUNKS", self.chunks),
             ("TABLES", self.tables),
-            ("BYTES", self.bytes),
+            ("BYTES", self.elements.bytes()),
+            ("BITS_MOST", CODE_BITS * self.own()),
+            ("ELEMENT", if let Elements::Codes(float) = self.elements { float as u32 } else { 0 }),
         ] {
             text += &format!("const {name}: u32 = {value}u;\n");
         }
@@ -106,6 +129,32 @@ impl Shape {
     }
 }
 
+impl Elements {
+    /// The kernel's text after `chunk.wgsl`.
+    fn kernel(self) -> String {
+        match self {
+            Self::Floats { bytes } => {
+                let (low, store) = match bytes {
+                    2 => (include_str!("low_2.wgsl"), include_str!("store_2.wgsl")),
+                    4 => (include_str!("low_4.wgsl"), include_str!("store_4.wgsl")),
+                    _ => (include_str!("low_8.wgsl"), include_str!("store_8.wgsl")),
+                };
+                include_str!("labelled.wgsl").replace("//# low", low).replace("//# store", store)
+            }
+            Self::Codes(_) => {
+                let (load, store) = match self.bytes() {
+                    2 => (include_str!("codes_load_2.wgsl"), include_str!("codes_store_2.wgsl")),
+                    _ => (include_str!("codes_load_4.wgsl"), include_str!("codes_store_4.wgsl")),
+                };
+                include_str!("codes.wgsl")
+                    .replace("//# load number", load)
+                    .replace("//# store number", store)
+                    .replace("//# advance", include_str!("codes_advance.wgsl"))
+            }
+        }
+    }
+}
+
 fn numbered(body: &str, name: &str, i: u32) -> String {
     let text = body.replace(&format!("${name}"), &i.to_string());
     if name == "j" {
@@ -120,7 +169,13 @@ mod tests {
 
     #[test]
     fn blocks_are_repeated() {
-        let shape = Shape { vote: Vote::Workgroup, group: 16, chunks: 1, tables: 1, bytes: 2 };
+        let shape = Shape {
+            vote: Vote::Workgroup,
+            group: 16,
+            chunks: 1,
+            tables: 1,
+            elements: Elements::Floats { bytes: 2 },
+        };
         let text =
             shape.repeat("a\n  //# each j\n  x$j = $a + $bu;\n  //# end\nb\n//# each k\n$k\n//# end\n");
         assert_eq!(text, "a\n  x0 = 0 + 1u;\n  x1 = 2 + 3u;\nb\n0\n1\n2\n3\n");
@@ -146,8 +201,11 @@ mod tests {
             (Vote::Subgroup { most: 4 }, 4, 16),
             (Vote::Workgroup, 32, 1),
         ] {
-            for (tables, bytes) in [(8, 2), (16, 2), (8, 4), (8, 8)] {
-                let source = Shape { vote, group, chunks, tables, bytes }.source();
+            let floats = |bytes| Elements::Floats { bytes };
+            let codes = [Float::Bf16, Float::F16, Float::F32].map(|float| (8, Elements::Codes(float)));
+            let floats = [(8, floats(2)), (16, floats(2)), (8, floats(4)), (8, floats(8))];
+            for (tables, elements) in floats.into_iter().chain(codes) {
+                let source = Shape { vote, group, chunks, tables, elements }.source();
                 let module = match wgpu::naga::front::wgsl::parse_str(&source) {
                     Ok(module) => module,
                     Err(e) => panic!("{}", e.emit_to_string(&source)),

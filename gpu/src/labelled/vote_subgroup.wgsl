@@ -42,3 +42,20 @@ fn vote(lane: u32, needs: u32, escapes: u32) -> Counted {
     }
     return counted;
 }
+
+// Bits of the invocations before this one, and of the group, when each has so many, at most BITS_MOST.
+fn bits_before(lane: u32, bits: u32) -> vec2<u32> {
+    let below = mask(lane);
+    var sums = vec2<u32>(0u, 0u);
+    //# each p
+    let bits$p = ballot(((bits >> $pu) & 1u) != 0u);
+    sums += vec2<u32>(countOneBits(bits$p & below), countOneBits(bits$p)) << vec2<u32>($pu);
+    //# end
+    if ballot((bits >> PLANES) != 0u) != 0u {
+        for (var p = PLANES; (BITS_MOST >> p) != 0u; p++) {
+            let more = ballot(((bits >> p) & 1u) != 0u);
+            sums += vec2<u32>(countOneBits(more & below), countOneBits(more)) << vec2<u32>(p);
+        }
+    }
+    return sums;
+}

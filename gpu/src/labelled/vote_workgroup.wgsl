@@ -41,3 +41,21 @@ fn vote(lane: u32, needs: u32, escapes: u32) -> Counted {
     //# end
     return counted;
 }
+
+// Two sets, used in turn: what one holds is read before the barrier of the next.
+var<workgroup> lengths: array<u32, 2u * GROUP>;
+var<private> length_turn: u32;
+
+// Bits of the invocations before this one, and of the group, when each has so many.
+fn bits_before(lane: u32, bits: u32) -> vec2<u32> {
+    let first = length_turn * GROUP;
+    length_turn = 1u - length_turn;
+    lengths[first + lane] = bits;
+    workgroupBarrier();
+    var sums = vec2<u32>(0u, 0u);
+    for (var i = 0u; i < GROUP; i++) {
+        let other = lengths[first + i];
+        sums += vec2<u32>(select(0u, other, i < lane), other);
+    }
+    return sums;
+}

@@ -1,12 +1,15 @@
 //! Images from samples through a file to samples again, on a GPU.
 
 use crate::devices;
+use mcodec_decode::gaussians::View;
 use mcodec_decode::gpu::{Gpu, Options};
 use mcodec_decode::images::{ImageReader, Region};
 use mcodec_decode::{ReadOptions, Reader};
 use mcodec_encode::images::{FitDevice, ImageOptions, Paging, Picture, Rate, UseGpu, encode_image};
 use mcodec_encode::{EncodeError, EncodeOptions, Output};
 use mcodec_format::{ChannelGroup, GroupKind};
+use mcodec_gpu::gaussians::Target;
+use mcodec_gpu::wgpu;
 use std::sync::Arc;
 
 /// Waves and an edge, covered in part.
@@ -101,4 +104,101 @@ fn a_device_that_fails_is_an_error_or_leaves_it_to_the_cpu() {
     let cpu = draw(open()).unwrap();
     assert!(draw(open().drawing_on(Arc::clone(&gpu), false)).is_err());
     assert_eq!(draw(open().drawing_on(gpu, true)).unwrap(), cpu);
+}
+
+/// A texture of two mip levels and two layers, that kernels write and tests read.
+fn texture(gpu: &Gpu, format: wgpu::TextureFormat, usage: wgpu::TextureUsages) -> wgpu::Texture {
+    gpu.device().create_texture(&wgpu::TextureDescriptor {
+        label: None,
+        size: wgpu::Extent3d { width: 256, height: 192, depth_or_array_layers: 2 },
+        mip_level_count: 2,
+        sample_count: 1,
+        dimension: wgpu::TextureDimension::D2,
+        format,
+        usage,
+        view_formats: &[],
+    })
+}
+
+/// Texels of a part of a texture's second mip level and layer, red, green, blue and alpha of each as it is sampled.
+fn texels(gpu: &Gpu, texture: &wgpu::Texture, [x, y]: [u32; 2], [width, height]: [u32; 2]) -> Vec<[f32; 4]> {
+    let bytes = texture.format().block_copy_size(None).unwrap();
+    let row = (width * bytes).next_multiple_of(256);
+    let buffer = gpu.buffer(u64::from(row * height)).unwrap();
+    let mut encoder = gpu.device().create_command_encoder(&Default::default());
+    encoder.copy_texture_to_buffer(
+        wgpu::TexelCopyTextureInfo {
+            texture,
+            mip_level: 1,
+            origin: wgpu::Origin3d { x, y, z: 1 },
+            aspect: wgpu::TextureAspect::All,
+        },
+        wgpu::TexelCopyBufferInfo {
+            buffer: buffer.wgpu(),
+            layout: wgpu::TexelCopyBufferLayout { offset: 0, bytes_per_row: Some(row), rows_per_image: None },
+        },
+        wgpu::Extent3d { width, height, depth_or_array_layers: 1 },
+    );
+    gpu.queue().submit([encoder.finish()]);
+    let all = gpu.download(&buffer, 0..u64::from(row * height)).unwrap();
+    let rows = all.chunks_exact(row as usize).map(|row| &row[..(width * bytes) as usize]);
+    let texel = |texel: &[u8]| {
+        std::array::from_fn(|c| match bytes {
+            4 => f32::from(texel[c]) / 255.0,
+            8 => half(u16::from_le_bytes([texel[2 * c], texel[2 * c + 1]])),
+            _ => f32::from_le_bytes(texel[4 * c..][..4].try_into().unwrap()),
+        })
+    };
+    rows.flat_map(|row| row.chunks_exact(bytes as usize).map(texel).collect::<Vec<_>>()).collect()
+}
+
+/// A half float that is a number.
+fn half(bits: u16) -> f32 {
+    let (exponent, mantissa) = (i32::from(bits >> 10 & 31), f32::from(bits & 1023) / 1024.0);
+    let size =
+        if exponent == 0 { mantissa * 2f32.powi(-14) } else { (1.0 + mantissa) * 2f32.powi(exponent - 15) };
+    if bits >> 15 == 0 { size } else { -size }
+}
+
+#[test]
+fn textures_hold_what_the_cpu_draws() {
+    use wgpu::{TextureFormat as F, TextureUsages as U};
+    let picture = picture(112, 80);
+    for gpu in devices().iter().take(1) {
+        let (bytes, _) = encode(&picture, FitDevice::default()).unwrap();
+        let reader = Reader::open(bytes, ReadOptions::default().threads(2)).unwrap();
+        let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
+        let scene = image.scene(image.whole(), 1.0, None).unwrap().on_gpu(gpu).unwrap();
+        let (region, at, of) =
+            (Region { x: 9, y: 3, width: 90, height: 70 }, [17, 5], (image.descriptor(), 0));
+        let view = View::of_region(region.x, region.y, region.width, region.height);
+        let (drawn, size) = image.draw(region, 1.0, None).unwrap();
+        assert_eq!(size, [90, 70]);
+        for (format, is_light, most) in
+            [(F::Rgba8Unorm, false, 1.01 / 255.0), (F::Rgba16Float, true, 2e-3), (F::Rgba32Float, true, 1e-3)]
+        {
+            let texture = texture(gpu, format, U::STORAGE_BINDING | U::COPY_SRC | U::TEXTURE_BINDING);
+            let place = || Target::new(&texture).mip(1).layer(1).at(at[0], at[1]);
+            scene.draw_texture(&view, of, reader.limits(), &place()).unwrap();
+            for (texel, pixel) in texels(gpu, &texture, at, [90, 70]).iter().zip(drawn.chunks_exact(4)) {
+                let light = |v: f32| if v <= 0.040_45 { v / 12.92 } else { ((v + 0.055) / 1.055).powf(2.4) };
+                let wanted = |c: usize| if is_light && c < 3 { light(pixel[c]) } else { pixel[c] };
+                // Where almost nothing is seen colours are not what counts.
+                let apart =
+                    |c: usize| (texel[c] - wanted(c)).abs() * if c < 3 { pixel[3].min(1.0) } else { 1.0 };
+                let worst = (0..4).map(apart).fold(0.0, f32::max);
+                assert!(worst < most, "{format:?}: {texel:?} {pixel:?}");
+            }
+            assert!(texels(gpu, &texture, [0, 0], [17, 96]).iter().all(|t| *t == [0.0; 4]), "beside it");
+            // What does not fit, and groups that there are not.
+            for place in [place().at(39, 5), place().at(u32::MAX, 0), place().mip(2), place().layer(2)] {
+                assert!(scene.draw_texture(&view, of, reader.limits(), &place).is_err(), "{place:?}");
+            }
+            assert!(scene.draw_texture(&view, (image.descriptor(), 1), reader.limits(), &place()).is_err());
+        }
+        for (format, usage) in [(F::Rgba8Unorm, U::COPY_DST), (F::Rgba8Snorm, U::STORAGE_BINDING)] {
+            let texture = texture(gpu, format, usage);
+            assert!(scene.draw_texture(&view, of, reader.limits(), &Target::new(&texture)).is_err());
+        }
+    }
 }

@@ -114,8 +114,12 @@ fn sets_of(paths: &[PathBuf]) -> anyhow::Result<Vec<Set>> {
         let stem = file.file_stem().unwrap_or_default().to_string_lossy().into_owned();
         let name = stem.split_once('.').map_or(stem.as_str(), |(_, kind)| kind).to_owned();
         let Some(found) = found(&file, &name)? else { continue };
-        // Tokens of other levels are a set of their own.
-        let key = (name, format!("{:?}", found.tokens));
+        // Tokens of other levels are a set of their own, whichever files say the levels.
+        let levels = match &found.tokens {
+            Some(Levels::FsqFile(path)) => fs::read_to_string(path)?.split_whitespace().collect(),
+            tokens => format!("{tokens:?}"),
+        };
+        let key = (name, levels);
         match sets.get_mut(&key) {
             Some(set) => {
                 set.files.push(file);

@@ -71,8 +71,8 @@ pub(crate) struct BenchQuant {
     pub(crate) model: PathBuf,
     #[command(flatten)]
     pub(crate) calibration: Calibration,
-    /// Statistics made elsewhere, as of the Fisher information, for mcodec alone
-    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    /// Statistics that were collected before, with Fisher information or without, in place of --calib
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath, conflicts_with = "calib")]
     pub(crate) stats: Option<PathBuf>,
     /// A text to predict; may be repeated
     #[arg(long = "text", value_name = "FILE", required = true, value_hint = ValueHint::FilePath)]
@@ -85,9 +85,12 @@ pub(crate) struct BenchQuant {
     /// Bits per weight that mcodec is measured at, divided by commas
     #[arg(long, value_name = "LIST", value_delimiter = ',', default_value = "2.5,3,3.5,4,4.5", value_parser = super::parse_positive)]
     pub(crate) bits: Vec<f64>,
-    /// Peers to measure, divided by commas [default: all that can be had]
+    /// Rows to measure, by how their names begin, divided by commas [default: all that can be had]
     #[arg(long, value_name = "LIST", value_delimiter = ',')]
-    pub(crate) peers: Vec<String>,
+    pub(crate) only: Vec<String>,
+    /// Keep what is measured in this file, so that a run that was stopped goes on where it was, and one that measures other rows has these too
+    #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
+    pub(crate) results: Option<PathBuf>,
     /// Draw size against divergence into this file
     #[arg(long, value_name = "SVG", value_hint = ValueHint::FilePath)]
     pub(crate) svg: Option<PathBuf>,

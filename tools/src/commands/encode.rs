@@ -9,7 +9,7 @@ use crate::sink::{self, is_std};
 use anyhow::Context;
 use mcodec_decode::hex;
 use mcodec_encode::images::{ImageOptions, Paging, Rate};
-use mcodec_encode::quantise::{QuantiseOptions, Size, encode_quantised};
+use mcodec_encode::quantise::{Method, QuantiseOptions, Size, encode_quantised};
 use mcodec_encode::recipes::{PassSpec, Recipe, RecipeInputs, encode_recipe};
 use mcodec_encode::{AssetKind, EncodeOptions, EncodeReport, Output, encode_path, encode_stream};
 use serde::Serialize;
@@ -97,7 +97,8 @@ fn quantise(args: &Encode) -> anyhow::Result<Option<QuantiseOptions>> {
     if latents.stats.is_some() && !calib.is_empty() {
         return Err(usage("--calib makes the statistics that --stats reads: give one of the two"));
     }
-    Ok(Some(QuantiseOptions { size, statistics: latents.stats.clone(), keep }))
+    let (statistics, method) = (latents.stats.clone(), Method::default());
+    Ok(Some(QuantiseOptions { size, statistics, keep, method }))
 }
 
 /// The steps that are asked for; a size is a last one.

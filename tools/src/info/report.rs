@@ -11,6 +11,7 @@ use mcodec_decode::quantised::weights_of;
 use mcodec_decode::{ReadAt, Reader, base_of_asset, check_asset, check_record, hex};
 use mcodec_encode::import::gguf::Value;
 use mcodec_encode::latents::MASK_RECORD;
+use mcodec_encode::recipes::RECIPE_RECORD;
 use mcodec_format::{Asset, EntryDescriptor, Page, Representation, SlotState, TensorDescriptor, registry};
 use serde::Serialize;
 
@@ -214,6 +215,9 @@ pub(crate) struct RecordInfo {
     /// How masks were made, of a record that tells it.
     #[serde(skip_serializing_if = "Option::is_none")]
     pub(super) masks: Option<serde_json::Value>,
+    /// What was done to a model before it was stored.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub(super) recipe: Option<serde_json::Value>,
 }
 
 /// Looks at an open file; `deep` reads the chunks of tensors for the ledger.
@@ -419,11 +423,13 @@ fn record_info<S: ReadAt>(reader: &Reader<S>, item: &Item) -> RecordInfo {
     };
     let schema = record.map(|r| r.schema.clone());
     let entry = reader.resolve(item.row.clone());
-    let known_text = record.filter(|r| r.schema == MASK_RECORD && r.chunking.byte_len <= LONGEST);
-    let text =
-        entry.as_ref().ok().filter(|_| known_text.is_some()).and_then(|entry| reader.read_all(entry).ok());
+    let text_of = |schema: &str| -> Option<serde_json::Value> {
+        record.filter(|r| r.schema == schema && r.chunking.byte_len <= LONGEST)?;
+        serde_json::from_slice(&reader.read_all(entry.as_ref().ok()?).ok()?).ok()
+    };
     RecordInfo {
-        masks: text.and_then(|text| serde_json::from_slice(&text).ok()),
+        masks: text_of(MASK_RECORD),
+        recipe: text_of(RECIPE_RECORD),
         name: item.name().to_owned(),
         known: schema.as_deref().is_some_and(|s| registry::SCHEMAS.contains(&s)),
         schema,

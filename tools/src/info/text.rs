@@ -105,6 +105,9 @@ fn write_asset(out: &mut String, asset: &AssetInfo, all: bool) -> std::fmt::Resu
         if let Some(line) = record.masks.as_ref().and_then(super::masks::told) {
             writeln!(out, "    {}", printable(&line))?;
         }
+        for line in record.recipe.iter().flat_map(super::recipe::told) {
+            writeln!(out, "    {}", printable(&line))?;
+        }
     }
     Ok(())
 }

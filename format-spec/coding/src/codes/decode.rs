@@ -1,5 +1,7 @@
 //! Reading chunks of codes.
 
+#[cfg(target_arch = "x86_64")]
+use super::avx2::Avx2;
 use super::columns::ColumnSteps;
 use super::numbers::{Element, octave, quarter, to_bf16, to_f16};
 use super::payload::{Block, Row, effective_classes};
@@ -11,6 +13,34 @@ use crate::labelled::{CLASSES, Level, NumberDecoder};
 const GROUP: usize = 4096;
 /// Elements of a row whose floats are made at a time.
 const RUN: usize = 512;
+/// Codes that get their signs together.
+pub(super) const STEP: usize = 32;
+
+#[cfg(not(target_arch = "x86_64"))]
+use none::Avx2;
+
+/// There is no AVX2.
+#[cfg(not(target_arch = "x86_64"))]
+mod none {
+    use super::{Element, Level, Plane, STEP, Steps};
+
+    #[derive(Debug, Clone, Copy)]
+    pub(super) enum Avx2 {}
+
+    impl Avx2 {
+        pub(super) fn of(_: Level) -> Option<Self> {
+            None
+        }
+
+        pub(super) fn signed(self, _: &mut Plane, _: &[[u16; STEP]], _: &mut [[i32; STEP]]) {
+            match self {}
+        }
+
+        pub(super) fn write(self, _: Element, _: &[i32], _: &Steps<'_>, _: &mut [u8]) {
+            match self {}
+        }
+    }
+}
 
 /// Decodes the payload of a chunk of coding 24 into `out`, whose length is the chunk's decoded length. Stored chunks (form 0) are the
 /// caller's.
@@ -36,6 +66,7 @@ pub fn decode_at(
     let block = Block::parse(payload, shared, out.len())?;
     let columns = effective_classes(block.columns, block.steps, block.column_classes());
     let (numbers, held) = numbers_of(&block, &columns, level.available())?;
+    let vector = Avx2::of(level);
     let mut plane = Plane::new(block.plane, &held);
     let mut codes = [0i32; RUN];
     let size = block.element.bytes();
@@ -49,10 +80,13 @@ pub fn decode_at(
             let classes = &columns[run.clone()];
             let numbers = &numbers[at..at + run.len()];
             at += run.len();
-            plane.codes(numbers, row, (classes, block.classes.classes().len()), codes)?;
+            plane.codes((numbers, vector), row, (classes, block.classes.classes().len()), codes)?;
             let (head, tail) = rest.split_at_mut(run.len() * size);
             let steps = Steps { of_columns: block.steps.map(|s| (s, run)), row, row_scale };
-            write(block.element, codes, &steps, head);
+            match vector {
+                Some(vector) => vector.write(block.element, codes, &steps, head),
+                None => write_values(block.element, codes, &steps, head),
+            }
             rest = tail;
         }
     }
@@ -110,7 +144,7 @@ fn numbers_of(block: &Block<'_>, columns: &[i16], level: Level) -> Result<(Vec<u
 }
 
 /// The bits beside the symbols.
-struct Plane {
+pub(super) struct Plane {
     /// Eight zero bytes follow the last.
     bytes: Vec<u8>,
     bits: usize,
@@ -125,15 +159,36 @@ impl Plane {
 
     /// At least 57 bits from the current place; zeros beyond the end.
     #[inline]
-    fn window(&self) -> u64 {
+    pub(super) fn window(&self) -> u64 {
         let word = self.bytes.get(self.at / 8..).and_then(<[u8]>::first_chunk);
         word.map_or(0, |word| u64::from_le_bytes(*word)) >> (self.at % 8)
+    }
+
+    /// Goes on by so many bits.
+    #[inline]
+    pub(super) fn skip(&mut self, bits: usize) {
+        self.at += bits;
+    }
+
+    /// The codes of numbers that have no low bits.
+    fn signed(&mut self, numbers: &[u16], codes: &mut [i32]) {
+        // Two bits an element would do; 32 fit one window with room for the shift.
+        for (numbers, codes) in numbers.chunks(STEP).zip(codes.chunks_mut(STEP)) {
+            let mut window = self.window();
+            for (&number, code) in numbers.iter().zip(codes) {
+                let is_coded = u32::from(number != 0);
+                let minus = -((window as u32 & is_coded) as i32);
+                *code = (i32::from(number) ^ minus) - minus;
+                window >>= is_coded;
+                self.at += is_coded as usize;
+            }
+        }
     }
 
     /// The codes of a run of elements of one row.
     fn codes(
         &mut self,
-        numbers: &[u16],
+        (numbers, vector): (&[u16], Option<Avx2>),
         row: Row,
         (classes, count): (&[i16], usize),
         codes: &mut [i32],
@@ -143,17 +198,15 @@ impl Plane {
         let is_plain = usize::from(class_at(row.class, greatest, last)) < FIRST_WITH_LOW_BITS
             && numbers.iter().all(|&n| u32::from(n) < IN_FULL);
         if is_plain {
-            // Two bits an element would do; 32 fit one window with room for the shift.
-            for (numbers, codes) in numbers.chunks(32).zip(codes.chunks_mut(32)) {
-                let mut window = self.window();
-                for (&number, code) in numbers.iter().zip(codes) {
-                    let is_coded = u32::from(number != 0);
-                    let minus = -((window as u32 & is_coded) as i32);
-                    *code = (i32::from(number) ^ minus) - minus;
-                    window >>= is_coded;
-                    self.at += is_coded as usize;
+            let (steps, rest) = match vector {
+                Some(vector) => {
+                    let (steps, rest) = numbers.as_chunks();
+                    vector.signed(self, steps, codes.as_chunks_mut().0);
+                    (STEP * steps.len(), rest)
                 }
-            }
+                None => (0, numbers),
+            };
+            self.signed(rest, &mut codes[steps..]);
         } else {
             let low: [u32; CLASSES] = core::array::from_fn(low_bits);
             for ((&number, &class), code) in numbers.iter().zip(classes).zip(codes) {
@@ -186,7 +239,7 @@ impl Plane {
 }
 
 /// The steps of a run of elements of one row.
-struct Steps<'b> {
+pub(super) struct Steps<'b> {
     of_columns: Option<(&'b ColumnSteps, core::ops::Range<usize>)>,
     row: Row,
     row_scale: f32,
@@ -204,14 +257,18 @@ pub fn dequantise(
     column_steps: Option<&ColumnSteps>,
     out: &mut [u8],
 ) {
-    let size = element.bytes();
+    let (size, vector) = (element.bytes(), Avx2::of(Level::detect()));
     let (mut done, mut column, mut row) = (0, first_column, 0);
     while done < codes.len() {
         let run = (columns - column).min(codes.len() - done).min(RUN);
         let step = row_steps[row];
         let of_columns = column_steps.map(|steps| (steps, column..column + run));
         let steps = Steps { of_columns, row: Row { step, class: 0 }, row_scale: octave(step >> 2) };
-        write(element, &codes[done..done + run], &steps, &mut out[done * size..(done + run) * size]);
+        let (codes, out) = (&codes[done..done + run], &mut out[done * size..(done + run) * size]);
+        match vector {
+            Some(vector) => vector.write(element, codes, &steps, out),
+            None => write_values(element, codes, &steps, out),
+        }
         done += run;
         column += run;
         if column == columns {
@@ -221,7 +278,8 @@ pub fn dequantise(
 }
 
 /// Writes what the codes are worth.
-fn write(element: Element, codes: &[i32], steps: &Steps<'_>, out: &mut [u8]) {
+#[inline(always)]
+pub(super) fn write_values(element: Element, codes: &[i32], steps: &Steps<'_>, out: &mut [u8]) {
     let mut values = [0f32; RUN];
     let values = &mut values[..codes.len()];
     match &steps.of_columns {

@@ -64,24 +64,24 @@ pub fn encode(codes: &[i32], spec: &CodesSpec<'_>) -> Result<Vec<u8>> {
     let last = spec.classes.classes().len() as i16 - 1;
     let (mut numbers, mut classes) = (Vec::with_capacity(codes.len()), Vec::with_capacity(codes.len()));
     let mut plane = BitSink::with_capacity(codes.len() / 8);
-    for (i, &code) in codes.iter().enumerate() {
-        let at = spec.first_column + i;
-        let (row, column) = (at / spec.columns, at % spec.columns);
-        let of_row = spec.row_classes[row] - (spec.row_steps[row] >> 1);
-        let class = class_at(of_row, columns[column], last);
-        let magnitude = code.unsigned_abs();
-        let low = low_bits(class.into());
-        let high = magnitude >> low;
-        if high >= IN_FULL {
-            plane.put(magnitude, CODE_BITS);
-        } else {
-            plane.put(magnitude & ((1 << low) - 1), low);
+    let (mut rest, mut first) = (codes, spec.first_column);
+    for (&of_row, &step) in spec.row_classes.iter().zip(spec.row_steps) {
+        let of_row = of_row - (step >> 1);
+        let (run, after) = rest.split_at((spec.columns - first).min(rest.len()));
+        for (&code, &column) in run.iter().zip(&columns[first..]) {
+            let class = class_at(of_row, column, last);
+            let magnitude = code.unsigned_abs();
+            let low = low_bits(class.into());
+            let high = magnitude >> low;
+            let (packed, count) =
+                if high >= IN_FULL { (magnitude, CODE_BITS) } else { (magnitude & ((1 << low) - 1), low) };
+            // Then the sign, of what is not zero.
+            let sign = u32::from(code < 0) << count;
+            plane.put(packed | sign, count + u32::from(magnitude != 0));
+            numbers.push(high.min(IN_FULL) as u16);
+            classes.push(class);
         }
-        if magnitude != 0 {
-            plane.put(u32::from(code < 0), 1);
-        }
-        numbers.push(high.min(IN_FULL) as u16);
-        classes.push(class);
+        (rest, first) = (after, 0);
     }
     let mut plane = plane.into_bytes();
     let lanes = 1usize << spec.lanes_log2;

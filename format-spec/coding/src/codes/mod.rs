@@ -5,10 +5,13 @@
 //! code is. The magnitude of a code, without as many low bits as its class has to spare, is one rANS symbol under the table of the
 //! class; low bits and signs are stored as they are. Tables are shared by all tensors of a model ([`Classes`]).
 
+#[cfg(target_arch = "x86_64")]
+mod avx2;
 mod columns;
 mod decode;
 mod encode;
 mod numbers;
+mod parts;
 mod payload;
 
 pub use crate::labelled::Classes;
@@ -16,6 +19,7 @@ pub use columns::{ColumnClasses, ColumnSteps};
 pub use decode::{decode, decode_at, dequantise};
 pub use encode::{CodesSpec, ColumnClassesAt, encode};
 pub use numbers::{Element, step};
+pub use parts::{Line, Parts};
 pub use payload::{CodesLedger, FORM, element_of, ledger};
 
 use crate::error::{Result, invalid};

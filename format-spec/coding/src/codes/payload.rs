@@ -33,6 +33,7 @@ pub(super) struct Row {
 }
 
 /// A parsed payload.
+#[derive(Debug)]
 pub(super) struct Block<'a> {
     pub(super) classes: &'a Classes,
     pub(super) element: Element,
@@ -229,6 +230,14 @@ impl<'a> Block<'a> {
             OfColumns::None => None,
             OfColumns::Shared(classes) => Some(classes.classes()),
             OfColumns::Inline(classes) => Some(classes),
+        }
+    }
+
+    /// The object that they are, if they are shared.
+    pub(super) fn shared_classes(&self) -> Option<&'a ColumnClasses> {
+        match self.of_columns {
+            OfColumns::Shared(classes) => Some(classes),
+            _ => None,
         }
     }
 

@@ -1,7 +1,7 @@
 //! Colours of a set, each predicted from those of the Gaussians around it (`SPEC.md` section 7.7.4).
 
 use super::card::{Card, ColourCard, PRICED};
-use super::integer::{cosine, lg, root, sine};
+use super::integer::{cosine, lg, root, root_of_small, sine};
 use super::neighbours::Neighbours;
 use super::numbers::Numbers;
 use super::quantiser::Symbols;
@@ -35,9 +35,18 @@ pub(super) struct Colours<'a> {
 
 /// What the neighbours say of one Gaussian.
 struct Neighbourhood {
-    used: Vec<(u32, i64)>,
-    /// Sum of the weights and of the mean's.
+    /// Number and weight of each, of so many.
+    all: [(u32, i64); PREDICTORS],
+    count: usize,
+    /// Sum of the weights and of the mean's, and its logarithm.
     weight: i64,
+    lg_weight: i32,
+}
+
+impl Neighbourhood {
+    fn used(&self) -> &[(u32, i64)] {
+        &self.all[..self.count]
+    }
 }
 
 impl<'a> Colours<'a> {
@@ -94,8 +103,9 @@ impl<'a> Colours<'a> {
             let mut before = Before::default();
             for plane in 0..planes {
                 let mean = if done == 0 { 0 } else { sums[plane] / done as i64 };
-                let step = i64::from(self.image.quantiser.colour_step_fixed(self.symbols[i].scales, plane));
-                let (expected, contexts) = self.contexts(plane, &near, mean, step, &mut before);
+                let (step, lg_step) = self.image.quantiser.colour_step_and_lg(self.symbols[i].scales, plane);
+                let step = i64::from(step);
+                let (expected, contexts) = self.contexts(plane, &near, mean, (step, lg_step), &mut before);
                 let predicted = rounded(expected, step) as i32;
                 let given = given.map_or(0, |given| given[own * planes + plane]);
                 let role = self.image.roles[plane] as usize;
@@ -122,24 +132,28 @@ impl<'a> Colours<'a> {
 
     /// Weights of the nearest that are done.
     fn neighbourhood(&self, i: usize) -> Neighbourhood {
-        let mut used = Vec::with_capacity(PREDICTORS);
-        let mut weight = MEAN_WEIGHT;
-        let near = self.neighbours.of(i).iter().filter(|near| self.done[near.index as usize]);
-        for near in near.take(PREDICTORS) {
-            let j = near.index as usize;
+        let mut all = [(0, 0); PREDICTORS];
+        let (mut count, mut weight) = (0, MEAN_WEIGHT);
+        let near = self.neighbours.of(i).iter().filter(|near| self.done[near.index()]);
+        for (near, slot) in near.zip(&mut all) {
+            let j = near.index();
             let [a, b] = [self.covariances[i], self.covariances[j]];
             let [xx, xy, yy] = core::array::from_fn(|k| a[k] / 2 + b[k] + if k == 1 { 0 } else { 256 });
             let [dx, dy] = core::array::from_fn(|k| self.centres[i][k] - self.centres[j][k]);
             // The square of the distance in standard deviations, in units of 2^-8: of 2^-14 over 2^-6.
             let area = ((xx * yy - xy * xy) >> 10).max(1);
-            let square = i128::from(yy) * i128::from(dx * dx) - 2 * i128::from(xy) * i128::from(dx * dy)
-                + i128::from(xx) * i128::from(dy * dy);
-            let square = (square.max(0) / i128::from(area)).min(1 << 24) as u64 + 38;
-            let each = ((1u64 << 40) / (square * root(square << 8))) as i64;
-            used.push((near.index, each));
+            // Centres are less than 2^18 apart, as sets have at most 2^11 cells of 2^6 eighths along an axis; covariances are below 2^23.
+            let square = yy * (dx * dx) - 2 * xy * (dx * dy) + xx * (dy * dy);
+            let square = (square.max(0) / area).min(1 << 24) as u64 + 38;
+            let scaled = square << 8;
+            let root = u32::try_from(scaled)
+                .map_or_else(|_| root(scaled), |scaled| u64::from(root_of_small(scaled)));
+            let each = ((1u64 << 40) / (square * root)) as i64;
+            *slot = (j as u32, each);
+            count += 1;
             weight += each;
         }
-        Neighbourhood { used, weight }
+        Neighbourhood { all, count, weight, lg_weight: lg(weight as u64) }
     }
 
     /// The value expected of a plane, and the contexts of how far it is off.
@@ -148,12 +162,12 @@ impl<'a> Colours<'a> {
         plane: usize,
         near: &Neighbourhood,
         mean: i64,
-        step: i64,
+        (step, lg_step): (i64, i32),
         before: &mut Before,
     ) -> (i64, [usize; 4]) {
         let planes = self.image.quantiser.planes();
         let (mut sum, mut squares) = (MEAN_WEIGHT * mean, MEAN_WEIGHT * (mean >> 12).pow(2));
-        for &(j, weight) in &near.used {
+        for &(j, weight) in near.used() {
             let value = self.values[j as usize * planes + plane];
             sum += weight * value;
             squares += weight * (value >> 12).pow(2);
@@ -161,16 +175,16 @@ impl<'a> Colours<'a> {
         let expected = sum.div_euclid(near.weight);
         // In units of 2^-12, as its square is of 2^-24.
         let deviation = root((squares / near.weight - (expected >> 12).pow(2)).max(0) as u64);
-        let spread = 2 * (lg((deviation << 12).max(step as u64 / 4)) - lg(step as u64)) + (4 << 16);
+        let spread = 2 * (lg((deviation << 12).max(step as u64 / 4)) - lg_step) + (4 << 16);
         let spread = ((spread + (1 << 15)) >> 16).clamp(0, 15) as usize;
-        let strength = ((lg(near.weight as u64) - (18 << 16)) >> 16).clamp(0, 12) as usize;
+        let strength = ((near.lg_weight - (18 << 16)) >> 16).clamp(0, 12) as usize;
         if plane == 0 {
-            let fineness = 2 * ((24 << 16) - lg(step as u64));
+            let fineness = 2 * ((24 << 16) - lg_step);
             before.fineness = ((fineness + (1 << 15)) >> 16).clamp(0, 31) as usize;
             before.spread = spread;
         }
         let contexts = [
-            spread * 5 + near.used.len().min(4),
+            spread * 5 + near.count.min(4),
             strength * 32 + 2 * before.size.min(12) as usize + usize::from(plane > 0),
             before.fineness * 16 + before.spread,
             before.side * 64 + before.size.min(6) as usize * 8 + spread / 2,

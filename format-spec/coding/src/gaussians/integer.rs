@@ -19,8 +19,23 @@ pub fn lg(value: u64) -> i32 {
 
 /// The greatest integer whose square is at most `value`.
 #[must_use]
+#[inline]
 pub fn root(value: u64) -> u64 {
     value.isqrt()
+}
+
+/// [`root`] of a `u32`, by way of a float's root: whatever that is, the integers on both sides of it decide.
+#[must_use]
+#[inline]
+pub fn root_of_small(value: u32) -> u32 {
+    let mut root = f64::from(value).sqrt() as u64;
+    while root * root > u64::from(value) {
+        root -= 1;
+    }
+    while (root + 1) * (root + 1) <= u64::from(value) {
+        root += 1;
+    }
+    root as u32
 }
 
 /// `round(16384 sin(i pi / 128))`, i = 0..=64.
@@ -92,6 +107,13 @@ mod tests {
         }
         assert_eq!(lg(0), 0);
         assert_eq!(lg(1 << 30), 30 << 16);
+    }
+
+    #[test]
+    fn small_roots_are_roots() {
+        for value in (0..70_000).chain([1 << 20, u32::MAX, u32::MAX - 1, 65535 * 65535, 65535 * 65535 - 1]) {
+            assert_eq!(u64::from(root_of_small(value)), root(u64::from(value)), "{value}");
+        }
     }
 
     #[test]

@@ -111,7 +111,7 @@ pub type Weights = [i32; MAX_CONTEXTS];
 pub const FIRST_WEIGHT: [i32; MAX_CONTEXTS + 1] = [0, 58982, 41707, 34053, 29491];
 
 /// States and weights of all decisions of a coding.
-#[derive(Debug, Clone, PartialEq, Eq)]
+#[derive(Debug, Clone)]
 pub struct Mixer {
     /// By context.
     pub states: Vec<State>,
@@ -119,15 +119,49 @@ pub struct Mixer {
     pub weights: Vec<Weights>,
     /// Zeros and ones of each state, if they are to be counted: for training.
     pub tally: Option<Vec<[u32; 2]>>,
+    /// Of each [`BLOCK`] of states whether some may have learned.
+    touched: Vec<bool>,
 }
 
+/// Of the same states, weights and tally.
+impl PartialEq for Mixer {
+    fn eq(&self, other: &Self) -> bool {
+        self.states == other.states && self.weights == other.weights && self.tally == other.tally
+    }
+}
+
+impl Eq for Mixer {}
+
+/// States that are put back at once.
+const BLOCK: usize = 64;
+
 impl Mixer {
+    /// Of these states and weights.
+    #[must_use]
+    pub fn new(states: Vec<State>, weights: Vec<Weights>) -> Self {
+        let touched = vec![false; states.len().div_ceil(BLOCK)];
+        Self { states, weights, tally: None, touched }
+    }
+
+    /// Makes this, which was a copy of `start`, one again: of the states only those that have learned are copied.
+    pub(super) fn start_over(&mut self, start: &Self) {
+        let blocks = self.states.chunks_mut(BLOCK).zip(start.states.chunks(BLOCK));
+        for (touched, (states, start)) in self.touched.iter_mut().zip(blocks) {
+            if core::mem::take(touched) {
+                states.copy_from_slice(start);
+            }
+        }
+        self.weights.copy_from_slice(&start.weights);
+        self.tally = None;
+    }
+
     /// Codes one decision under one context, without weights.
     #[inline]
     pub fn decide_alone(&mut self, io: &mut impl Binary, bit: bool, context: usize) -> bool {
         let state = &mut self.states[context];
         let bit = io.code(bit, u32::from(state.one).clamp(32, 65504));
         state.learn(bit);
+        self.touched[context / BLOCK] = true;
         if let Some(tally) = &mut self.tally {
             tally[context][usize::from(bit)] += 1;
         }
@@ -168,6 +202,7 @@ impl Mixer {
         }
         for context in contexts {
             self.states[context].learn(bit);
+            self.touched[context / BLOCK] = true;
         }
         if let Some(tally) = &mut self.tally {
             contexts.iter().for_each(|&context| tally[context][usize::from(bit)] += 1);

@@ -3,12 +3,27 @@
 /// Neighbours that are listed of each Gaussian, at most.
 pub(super) const MOST: usize = 32;
 
-/// One neighbour: its index in the set, and its distance.
+/// One neighbour: the square of the distance of cell centres, in cells, above its index in the set. They order as (distance, index) do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
-pub(super) struct Neighbour {
-    /// Square of the distance of cell centres, in cells.
-    pub(super) distance: u64,
-    pub(super) index: u32,
+pub(super) struct Neighbour(u64);
+
+impl Neighbour {
+    #[inline]
+    fn new(distance: u32, index: u32) -> Self {
+        Self(u64::from(distance) << 32 | u64::from(index))
+    }
+
+    /// Square of the distance of cell centres, in cells: sets have at most 2048 cells along an axis.
+    #[inline]
+    pub(super) fn distance(self) -> u64 {
+        self.0 >> 32
+    }
+
+    /// Its number.
+    #[inline]
+    pub(super) fn index(self) -> usize {
+        self.0 as u32 as usize
+    }
 }
 
 /// Of each Gaussian, the [`MOST`] others that are nearest by (distance of cell centres, index), nearest first.
@@ -19,6 +34,9 @@ pub(super) struct Neighbours {
     from: usize,
 }
 
+/// Up to so many Gaussians all are asked.
+const FEW: usize = 256;
+
 impl Neighbours {
     /// Of Gaussians in these cells (column, row); lists are made from number `from` on.
     pub(super) fn new(cells: &[(u32, u32)], from: usize) -> Self {
@@ -26,18 +44,52 @@ impl Neighbours {
         if each == 0 {
             return Self { lists: Vec::new(), each, from };
         }
-        let buckets = Buckets::new(cells);
         let mut lists = Vec::with_capacity((cells.len() - from) * each);
-        let mut found = Vec::new();
-        for index in from..cells.len() {
-            buckets.nearest(cells, index, each, &mut found);
-            lists.extend_from_slice(&found[..each]);
+        if cells.len() <= FEW {
+            among_few(cells, from, each, &mut lists);
+        } else {
+            let buckets = Buckets::new(cells);
+            let mut found = Vec::new();
+            for index in from..cells.len() {
+                buckets.nearest(cells, index, each, &mut found);
+                lists.extend_from_slice(&found[..each]);
+            }
         }
         Self { lists, each, from }
     }
 
     pub(super) fn of(&self, index: usize) -> &[Neighbour] {
         &self.lists[(index - self.from) * self.each..][..self.each]
+    }
+}
+
+/// Appends the `wanted` nearest of each of at most [`FEW`] Gaussians.
+fn among_few(cells: &[(u32, u32)], from: usize, wanted: usize, lists: &mut Vec<Neighbour>) {
+    let mut all = [Neighbour::default(); FEW];
+    // The last Gaussian's furthest neighbour: no neighbour of the next is further away than that and the way between both.
+    let mut last: Option<((u32, u32), u64)> = None;
+    for (index, &(x, y)) in cells.iter().enumerate().skip(from) {
+        let square = |to: (u32, u32)| {
+            let (dx, dy) = (to.0.abs_diff(x), to.1.abs_diff(y));
+            dx * dx + dy * dy
+        };
+        let most = last.map_or(u32::MAX, |(place, furthest)| {
+            let reach = furthest.isqrt() + u64::from(square(place)).isqrt() + 2;
+            u32::try_from(reach * reach).unwrap_or(u32::MAX)
+        });
+        let mut count = 0;
+        for (other, &cell) in cells.iter().enumerate() {
+            let distance = square(cell);
+            all[count] = Neighbour::new(distance, other as u32);
+            count += usize::from(distance <= most && other != index);
+        }
+        let near = &mut all[..count];
+        if count > wanted {
+            near.select_nth_unstable(wanted - 1);
+        }
+        near[..wanted].sort_unstable();
+        last = Some(((x, y), near[wanted - 1].distance()));
+        lists.extend_from_slice(&near[..wanted]);
     }
 }
 
@@ -101,8 +153,8 @@ impl Buckets {
             self.ring(column, row, ring, |member| {
                 if member as usize != index {
                     let (cx, cy) = cells[member as usize];
-                    let (dx, dy) = (u64::from(cx.abs_diff(x)), u64::from(cy.abs_diff(y)));
-                    found.push(Neighbour { distance: dx * dx + dy * dy, index: member });
+                    let (dx, dy) = (cx.abs_diff(x), cy.abs_diff(y));
+                    found.push(Neighbour::new(dx * dx + dy * dy, member));
                 }
             });
             // All within this distance are in the rings so far.
@@ -110,7 +162,7 @@ impl Buckets {
             let whole = ring >= self.columns.max(self.rows);
             if found.len() >= wanted {
                 found.select_nth_unstable(wanted - 1);
-                if whole || found[wanted - 1].distance <= reach * reach {
+                if whole || found[wanted - 1].distance() <= reach * reach {
                     break;
                 }
             }
@@ -159,8 +211,8 @@ mod tests {
                 let mut all: Vec<Neighbour> = (0..cells.len())
                     .filter(|&j| j != i)
                     .map(|j| {
-                        let (dx, dy) = (u64::from(cells[j].0.abs_diff(x)), u64::from(cells[j].1.abs_diff(y)));
-                        Neighbour { distance: dx * dx + dy * dy, index: j as u32 }
+                        let (dx, dy) = (cells[j].0.abs_diff(x), cells[j].1.abs_diff(y));
+                        Neighbour::new(dx * dx + dy * dy, j as u32)
                     })
                     .collect();
                 all.sort_unstable();
@@ -175,6 +227,6 @@ mod tests {
         // Sixteen times as many would take 256 times as long, if each looked at all.
         let mut cells = vec![(3, 3); 60_000];
         cells.push((2047, 2047));
-        assert_eq!(Neighbours::new(&cells, 50_000).of(59_999)[0], Neighbour { distance: 0, index: 0 });
+        assert_eq!(Neighbours::new(&cells, 50_000).of(59_999)[0], Neighbour::new(0, 0));
     }
 }

@@ -123,11 +123,7 @@ impl Layout {
         let weights = |&contexts: &usize| -> Weights {
             [super::mixing::FIRST_WEIGHT[contexts]; super::mixing::MAX_CONTEXTS]
         };
-        Mixer {
-            states: vec![State::NEW; self.states],
-            weights: self.weights.iter().map(weights).collect(),
-            tally: None,
-        }
+        Mixer::new(vec![State::NEW; self.states], self.weights.iter().map(weights).collect())
     }
 }
 

@@ -159,17 +159,18 @@ impl Counts {
 
     /// Columns and rows of the Gaussians' cells, in Morton order (the column in the even bits).
     pub(super) fn cells(&self) -> Vec<(u32, u32)> {
-        let mut occupied: Vec<(u64, u32)> = Vec::new();
-        for (place, &count) in self.cells.iter().enumerate() {
+        let mut occupied: Vec<(u64, u32, u32)> = Vec::new();
+        for (place, &count) in (0u32..).zip(&self.cells) {
             if count > 0 {
-                let (x, y) = (place as u32 & ((1 << self.log.0) - 1), place as u32 >> self.log.0);
-                occupied.push((morton(x, y), count));
+                let (x, y) = (place & ((1 << self.log.0) - 1), place >> self.log.0);
+                occupied.push((morton(x, y), place, count));
             }
         }
         occupied.sort_unstable();
+        let cell = |place: u32| (place & ((1 << self.log.0) - 1), place >> self.log.0);
         let cells = occupied
             .into_iter()
-            .flat_map(|(code, count)| core::iter::repeat_n(unmorton(code), count as usize));
+            .flat_map(|(_, place, count)| core::iter::repeat_n(cell(place), count as usize));
         cells.collect()
     }
 }
@@ -179,13 +180,17 @@ pub(super) fn morton(x: u32, y: u32) -> u64 {
     spread(x) | spread(y) << 1
 }
 
-fn spread(value: u32) -> u64 {
-    (0..32).fold(0, |spread, bit| spread | u64::from(value >> bit & 1) << (2 * bit))
-}
+/// Of each halving of the distance between bits, the bits that stay.
+const SPREADS: [(u32, u64); 5] = [
+    (16, 0x0000_ffff_0000_ffff),
+    (8, 0x00ff_00ff_00ff_00ff),
+    (4, 0x0f0f_0f0f_0f0f_0f0f),
+    (2, 0x3333_3333_3333_3333),
+    (1, 0x5555_5555_5555_5555),
+];
 
-fn unmorton(code: u64) -> (u32, u32) {
-    let gather = |code: u64| (0..32).fold(0, |value, bit| value | ((code >> (2 * bit) & 1) as u32) << bit);
-    (gather(code), gather(code >> 1))
+fn spread(value: u32) -> u64 {
+    SPREADS.iter().fold(u64::from(value), |bits, &(by, stay)| (bits | bits << by) & stay)
 }
 
 /// The counts of pairs of cells along an axis.

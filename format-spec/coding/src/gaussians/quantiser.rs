@@ -79,6 +79,10 @@ pub struct Quantiser {
     position_bits: Vec<u8>,
     /// Of each pair of levels: log2 of the number of angles, and the colour step's power of the root of 2 plus 4.
     pairs: Vec<(u8, u8)>,
+    /// Of each level [`lg`] of its standard deviation.
+    lg_sigmas: Vec<i32>,
+    /// Of each power of the root of 2 and each plane its colour step in units of 2^-24, and that step's [`lg`].
+    colour_steps: Vec<(u32, i32)>,
 }
 
 /// `round(65536 * 2^(h / 2))`, h = -4..=2.
@@ -106,7 +110,16 @@ impl Quantiser {
         let pair =
             |a: u32, b: u32| (angle_bits(constants, a.max(b), a.min(b)), colour_power(constants, a, b));
         let pairs = sigmas.iter().flat_map(|&a| sigmas.iter().map(move |&b| pair(a, b))).collect();
-        Self { constants, factors: factors.to_vec(), sigmas, position_bits, pairs }
+        let lg_sigmas = sigmas.iter().map(|&sigma| lg(u64::from(sigma))).collect();
+        let steps = HALF_OCTAVES.iter().flat_map(|power| {
+            factors.iter().map(move |&factor| {
+                let step = u64::from(constants.colour) * power * u64::from(factor) * 256 / 120_000;
+                let step = step.max(1) as u32;
+                (step, lg(u64::from(step)))
+            })
+        });
+        let colour_steps = steps.collect();
+        Self { constants, factors: factors.to_vec(), sigmas, position_bits, pairs, lg_sigmas, colour_steps }
     }
 
     /// What it was made from.
@@ -178,9 +191,19 @@ impl Quantiser {
     /// The colour step of plane `plane`, in units of 2^-24.
     #[must_use]
     pub fn colour_step_fixed(&self, scales: [u8; 2], plane: usize) -> u32 {
-        let power = HALF_OCTAVES[usize::from(self.pair(scales).1)];
-        let step = u64::from(self.constants.colour) * power * u64::from(self.factors[plane]) * 256 / 120_000;
-        step.max(1) as u32
+        self.colour_step_and_lg(scales, plane).0
+    }
+
+    /// The same, and its [`lg`].
+    #[inline]
+    pub(super) fn colour_step_and_lg(&self, scales: [u8; 2], plane: usize) -> (u32, i32) {
+        self.colour_steps[usize::from(self.pair(scales).1) * self.planes() + plane]
+    }
+
+    /// [`lg`] of [`Self::sigma_fixed`].
+    #[inline]
+    pub(super) fn lg_sigma(&self, level: u8) -> i32 {
+        self.lg_sigmas[usize::from(level)]
     }
 
     /// The colour step of plane `plane`.

@@ -3,7 +3,7 @@
 use super::area::Area;
 use super::card::Card;
 use super::colours::Colours;
-use super::integer::{cosine, direction, lg, root, sine};
+use super::integer::{cosine, direction, lg, root, root_of_small, sine};
 use super::mixing::{Binary, Mixer, Price};
 use super::model::{ANGLE_TREE_BITS, Model, Role, model, trained};
 use super::neighbours::Neighbours;
@@ -12,6 +12,7 @@ use super::positions::{Counts, morton};
 use super::quantiser::{Quantiser, Symbols};
 use crate::binary::{BinaryDecoder, BinaryEncoder};
 use crate::error::{CodingError, Result, corrupt, invalid};
+use std::cell::Cell;
 
 /// Most Gaussians of a set.
 pub const MAX_GAUSSIANS: usize = 65534;
@@ -40,22 +41,41 @@ pub struct Image {
 #[derive(Debug)]
 pub struct SetCoder<'a> {
     image: &'a Image,
-    mixer: Mixer,
+    /// `None` once it was given back.
+    mixer: Option<Mixer>,
+    /// It began as [`trained`] says.
+    is_of_trained: bool,
     /// What the layers below have, for the next set.
     below: GaussianSet,
+}
+
+thread_local! {
+    /// A mixer at the trained start: copying its megabyte takes as long as reading a small page.
+    static AT_START: Cell<Option<Mixer>> = const { Cell::new(None) };
+}
+
+impl Drop for SetCoder<'_> {
+    fn drop(&mut self) {
+        if let Some(mut mixer) = self.mixer.take().filter(|_| self.is_of_trained) {
+            mixer.start_over(trained());
+            // A thread that ends keeps none.
+            let _ = AT_START.try_with(|kept| kept.set(Some(mixer)));
+        }
+    }
 }
 
 impl<'a> SetCoder<'a> {
     /// A coder at the trained start.
     #[must_use]
     pub fn new(image: &'a Image) -> Self {
-        Self::from_mixer(image, trained().clone())
+        let mixer = AT_START.try_with(Cell::take).ok().flatten().unwrap_or_else(|| trained().clone());
+        Self { image, mixer: Some(mixer), is_of_trained: true, below: GaussianSet::default() }
     }
 
     /// A coder that goes on from `mixer`. For training.
     #[must_use]
     pub fn from_mixer(image: &'a Image, mixer: Mixer) -> Self {
-        Self { image, mixer, below: GaussianSet::default() }
+        Self { image, mixer: Some(mixer), is_of_trained: false, below: GaussianSet::default() }
     }
 
     /// The next set lies over these Gaussians of layers below it, which its own are coded under: in order, layer after layer; those with a
@@ -66,8 +86,8 @@ impl<'a> SetCoder<'a> {
 
     /// What has been learned.
     #[must_use]
-    pub fn into_mixer(self) -> Mixer {
-        self.mixer
+    pub fn into_mixer(mut self) -> Mixer {
+        self.mixer.take().unwrap_or_else(|| trained().clone())
     }
 
     /// Writes a set in canonical form (see [`canonical`]).
@@ -127,7 +147,8 @@ impl<'a> SetCoder<'a> {
         cards: Option<&mut Vec<Card>>,
     ) -> Result<GaussianSet> {
         let below = core::mem::take(&mut self.below);
-        let mut numbers = Mixed { model: model(), mixer: &mut self.mixer, io };
+        let mixer = self.mixer.get_or_insert_with(|| trained().clone());
+        let mut numbers = Mixed { model: model(), mixer, io };
         code_set(self.image, &below, area, &mut numbers, limits, cards)
     }
 }
@@ -272,13 +293,14 @@ impl Forms<'_> {
     /// A distance between cells in units of 1/16 pixel.
     fn distance(&self, cells: u64) -> u64 {
         // A cell is 2^(bits - 3) pixels.
-        root(cells << (2 * (self.area.grain.cell_bits() + 1)))
+        let square = cells << (2 * (self.area.grain.cell_bits() + 1));
+        u32::try_from(square).map_or_else(|_| root(square), |square| u64::from(root_of_small(square)))
     }
 
-    /// Earlier neighbours and their distances in units of 1/16 pixel, nearest first.
+    /// Earlier neighbours and the squares of their distances in cells, nearest first.
     fn earlier(&self, index: usize) -> impl Iterator<Item = (Symbols, u64)> {
-        let near = self.neighbours.of(index).iter().filter(move |near| (near.index as usize) < index);
-        near.map(|near| (self.coded[near.index as usize], self.distance(near.distance)))
+        let near = self.neighbours.of(index).iter().filter(move |near| near.index() < index);
+        near.map(|near| (self.coded[near.index()], near.distance()))
     }
 
     fn code(&mut self, numbers: &mut impl Numbers, index: usize, given: Option<Symbols>) -> Result<()> {
@@ -304,14 +326,14 @@ impl Forms<'_> {
         let cell = 16u64 << (self.area.grain.cell_bits() - 3);
         let third = match near {
             [a, b, c, ..] => {
-                (self.distance(a.distance) + self.distance(b.distance) + self.distance(c.distance)) / 3
+                (self.distance(a.distance()) + self.distance(b.distance()) + self.distance(c.distance())) / 3
             }
             _ => 8 * cell,
         };
-        let eighth = near.get(7).map_or(12 * cell, |near| self.distance(near.distance));
+        let eighth = near.get(7).map_or(12 * cell, |near| self.distance(near.distance()));
         let (mut weights, mut sums, mut differences) = (0, 0, 0);
         for (symbols, distance) in self.earlier(index).take(4) {
-            let weight = ((1 << 20) / (32 + distance)) as i64;
+            let weight = ((1 << 20) / (32 + self.distance(distance))) as i64;
             weights += weight;
             sums += weight * (i64::from(symbols.scales[0]) + i64::from(symbols.scales[1]));
             differences += weight * (i64::from(symbols.scales[0]) - i64::from(symbols.scales[1]));
@@ -372,13 +394,13 @@ impl Forms<'_> {
         let quantiser = &self.image.quantiser;
         let (mut x, mut y, mut weights) = (0i64, 0i64, 0i64);
         let elongation = |symbols: &Symbols| {
-            let sigma = symbols.scales.map(|level| u64::from(quantiser.sigma_fixed(level)));
-            i64::from(lg(sigma[0]) - lg(sigma[1]))
+            let [major, minor] = symbols.scales.map(|level| quantiser.lg_sigma(level));
+            i64::from(major - minor)
         };
         // At least 0.05 in natural logarithms.
         let near = self.earlier(index).map(|(symbols, distance)| (symbols, distance, elongation(&symbols)));
         for (symbols, distance, elongation) in near.filter(|&(.., elongation)| elongation >= 4727).take(5) {
-            let weight = (elongation.min(141_822) << 16) / (48 + distance as i64).pow(2);
+            let weight = (elongation.min(141_822) << 16) / (48 + self.distance(distance) as i64).pow(2);
             let twice = u32::from(symbols.angle) << (8 - quantiser.angle_bits(symbols.scales));
             x += weight * i64::from(cosine(twice));
             y += weight * i64::from(sine(twice));

@@ -12,6 +12,8 @@ use crate::varint::{put, take, take_u8};
 
 /// Lists of what is around a bit.
 const LISTS: usize = 12;
+/// Inputs of mixers: of the lists, and zeros that fill whole vectors.
+const INPUTS: usize = 16;
 /// Counters are believed by the decisions they have seen; in sixteenths.
 const TRUST: [i32; 16] = [0, 4, 6, 8, 9, 10, 10, 11, 11, 12, 12, 13, 13, 14, 14, 15];
 /// Decisions a counter remembers.
@@ -22,6 +24,8 @@ const EDGE: usize = 2;
 #[derive(Debug, Clone, Copy)]
 struct Counter {
     one: u16,
+    /// What it says, stretched, as far as it is believed.
+    said: i16,
     seen: u8,
 }
 
@@ -155,10 +159,18 @@ impl Plane {
         }
     }
 
+    /// Row `y - EDGE` with the zeros beside it.
     #[inline(always)]
-    fn at(&self, here: usize, down: isize, right: isize) -> usize {
-        let place = here as isize + down * self.stride as isize + right;
-        usize::from(self.bits[place as usize])
+    fn row(&self, y: usize) -> &[u8] {
+        &self.bits[y * self.stride..][..self.stride]
+    }
+
+    /// The bit at row `y` and column `x`, and those left and right of it, above and below it, as `t, l, r, a, b`, the lowest first.
+    #[inline(always)]
+    fn cross(&self, y: usize, x: usize) -> u32 {
+        let at = |y: usize, x: usize| u32::from(self.bits[y * self.stride + x]);
+        let (y, x) = (y + EDGE, x + EDGE);
+        at(y, x) | at(y, x - 1) << 1 | at(y, x + 1) << 2 | at(y - 1, x) << 3 | at(y + 1, x) << 4
     }
 }
 
@@ -167,37 +179,56 @@ struct Before {
     plane: Plane,
     /// Of each place, the nine bits at and around it, the upper left one the highest, and how many of the 25 are ones: `nine << 5 | count`.
     around: Vec<u16>,
+    /// How many ones are in five rows of each column.
+    counts: Vec<u8>,
 }
 
 impl Before {
     fn new(shape: PlaneShape) -> Self {
-        Self { plane: Plane::new(shape), around: vec![0; shape.rows * shape.columns] }
+        let counts = vec![0; shape.columns + 2 * EDGE];
+        Self { plane: Plane::new(shape), around: vec![0; shape.rows * shape.columns], counts }
     }
 
+    #[inline(always)]
     fn fill(&mut self, columns: usize, bits: Option<&[u8]>) {
         self.plane.fill(columns, bits);
         if bits.is_none() {
             self.around.fill(0);
             return;
         }
-        let plane = &self.plane;
-        for (y, row) in self.around.chunks_exact_mut(columns).enumerate() {
-            let start = (y + EDGE) * plane.stride + EDGE;
-            for (x, around) in row.iter_mut().enumerate() {
-                let here = start + x;
-                let mut count = 0;
-                for down in 0..5 {
-                    let from = here + down * plane.stride - 2 * plane.stride - 2;
-                    count += plane.bits[from..from + 5].iter().sum::<u8>();
-                }
-                let nine = [-1, 0, 1]
-                    .into_iter()
-                    .flat_map(|down| [-1, 0, 1].map(|right| plane.at(here, down, right)));
-                *around = (nine.fold(0, |bits, bit| bits << 1 | bit) << 5) as u16 | u16::from(count);
+        let Self { plane, around, counts } = self;
+        for (y, around) in around.chunks_exact_mut(columns).enumerate() {
+            let rows: [&[u8]; 5] = core::array::from_fn(|i| plane.row(y + i));
+            for (x, count) in counts.iter_mut().enumerate() {
+                *count = rows[0][x] + rows[1][x] + rows[2][x] + rows[3][x] + rows[4][x];
+            }
+            let (above, own, below) = (rows[1], rows[2], rows[3]);
+            let three = |row: &[u8], x: usize| {
+                u16::from(row[x + 1]) << 2 | u16::from(row[x + 2]) << 1 | u16::from(row[x + 3])
+            };
+            for (x, around) in around.iter_mut().enumerate() {
+                let count: u8 = counts[x..x + 5].iter().sum();
+                let nine = three(above, x) << 6 | three(own, x) << 3 | three(below, x);
+                *around = nine << 5 | u16::from(count);
             }
         }
     }
 }
+
+/// What is known of a place before its row: each list, without what the two bits to the left say.
+#[derive(Clone, Copy)]
+struct Place {
+    lists: [u32; LISTS],
+    by_bits: u32,
+    by_near: u32,
+    left: u32,
+}
+
+/// What the bit to the left adds to each list, and the one left of that.
+const OF_LEFT: [u32; LISTS] = [1, 1 << 9, 1 << 9, 1 << 3, 1, 0, 1 << 5, 0, 1 << 8, 1, 2, 2];
+const OF_FAR_LEFT: [u32; LISTS] = [1 << 2, 0, 0, 0, 0, 0, 0, 0, 0, 1, 2, 0];
+/// The list of how many ones the row has so far.
+const BY_ROW: usize = 7;
 
 /// Codes planes of bits and learns from them.
 struct MaskCoder {
@@ -213,22 +244,18 @@ struct MaskCoder {
     ones: Vec<u8>,
     /// Ones of each column of the plane.
     in_column: Vec<u32>,
-    counters: [Vec<Counter>; LISTS],
-    by_bits: Mixer<LISTS>,
-    by_row: Mixer<LISTS>,
-    by_near: Mixer<LISTS>,
+    /// What is known of the places of the row at hand.
+    places: Vec<Place>,
+    /// Counters of all lists, and where those of each begin.
+    counters: Vec<Counter>,
+    starts: [u32; LISTS],
+    by_bits: Mixer<INPUTS>,
+    by_row: Mixer<INPUTS>,
+    by_near: Mixer<INPUTS>,
     last: Mixer<3>,
     first_correction: Correction,
     second_correction: Correction,
     divisors: [i32; 256],
-}
-
-/// What is known of a bit before it.
-struct Known {
-    lists: [usize; LISTS],
-    by_bits: usize,
-    by_row: usize,
-    by_near: usize,
 }
 
 /// `floor(log2(x + 1))`, at most `most`.
@@ -243,7 +270,13 @@ impl MaskCoder {
         let plane = || Plane::new(shape);
         let area = shape.rows * shape.columns;
         let sizes = [256, 4096, 4096, 1024, 4 * shape.columns, 2048, 512, 4096, 1024, 256, 512, 128];
-        let start = [4 * 65_536 / LISTS as i32 / 2; LISTS];
+        let mut all = 0;
+        let starts = sizes.map(|size| {
+            all += size;
+            (all - size) as u32
+        });
+        let start = [4 * 65_536 / LISTS as i32 / 2; INPUTS];
+        let nothing = Place { lists: [0; LISTS], by_bits: 0, by_near: 0, left: 0 };
         Self {
             tables,
             shape,
@@ -254,7 +287,9 @@ impl MaskCoder {
             past: vec![0; area],
             ones: vec![0; area],
             in_column: vec![0; shape.columns],
-            counters: sizes.map(|n| vec![Counter { one: 1 << 15, seen: 0 }; n]),
+            places: vec![nothing; shape.columns],
+            counters: vec![Counter { one: 1 << 15, seen: 0, said: 0 }; all],
+            starts,
             by_bits: Mixer::new(64, start, 12),
             by_row: Mixer::new(256, start, 12),
             by_near: Mixer::new(256, start, 12),
@@ -284,120 +319,139 @@ impl MaskCoder {
         self.head.fill(columns, plane(head));
         self.now.fill(columns, None);
         self.in_column.fill(0);
-        let told = usize::from(step > 0 && number > 0) | usize::from(head.is_some()) << 1;
+        let told = u32::from(step > 0 && number > 0) | u32::from(head.is_some()) << 1;
         let bits = &mut planes[number * area..][..area];
-        for y in 0..rows {
-            let mut in_row = 0usize;
-            for x in 0..columns {
-                let known = self.known(y, x, told, in_row);
-                let at = y * columns + x;
-                let bit = self.code_bit(decisions, &known, bits[at] == 1);
-                bits[at] = bit.into();
-                let here = (y + EDGE) * self.now.stride + x + EDGE;
-                self.now.bits[here] = bit.into();
-                in_row += usize::from(bit);
-                self.in_column[x] += u32::from(bit);
-                self.past[at] = self.past[at] << 1 | u8::from(bit);
-                self.ones[at] = self.ones[at].saturating_add(bit.into());
+        for (y, bits) in bits.chunks_exact_mut(columns).enumerate() {
+            self.look_around(y, told);
+            let (mut in_row, mut left, mut far_left) = (0u32, 0u32, 0u32);
+            for (x, out) in bits.iter_mut().enumerate() {
+                let bit = self.code_bit(decisions, x, (left, far_left), in_row, *out == 1);
+                *out = bit.into();
+                (far_left, left) = (left, bit.into());
+                in_row += left;
+            }
+            let from = (y + EDGE) * self.now.stride + EDGE;
+            self.now.bits[from..from + columns].copy_from_slice(bits);
+            let places = y * columns..(y + 1) * columns;
+            let (past, ones) = (&mut self.past[places.clone()], &mut self.ones[places]);
+            for (((bit, past), ones), in_column) in bits.iter().zip(past).zip(ones).zip(&mut self.in_column) {
+                *in_column += u32::from(*bit);
+                *past = *past << 1 | *bit;
+                *ones = ones.saturating_add(*bit);
             }
         }
     }
 
+    /// Finds what is known of the places of row `y` before it.
     #[inline(always)]
-    fn known(&self, y: usize, x: usize, told: usize, in_row: usize) -> Known {
+    fn look_around(&mut self, y: usize, told: u32) {
         let PlaneShape { rows, columns } = self.shape;
-        let here = (y + EDGE) * self.now.stride + x + EDGE;
-        let now = |down: isize, right: isize| self.now.at(here, down, right);
-        let (w, n) = (now(0, -1), now(-1, 0));
-        let wn = w | n << 1;
-        let own = wn
-            | now(0, -2) << 2
-            | now(-1, -1) << 3
-            | now(-1, 1) << 4
-            | now(-2, 0) << 5
-            | now(-1, 2) << 6
-            | now(-1, -2) << 7;
-        let place = y * columns + x;
-        let (of_step, of_head) = (usize::from(self.step.around[place]), usize::from(self.head.around[place]));
-        let (a, b, o) = (of_step >> 9 & 1, of_head >> 9 & 1, self.older.at(here, 0, 0));
-        // Of the place with row and column changed over: of this plane if it is known, else of the step before.
-        let square = x < rows && y < columns;
-        let mirrored = square && x < y;
-        let there = (x + EDGE) * self.now.stride + y + EDGE;
-        let (t, cross) = if !square {
-            (0, 0)
-        } else {
-            let of = if mirrored { &self.now } else { &self.step.plane };
-            let t = of.at(there, 0, 0);
-            (
-                t,
-                of.at(there, 0, -1)
-                    | of.at(there, 0, 1) << 1
-                    | of.at(there, -1, 0) << 2
-                    | of.at(there, 1, 0) << 3,
-            )
-        };
-        let m = usize::from(mirrored);
-        let distance = x as isize - y as isize;
-        let far = class(distance.unsigned_abs(), 7);
-        let past = usize::from(self.past[place]);
-        let ones = usize::from(self.ones[place]).min(15);
-        let near = own.count_ones() as usize;
-        let column = (self.in_column[x] as usize * 16 / (y + 1)).min(15);
-        let left = class(columns - x, 15);
-        let lists = [
-            own,
-            of_step >> 5 | wn << 9 | (told & 1) << 11,
-            of_head >> 5 | wn << 9 | (told >> 1) << 11,
-            a | b << 1 | t << 2 | wn << 3 | o << 5 | far << 6 | m << 9,
-            4 * x + wn,
-            (distance.clamp(-511, 511) + 512) as usize * 2 + a,
-            t | cross << 1 | wn << 5 | a << 7 | m << 8,
-            in_row.min(255) * 16 + left,
-            (past & 15) | ones << 4 | wn << 8,
-            (of_step & 31) * 9 + near,
-            ((of_head & 31) * 9 + near) * 2 + a,
-            column * 8 + wn * 2 + a,
-        ];
-        Known {
-            lists,
-            by_bits: a | t << 1 | wn << 2 | (told & 1) << 4 | m << 5,
-            by_row: in_row.min(15) * 16 + left,
-            by_near: near * 26 + (of_step & 31),
+        let (above, over) = (self.now.row(y + 1), self.now.row(y));
+        let older = &self.older.row(y + EDGE)[EDGE..][..columns];
+        let row = y * columns..(y + 1) * columns;
+        let (of_step, of_head) = (&self.step.around[row.clone()], &self.head.around[row.clone()]);
+        let (past, ones) = (&self.past[row.clone()], &self.ones[row]);
+        // Of less than 2^24 by up to 2^16, this is the whole part of the quotient.
+        let inverse = (1u64 << 40) / (y as u64 + 1) + 1;
+        for (x, place) in self.places.iter_mut().enumerate() {
+            let bit = |row: &[u8], x: usize| u32::from(row[x]);
+            let n = bit(above, x + 2);
+            let around: [u32; 5] =
+                [bit(above, x + 1), bit(above, x + 3), bit(over, x + 2), bit(above, x + 4), bit(above, x)];
+            let own = (0..5).fold(n << 1, |own, i| own | around[i] << (3 + i));
+            let near = n + around.iter().sum::<u32>();
+            let (of_step, of_head) = (u32::from(of_step[x]), u32::from(of_head[x]));
+            let (a, b, o) = (of_step >> 9 & 1, of_head >> 9 & 1, u32::from(older[x]));
+            // Of the place with row and column changed over: of this plane if it is known, else of the step before.
+            let square = x < rows && y < columns;
+            let mirrored = square && x < y;
+            let turned = match (square, mirrored) {
+                (false, _) => 0,
+                (true, true) => self.now.cross(x, y),
+                (true, false) => self.step.plane.cross(x, y),
+            };
+            let (t, m) = (turned & 1, u32::from(mirrored));
+            let distance = x as i32 - y as i32;
+            let far = class(distance.unsigned_abs() as usize, 7) as u32;
+            let (past, ones) = (u32::from(past[x]), u32::from(ones[x]).min(15));
+            let column = ((u64::from(self.in_column[x]) * 16 * inverse) >> 40).min(15) as u32;
+            let left = class(columns - x, 15) as u32;
+            let lists = [
+                own,
+                of_step >> 5 | n << 10 | (told & 1) << 11,
+                of_head >> 5 | n << 10 | (told >> 1) << 11,
+                a | b << 1 | t << 2 | n << 4 | o << 5 | far << 6 | m << 9,
+                4 * x as u32 + 2 * n,
+                (distance.clamp(-511, 511) + 512) as u32 * 2 + a,
+                turned | n << 6 | a << 7 | m << 8,
+                left,
+                (past & 15) | ones << 4 | n << 9,
+                (of_step & 31) * 9 + near,
+                ((of_head & 31) * 9 + near) * 2 + a,
+                column * 8 + n * 4 + a,
+            ];
+            place.lists = core::array::from_fn(|i| lists[i] + self.starts[i]);
+            place.by_bits = a | t << 1 | n << 3 | (told & 1) << 4 | m << 5;
+            place.by_near = near * 26 + (of_step & 31);
+            place.left = left;
         }
     }
 
     #[inline(always)]
-    fn code_bit(&mut self, decisions: &mut impl Decisions, known: &Known, bit: bool) -> bool {
-        let mut inputs = [0i32; LISTS];
-        for ((input, counters), &at) in inputs.iter_mut().zip(&self.counters).zip(&known.lists) {
-            let counter = counters[at];
-            *input = (self.tables.stretch(counter.one) * TRUST[usize::from(counter.seen.min(15))]) >> 4;
+    fn code_bit(
+        &mut self,
+        decisions: &mut impl Decisions,
+        x: usize,
+        (left, far_left): (u32, u32),
+        in_row: u32,
+        bit: bool,
+    ) -> bool {
+        let place = &self.places[x];
+        let mut lists = [0u32; LISTS];
+        for (i, list) in lists.iter_mut().enumerate() {
+            *list = place.lists[i] + left * OF_LEFT[i] + far_left * OF_FAR_LEFT[i];
+        }
+        let of_row = in_row.min(255) * 16;
+        let second = (of_row + place.left) as usize;
+        lists[BY_ROW] += of_row;
+        let by_bits = (place.by_bits + left * 4) as usize;
+        let by_row = (in_row.min(15) * 16 + place.left) as usize;
+        let by_near = (place.by_near + (left + far_left) * 26) as usize;
+        let mut inputs = [0i32; INPUTS];
+        for (input, &at) in inputs.iter_mut().zip(&lists) {
+            *input = self.counters[at as usize].said.into();
         }
         let mixed = [
-            self.by_bits.mix(known.by_bits, &inputs),
-            self.by_row.mix(known.by_row, &inputs),
-            self.by_near.mix(known.by_near, &inputs),
+            self.by_bits.mix(by_bits, &inputs),
+            self.by_row.mix(by_row, &inputs),
+            self.by_near.mix(by_near, &inputs),
         ];
-        let together = self.last.mix(known.by_bits, &mixed);
+        let together = self.last.mix(by_bits, &mixed);
         let said = self.tables.squash(together);
-        let (first, first_point) = self.first_correction.look(known.by_bits, together);
-        let (second, second_point) = self.second_correction.look(known.lists[7], together);
-        let one = (2 * said + first + second) >> 2;
+        let (first, first_point) = self.first_correction.look(by_bits, together);
+        let (then, second_point) = self.second_correction.look(second, together);
+        let one = (2 * said + first + then) >> 2;
         let bit = decisions.code(bit, one.clamp(24, 65_512));
         let target = if bit { 65_536 } else { 0 };
-        self.by_bits.learn(known.by_bits, &inputs, self.tables.squash(mixed[0]), target);
-        self.by_row.learn(known.by_row, &inputs, self.tables.squash(mixed[1]), target);
-        self.by_near.learn(known.by_near, &inputs, self.tables.squash(mixed[2]), target);
-        self.last.learn(known.by_bits, &mixed, said, target);
-        self.first_correction.learn(known.by_bits, first_point, bit);
-        self.second_correction.learn(known.lists[7], second_point, bit);
-        for (counters, &at) in self.counters.iter_mut().zip(&known.lists) {
-            let counter = &mut counters[at];
-            let gap = if bit { 65_535i32 } else { 0 } - i32::from(counter.one);
-            let step = (i64::from(gap) * i64::from(self.divisors[usize::from(counter.seen)])) >> 16;
-            counter.one = (i64::from(counter.one) + step).clamp(32, 65_504) as u16;
-            counter.seen = (counter.seen + 1).min(MEMORY);
+        self.by_bits.learn(by_bits, &inputs, self.tables.squash(mixed[0]), target);
+        self.by_row.learn(by_row, &inputs, self.tables.squash(mixed[1]), target);
+        self.by_near.learn(by_near, &inputs, self.tables.squash(mixed[2]), target);
+        self.last.learn(by_bits, &mixed, said, target);
+        self.first_correction.learn(by_bits, first_point, bit);
+        self.second_correction.learn(second, second_point, bit);
+        let target = if bit { 65_535 } else { 0 };
+        let stretched = self.tables.stretched();
+        for at in lists {
+            let counter = &mut self.counters[at as usize];
+            let gap = target - i32::from(counter.one);
+            let step = ((i64::from(gap) * i64::from(self.divisors[usize::from(counter.seen)])) >> 16) as i32;
+            let one = (i32::from(counter.one) + step).clamp(32, 65_504);
+            let seen = (counter.seen + 1).min(MEMORY);
+            counter.one = one as u16;
+            counter.seen = seen;
+            // What it says the next time is known now, when nothing waits for it.
+            let trust = TRUST[usize::from(seen.min(15))];
+            counter.said = ((i32::from(stretched[one as usize]) * trust) >> 4) as i16;
         }
         bit
     }

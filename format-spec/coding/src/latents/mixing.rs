@@ -26,8 +26,17 @@ impl<const N: usize> Mixer<N> {
     #[inline(always)]
     pub(super) fn mix(&self, context: usize, inputs: &[i32; N]) -> i32 {
         let weights = &self.weights[context];
-        let mut sum = 0i32;
-        for (weight, input) in weights.iter().zip(inputs) {
+        // Eight sums at once, so that compilers see what can be done together.
+        let (eights, others) = weights.as_chunks::<8>();
+        let (of_eights, of_others) = inputs.as_chunks::<8>();
+        let mut sums = [0i32; 8];
+        for (weights, inputs) in eights.iter().zip(of_eights) {
+            for i in 0..8 {
+                sums[i] = sums[i].wrapping_add((weights[i] >> 5).wrapping_mul(inputs[i]));
+            }
+        }
+        let mut sum = sums.iter().fold(0i32, |sum, part| sum.wrapping_add(*part));
+        for (weight, input) in others.iter().zip(of_others) {
             sum = sum.wrapping_add((*weight >> 5) * *input);
         }
         (sum >> 11).clamp(-STRETCH_LIMIT, STRETCH_LIMIT)

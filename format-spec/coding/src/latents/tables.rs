@@ -29,6 +29,8 @@ pub(super) struct Tables {
     squash: [u16; 2 * STRETCH_LIMIT as usize + 1],
     /// `2^(-i/64)` in units of 2^-16.
     powers: [u32; POWERS],
+    /// Of every probability in 65536ths, its stretched form.
+    stretched: Vec<i16>,
 }
 
 static TABLES: LazyLock<Box<Tables>> = LazyLock::new(|| Box::new(Tables::new()));
@@ -58,7 +60,9 @@ impl Tables {
             let rare = ((u128::from(small) << 16) / (u128::from(small) + (1 << 31))) as u32;
             (if x < 0 { rare } else { 65536 - rare }).clamp(1, 65535) as u16
         });
-        Self { logistic, log2, squash, powers }
+        let mut tables = Self { logistic, log2, squash, powers, stretched: Vec::new() };
+        tables.stretched = (0..=u16::MAX).map(|one| tables.stretch(one) as i16).collect();
+        tables
     }
 
     /// The logistic function, in units of 2^-31, of an argument in units of 2^-15.
@@ -84,6 +88,12 @@ impl Tables {
     pub(super) fn stretch(&self, one: u16) -> i32 {
         let one = u32::from(one).max(1);
         self.log2(one) - self.log2(65_536 - one)
+    }
+
+    /// [`Tables::stretch`] of every probability.
+    #[inline(always)]
+    pub(super) fn stretched(&self) -> &[i16] {
+        &self.stretched
     }
 
     /// The probability of a one, in 65536ths, from its stretched form in units of 2^-8.

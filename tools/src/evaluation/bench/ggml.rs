@@ -1,8 +1,7 @@
 //! llama.cpp's quantisers, in a process of Python's that calls them.
 
-use super::{NotRun, Row, Work, is_wanted};
+use super::{NEEDS_STATISTICS, NotRun, Work};
 use crate::bench::find_python;
-use crate::cli::BenchQuant;
 use anyhow::{Context, bail};
 use mcodec_evaluation::Statistics;
 use serde::Deserialize;
@@ -99,13 +98,14 @@ impl Drop for Quantiser {
 
 /// Measures all types, with and without an importance matrix.
 pub(super) fn measure(
-    work: &Work<'_>,
-    args: &BenchQuant,
+    work: &mut Work<'_>,
     mut statistics: Option<&mut Statistics>,
-    rows: &mut Vec<Row>,
     not_run: &mut Vec<NotRun>,
 ) -> anyhow::Result<()> {
-    if !TYPES.iter().any(|of| is_wanted(args, of)) {
+    let all = TYPES.into_iter().flat_map(|of| [(of, false), (of, true)]);
+    let name = |(of, with): (&str, bool)| if with { format!("{of} im") } else { of.to_owned() };
+    let wanted: Vec<(&str, bool)> = all.filter(|&row| work.is_wanted(&name(row))).collect();
+    if wanted.is_empty() {
         return Ok(());
     }
     let mut quantiser = match Quantiser::start()? {
@@ -116,34 +116,27 @@ pub(super) fn measure(
         }
     };
     work.console.note(&format!("quantisers of {}", quantiser.hello.version));
-    for of in TYPES.into_iter().filter(|of| is_wanted(args, of)) {
+    for (of, with) in wanted {
+        let name = name((of, with));
         let Some(bits) = quantiser.hello.types.get(of).copied() else {
-            not_run.push(NotRun { name: of.into(), why: "this ggml has no such type".into() });
+            not_run.push(NotRun { name, why: "this ggml has no such type".into() });
             continue;
         };
         let needs = quantiser.hello.needs_importance.iter().any(|name| name == of);
-        for with in [false, true] {
-            let name = if with { format!("{of} im") } else { of.to_owned() };
-            if (with && statistics.is_none()) || (!with && needs) {
-                let why = if with {
-                    "it needs calibration texts: --calib"
-                } else {
-                    "it needs an importance matrix"
-                };
-                not_run.push(NotRun { name, why: why.into() });
-                continue;
-            }
-            let given = statistics.as_deref_mut().filter(|_| with);
-            let (model, bits) = work.replaced(given, |weights, columns, gram| {
-                // Of a layer that no token reached all columns matter alike.
-                let importance =
-                    with.then(|| gram.map_or_else(|| vec![1.0; columns], |g| diagonal(g, columns)));
-                let found = quantiser.quantised(of, weights, columns, importance.as_deref())?;
-                Ok((found, bits * weights.len() as f64))
-            })?;
-            let series = if with { "llama.cpp im" } else { "llama.cpp" };
-            rows.push(work.row(series, name, false, bits, &model)?);
+        if (with && statistics.is_none()) || (!with && needs) {
+            let why = if with { NEEDS_STATISTICS } else { "it needs an importance matrix" };
+            not_run.push(NotRun { name, why: why.into() });
+            continue;
         }
+        let given = statistics.as_deref_mut().filter(|_| with);
+        let (model, bits) = work.replaced(given, |weights, columns, gram| {
+            // Of a layer that no token reached all columns matter alike.
+            let importance = with.then(|| gram.map_or_else(|| vec![1.0; columns], |g| diagonal(g, columns)));
+            let found = quantiser.quantised(of, weights, columns, importance.as_deref())?;
+            Ok((found, bits * weights.len() as f64))
+        })?;
+        let series = if with { "llama.cpp im" } else { "llama.cpp" };
+        work.row(series, name, false, bits, &model)?;
     }
     Ok(())
 }

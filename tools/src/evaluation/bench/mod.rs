@@ -6,6 +6,7 @@
 mod ggml;
 mod ours;
 mod plot;
+mod results;
 mod table;
 
 use super::statistics::Sample;
@@ -19,15 +20,19 @@ use mcodec_evaluation::peers::PEERS;
 use mcodec_evaluation::{
     Against, Architecture, Judge, Original, Protocol, Replaced, Score, Statistics, Tokens, Weights,
 };
-use serde::Serialize;
+use results::Results;
+use serde::{Deserialize, Serialize};
 use std::collections::HashMap;
 
 /// What nobody quantises unless told otherwise.
 const KEPT: [&str; 6] =
     ["*embed_tokens*", "*lm_head*", "*norm*", "*.gate.weight", "*shared_expert_gate*", "*router*"];
 
+/// What quantisers are not run for that ask for it.
+const NEEDS_STATISTICS: &str = "it needs statistics: --calib or --stats";
+
 /// One quantiser at one size.
-#[derive(Debug, Clone, Serialize)]
+#[derive(Debug, Clone, Serialize, Deserialize)]
 struct Row {
     /// Rows of one series are joined in the plot.
     series: String,
@@ -55,8 +60,8 @@ struct Report {
     weights: u64,
     keep: Vec<String>,
     protocol: Protocol,
+    /// What tells the texts that statistics are of.
     calibration: Option<String>,
-    statistics: Option<String>,
     original: Score,
     rows: Vec<Row>,
     not_run: Vec<NotRun>,
@@ -73,6 +78,9 @@ struct Work<'a> {
     matrices: Matrices,
     weights: u64,
     console: &'a Console,
+    /// Names of the rows to measure begin so; none: all.
+    only: &'a [String],
+    results: Results,
 }
 
 /// Measures quantisers.
@@ -88,28 +96,34 @@ pub(crate) fn run(args: &BenchQuant, common: &Common, console: &Console) -> anyh
     console.note("the original");
     let original = judge.original(&*model, &progress(console))?;
     let weights = matrices.iter().map(|(_, rows, columns)| (rows * columns) as u64).sum();
-    let work = Work { model: &*model, original: &original, judge: &judge, matrices, weights, console };
-    let of_original = judge.judge(&*model, Some(Against::Known(&original)), &progress(console))?.all;
-    let sample =
-        if args.calibration.calib.is_empty() { None } else { Some(Sample::of(&*model, &args.calibration)?) };
-    if sample.is_some() {
-        console.note("calibration");
-    }
-    let mut statistics = sample.as_ref().map(|sample| sample.collect(&*model, console)).transpose()?;
-    let (mut rows, mut not_run) = (Vec::new(), Vec::new());
-    ours::measure(&work, args, (&keep, common), statistics.as_mut(), &mut rows)?;
-    peers(&work, args, statistics.as_mut(), &mut rows, &mut not_run)?;
-    ggml::measure(&work, args, statistics.as_mut(), &mut rows, &mut not_run)?;
+    let of_original = judge.judge(&*model, Some(Against::Known(&original)), &progress(console))?;
+    let (mut statistics, calibration) = statistics(args, &*model, console)?;
+    let texts: Vec<_> = of_original.texts.iter().map(|text| &text.hash).collect();
+    let run = (model.identity(), weights, &protocol, &keep, texts, &calibration);
+    let results = Results::open(args.results.as_deref(), &serde_json::to_string(&run)?)?;
+    let mut work = Work {
+        model: &*model,
+        original: &original,
+        judge: &judge,
+        matrices,
+        weights,
+        console,
+        only: &args.only,
+        results,
+    };
+    let mut not_run = Vec::new();
+    ours::measure(&mut work, args, (&keep, common), statistics.as_mut())?;
+    peers(&mut work, statistics.as_mut(), &mut not_run)?;
+    ggml::measure(&mut work, statistics.as_mut(), &mut not_run)?;
     let report = Report {
         model: model.identity().name,
         matrices: work.matrices.len(),
         weights,
         keep,
         protocol,
-        calibration: sample.map(|sample| sample.fingerprint),
-        statistics: args.stats.as_ref().map(|path| path.display().to_string()),
-        original: of_original,
-        rows,
+        calibration,
+        original: of_original.all,
+        rows: work.results.into_rows(),
         not_run,
     };
     if let Some(path) = &args.svg {
@@ -122,6 +136,25 @@ pub(crate) fn run(args: &BenchQuant, common: &Common, console: &Console) -> anyh
         console.print(&table::render(&report))?;
     }
     Ok(Outcome::Done)
+}
+
+/// What is known of the model besides itself, and what tells the texts that this is of.
+fn statistics(
+    args: &BenchQuant,
+    model: &dyn Weights,
+    console: &Console,
+) -> anyhow::Result<(Option<Statistics>, Option<String>)> {
+    if let Some(path) = &args.stats {
+        let found = Statistics::open(path)?;
+        let calibration = found.calibration().unwrap_or("unknown").to_owned();
+        return Ok((Some(found), Some(calibration)));
+    }
+    if args.calibration.calib.is_empty() {
+        return Ok((None, None));
+    }
+    let sample = Sample::of(model, &args.calibration)?;
+    console.note("calibration");
+    Ok((Some(sample.collect(model, console)?), Some(sample.fingerprint)))
 }
 
 /// The matrices of the model that are not kept.
@@ -150,20 +183,26 @@ fn globs(patterns: &[String]) -> anyhow::Result<GlobSet> {
     Ok(set.build()?)
 }
 
-impl Work<'_> {
+impl<'a> Work<'a> {
+    /// Whether a row of this name was asked for, and is not known yet.
+    fn is_wanted(&self, name: &str) -> bool {
+        let begins = |with: &String| name.to_lowercase().starts_with(&with.to_lowercase());
+        (self.only.is_empty() || self.only.iter().any(begins)) && !self.results.has(name)
+    }
+
     /// Judges a model that came back.
     fn row(
-        &self,
+        &mut self,
         series: &str,
         name: String,
         ours: bool,
         bits: f64,
         model: &dyn Weights,
-    ) -> anyhow::Result<Row> {
+    ) -> anyhow::Result<()> {
         let found = self.judge.judge(model, Some(Against::Known(self.original)), &progress(self.console))?;
         let kl = found.all.against.as_ref().map_or(0.0, |a| a.kl);
         self.console.note(&format!("{name}: {bits:.3} bits, KL {kl:.4}"));
-        Ok(Row {
+        self.results.add(Row {
             series: series.to_owned(),
             name,
             ours,
@@ -178,7 +217,7 @@ impl Work<'_> {
         &self,
         mut statistics: Option<&mut Statistics>,
         mut quantise: impl FnMut(&[f32], usize, Option<&[f32]>) -> anyhow::Result<(Vec<f32>, f64)>,
-    ) -> anyhow::Result<(Replaced<'_>, f64)> {
+    ) -> anyhow::Result<(Replaced<'a>, f64)> {
         let (mut all, mut bits) = (HashMap::new(), 0.0);
         for (name, rows, columns) in &self.matrices {
             self.console.cancel().check()?;
@@ -195,25 +234,18 @@ impl Work<'_> {
     }
 }
 
-/// Whether a peer was asked for.
-fn is_wanted(args: &BenchQuant, name: &str) -> bool {
-    args.peers.is_empty() || args.peers.iter().any(|p| name.to_lowercase().starts_with(&p.to_lowercase()))
-}
-
 /// The simple peers.
 fn peers(
-    work: &Work<'_>,
-    args: &BenchQuant,
+    work: &mut Work<'_>,
     mut statistics: Option<&mut Statistics>,
-    rows: &mut Vec<Row>,
     not_run: &mut Vec<NotRun>,
 ) -> anyhow::Result<()> {
     for (name, peer) in PEERS {
-        if !is_wanted(args, name) {
+        if !work.is_wanted(name) {
             continue;
         }
         if peer.needs_gram() && statistics.is_none() {
-            not_run.push(NotRun { name: name.into(), why: "it needs calibration texts: --calib".into() });
+            not_run.push(NotRun { name: name.into(), why: NEEDS_STATISTICS.into() });
             continue;
         }
         let given = statistics.as_deref_mut().filter(|_| peer.needs_gram());
@@ -222,7 +254,7 @@ fn peers(
             Ok((peer.quantised(weights, columns, gram), bits))
         })?;
         let series = name.split(' ').next().unwrap_or(name);
-        rows.push(work.row(series, name.to_owned(), false, bits, &model)?);
+        work.row(series, name.to_owned(), false, bits, &model)?;
     }
     Ok(())
 }
