@@ -51,7 +51,7 @@ pub(super) const SURPLUS: f64 = 0.05;
 /// More are fitted than a size is thought to hold: how many it does is known when they are coded.
 const SPARE: f64 = 1.18;
 /// Bits of a Gaussian after the descent as a part of those before it, and how many more are kept than are thought to fit: the weakest then make room.
-const REFINED: f64 = 0.93;
+const REFINED: f64 = 0.965;
 const MARGIN: f64 = 1.01;
 /// Pages have at least this many bytes on average.
 const PAGE_BYTES: u64 = 4096;
