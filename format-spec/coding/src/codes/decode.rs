@@ -180,7 +180,7 @@ impl Plane {
                 let minus = -((window as u32 & is_coded) as i32);
                 *code = (i32::from(number) ^ minus) - minus;
                 window >>= is_coded;
-                self.at += is_coded as usize;
+                self.skip(is_coded as usize);
             }
         }
     }
