@@ -38,12 +38,16 @@ class Image:
         self.groups = [self.group(cursor, named) for _ in range(count)]
         self.planes = [plane for group in self.groups for plane in group.pop("planes")]
         need(sum(len(g["channels"]) if g["kind"] == "data" else CHANNELS[KINDS.index(g["kind"])] for g in self.groups) <= 16, "too many channels")
-        preset = cursor.uint(1)
-        need(preset in PRESETS or preset == 255, f"preset {preset}", Unsupported)
+        head = cursor.uint(1)
+        preset, has_gains = head & 127, head & 128
+        need(preset in PRESETS or preset == 127, f"preset {preset}", Unsupported)
         self.constants = PRESETS[preset] if preset in PRESETS else tuple(cursor.take(5))
         need(all(self.constants[:4]), "a constant of zero")
+        self.gains = [cursor.svarint() if has_gains else 0 for _ in self.planes]
+        need(all(-63 <= gain <= 63 for gain in self.gains), "gain of a plane")
         self.means = [cursor.svarint() for _ in self.planes]
-        need(all(-800 <= mean <= 800 for mean in self.means), "mean of a plane")
+        depths = [g["depth"] for g in self.groups for _ in range(len(g["channels"]) if g["kind"] == "data" else CHANNELS[KINDS.index(g["kind"])])]
+        need(all(abs(mean) <= 8 << (18 if depth else 12) for mean, depth in zip(self.means, depths, strict=True)), "mean of a plane")
         cursor.done("an image")
 
     def group(self, cursor, named):
@@ -67,8 +71,9 @@ class Image:
         return group
 
     def canonical(self):
-        """The field as the content hash takes it: names and constants are only in it where they must be."""
-        preset = next((number for number, constants in PRESETS.items() if constants == self.constants), 255)
+        """The field as the content hash takes it: names, constants and gains are only in it where they must be."""
+        preset = next((number for number, constants in PRESETS.items() if constants == self.constants), 127)
+        gains = self.gains if any(self.gains) else []
         named = any(group["name"] for group in self.groups)
         out = varint(self.width) + varint(self.height)
         out += bytes([len(self.groups) | self.repeats[0] << 5 | self.repeats[1] << 6 | named << 7])
@@ -78,12 +83,12 @@ class Image:
             if group["kind"] == "data":
                 out += varint(len(group["channels"])) + b"".join(map(string, group["channels"]))
             out += struct.pack("<ff", *group["bounds"]) if group["depth"] == 2 else b""
-        out += bytes([preset]) + (bytes(self.constants) if preset == 255 else b"")
-        return out + b"".join(varint(2 * mean if mean >= 0 else -2 * mean - 1) for mean in self.means)
+        out += bytes([preset | (128 if gains else 0)]) + (bytes(self.constants) if preset == 127 else b"")
+        return out + b"".join(varint(2 * value if value >= 0 else -2 * value - 1) for value in [*gains, *self.means])
 
     def twin(self):
         return {"width": self.width, "height": self.height, "repeats": self.repeats, "groups": self.groups,
-                "constants": list(self.constants), "means": self.means}
+                "constants": list(self.constants), "gains": self.gains, "means": self.means}
 
 
 def varint(value):
@@ -507,8 +512,7 @@ class SetDecoder:
             self.values[i] = [clamp(index * z, -MAX_VALUE, MAX_VALUE) for index, z in zip(colour, self.steps.of(*symbol[2:4])[2])]
             sums = [total + v for total, v in zip(sums, self.values[i])]
         for i in order:
-            means = [towards_zero(total, len(self.values)) if self.values else towards_zero(mean << 24, 100)
-                     for total, mean in zip(sums, self.image.means)]
+            means = [towards_zero(total, len(self.values)) if self.values else 0 for total in sums]
             indices[i], self.values[i] = self.colour(i, means)
             sums = [total + v for total, v in zip(sums, self.values[i])]
         return [indices[i] for i in range(self.first, len(symbols))]

@@ -23,7 +23,7 @@ const RATES: [(usize, Constants); 4] = [
     (2400, Constants::HIGH_RATE),
 ];
 
-/// One fit: the picture's size and means, and its sets.
+/// One fit: the picture's size, and its sets.
 struct Fit {
     image: Image,
     width: u32,
@@ -140,10 +140,14 @@ fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
     assert_eq!(picture.channels.len(), 3, "{}", path.display());
     let (width, height) = (picture.width as usize, picture.height as usize);
     let pixels = width * height;
-    let target = Target::new(width, height, picture.planes(), None);
-    let means = target.means();
+    let mut planes = picture.planes();
+    for plane in planes.chunks_exact_mut(pixels) {
+        let mean = plane.iter().map(|&value| f64::from(value)).sum::<f64>() / pixels as f64;
+        plane.iter_mut().for_each(|value| *value -= mean as f32);
+    }
+    let target = Target::new(width, height, planes, None);
     let quantiser = Quantiser::new(constants, &[PLAIN_FACTOR, CHROMA_FACTOR, CHROMA_FACTOR]);
-    let image = Image { quantiser, roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta], means };
+    let image = Image { quantiser, roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta] };
     let set = match std::fs::read(cache) {
         Ok(bytes) => from_bytes(&bytes),
         Err(_) => {

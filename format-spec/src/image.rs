@@ -28,6 +28,17 @@ pub enum Depth {
     Float = 2,
 }
 
+impl Depth {
+    /// Means of planes are in units of 2 to the power of minus this: fine enough that a plane of one value is exact.
+    #[must_use]
+    pub fn mean_bits(self) -> u32 {
+        match self {
+            Self::Unorm8 => 12,
+            Self::Unorm16 | Self::Float => 18,
+        }
+    }
+}
+
 /// Channels that belong together.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 #[repr(u8)]
@@ -91,7 +102,13 @@ impl ChannelGroup {
 /// Step constants that have a number; others are written out.
 const PRESETS: [[u8; 5]; 2] = [[80, 42, 80, 60, 75], [60, 30, 60, 40, 75]];
 /// In place of a preset's number: the constants follow.
-const WRITTEN_OUT: u8 = 255;
+const WRITTEN_OUT: u8 = 127;
+/// Beside a preset's number: gains follow.
+const HAS_GAINS: u8 = 128;
+/// Most quarter octaves that a plane is coded larger, or smaller.
+const MAX_GAIN: i8 = 63;
+/// No mean is further from 0.
+const MOST_MEAN: i32 = 8;
 
 /// Most channels of an image.
 pub const MAX_CHANNELS: usize = 16;
@@ -114,7 +131,9 @@ pub struct ImageDescriptor {
     pub groups: Vec<ChannelGroup>,
     /// Constants of the quantiser (SPEC section 7.7.3).
     pub constants: [u8; 5],
-    /// Mean of each plane, in units of 1/100.
+    /// Of each plane, by how many quarter octaves its Gaussians' values are coded larger than they are: -63 to 63.
+    pub gains: Vec<i8>,
+    /// Mean of each plane, in units of 2^-[`Depth::mean_bits`] of its group.
     pub means: Vec<i32>,
 }
 
@@ -129,6 +148,35 @@ impl ImageDescriptor {
     #[must_use]
     pub fn channel_count(&self) -> usize {
         self.groups.iter().map(ChannelGroup::channel_count).sum()
+    }
+
+    /// Of each plane [`Depth::mean_bits`].
+    fn mean_bits_of_planes(&self) -> impl Iterator<Item = u32> {
+        self.groups.iter().flat_map(|group| vec![group.depth.mean_bits(); group.channel_count()])
+    }
+
+    /// The mean of each plane.
+    #[must_use]
+    pub fn plane_means(&self) -> Vec<f32> {
+        self.mean_bits_of_planes()
+            .zip(&self.means)
+            .map(|(bits, &mean)| mean as f32 / (1u32 << bits) as f32)
+            .collect()
+    }
+
+    /// States these means, each as the nearest of its unit.
+    pub fn set_means(&mut self, means: &[f64]) {
+        let stated = |(bits, &mean): (u32, &f64)| {
+            let most = f64::from(MOST_MEAN << bits);
+            (mean * f64::from(1u32 << bits)).round().clamp(-most, most) as i32
+        };
+        self.means = self.mean_bits_of_planes().zip(means).map(stated).collect();
+    }
+
+    /// Of each plane how many times larger its Gaussians' values are coded than they are.
+    #[must_use]
+    pub fn plane_gains(&self) -> Vec<f32> {
+        self.gains.iter().map(|&gain| (f32::from(gain) / 4.0).exp2()).collect()
     }
 
     /// Reads the asset field `image`.
@@ -161,28 +209,41 @@ impl ImageDescriptor {
             return Err(corrupt("more than 16 channels"));
         }
         let (rest, preset) = wire::finish(WHAT, rest, wire::u8(rest))?;
-        let (mut rest, constants) = match PRESETS.get(usize::from(preset)) {
+        let (number, has_gains) = (preset & !HAS_GAINS, preset & HAS_GAINS != 0);
+        let (mut rest, constants) = match PRESETS.get(usize::from(number)) {
             Some(&constants) => (rest, constants),
-            None if preset == WRITTEN_OUT => {
+            None if number == WRITTEN_OUT => {
                 let (rest, bytes) = wire::finish(WHAT, rest, wire::bytes(rest, 5))?;
                 (rest, bytes.try_into().unwrap_or_default())
             }
-            None => return Err(unsupported(format!("preset {preset} of an image"))),
+            None => return Err(unsupported(format!("preset {number} of an image"))),
         };
         if constants.iter().take(4).any(|&constant| constant == 0) {
             return Err(corrupt("a step is zero"));
         }
+        let mut gains = vec![0; channels];
+        if has_gains {
+            for gain in &mut gains {
+                let (after, value) = wire::finish(WHAT, rest, wire::svarint(rest))?;
+                let value = i8::try_from(value).ok().filter(|gain| gain.unsigned_abs() <= MAX_GAIN as u8);
+                *gain = value.ok_or_else(|| corrupt("a gain is not within -63 to 63"))?;
+                rest = after;
+            }
+        }
+        let mut image = Self { width, height, wraps, groups, constants, gains, means: Vec::new() };
         let mut means = Vec::with_capacity(channels);
-        for _ in 0..channels {
+        for bits in image.mean_bits_of_planes() {
             let (after, mean) = wire::finish(WHAT, rest, wire::svarint(rest))?;
-            let mean = i32::try_from(mean).ok().filter(|mean| (-800..=800).contains(mean));
+            let most = (MOST_MEAN << bits).unsigned_abs();
+            let mean = i32::try_from(mean).ok().filter(|mean| mean.unsigned_abs() <= most);
             means.push(mean.ok_or_else(|| corrupt("a mean is not within -8 to 8"))?);
             rest = after;
         }
         if !rest.is_empty() {
             return Err(corrupt("bytes follow the means"));
         }
-        Ok(Self { width, height, wraps, groups, constants, means })
+        image.means = means;
+        Ok(image)
     }
 
     /// The field that says this.
@@ -207,12 +268,17 @@ impl ImageDescriptor {
                 group.bounds.iter().for_each(|bound| out.extend(bound.to_le_bytes()));
             }
         }
+        let has_gains = self.gains.iter().any(|&gain| gain != 0);
+        let flag = if has_gains { HAS_GAINS } else { 0 };
         match PRESETS.iter().position(|preset| *preset == self.constants) {
-            Some(preset) => out.push(preset as u8),
+            Some(preset) => out.push(preset as u8 | flag),
             None => {
-                out.push(WRITTEN_OUT);
+                out.push(WRITTEN_OUT | flag);
                 out.extend(self.constants);
             }
+        }
+        if has_gains {
+            self.gains.iter().for_each(|&gain| wire::put_svarint(&mut out, i64::from(gain)));
         }
         self.means.iter().for_each(|&mean| wire::put_svarint(&mut out, i64::from(mean)));
         out
@@ -376,7 +442,8 @@ mod tests {
             wraps: [false, false],
             groups: vec![group],
             constants: PRESETS[0],
-            means: vec![83, -2, 4],
+            gains: vec![0; 3],
+            means: vec![3400, -60, 200],
         }
     }
 
@@ -384,7 +451,7 @@ mod tests {
     fn descriptors_round_trip() {
         let image = colour();
         let bytes = image.to_bytes();
-        assert!(bytes.len() <= 11);
+        assert!(bytes.len() <= 12);
         assert_eq!(ImageDescriptor::parse(&bytes, &Limits::default()).unwrap(), image);
         let data = ChannelGroup {
             kind: GroupKind::Data,
@@ -399,7 +466,8 @@ mod tests {
         let stack = ImageDescriptor {
             groups,
             constants: [1, 2, 3, 4, 5],
-            means: vec![0, 1, 2, 3, -800],
+            gains: vec![0, 4, -63, 63, -1],
+            means: vec![0, 1, 2, -3, -8 << 18],
             wraps: [true, false],
             ..image
         };
@@ -431,6 +499,10 @@ mod tests {
         assert!(ImageDescriptor::parse(&zero.to_bytes(), &Limits::default()).is_err());
         let zero = ImageDescriptor { constants: [1, 0, 1, 1, 1], ..colour() };
         assert!(ImageDescriptor::parse(&zero.to_bytes(), &Limits::default()).is_err());
+        for (gain, mean) in [(64, 0), (-64, 0), (0, (8 << 12) + 1), (0, i32::MIN)] {
+            let beyond = ImageDescriptor { gains: vec![0, 0, gain], means: vec![0, 0, mean], ..colour() };
+            assert!(ImageDescriptor::parse(&beyond.to_bytes(), &Limits::default()).is_err());
+        }
         let mut fields = LayerDescriptor::new(Some(128), vec![[0; 4]; 3]).to_fields();
         fields.set(field::REACH, true, vec![0; 3]);
         assert!(LayerDescriptor::parse(&fields, &Limits::default()).is_err());

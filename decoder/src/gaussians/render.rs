@@ -31,6 +31,8 @@ type Group = [f32; LANES];
 #[derive(Debug, Clone)]
 pub struct Scene {
     pub(super) mean: Vec<f32>,
+    /// What one in the values of sets stands for, plane by plane.
+    units: Vec<f32>,
     pub(super) splats: Vec<Splat>,
     pub(super) colours: Vec<f32>,
 }
@@ -92,7 +94,19 @@ impl Scene {
         if mean.is_empty() || mean.len() > MAX_PLANES || mean.iter().any(|m| !m.is_finite()) {
             return Err(DecodeError::Request(format!("planes with the means {mean:?} cannot be drawn")));
         }
-        Ok(Self { mean, splats: Vec::new(), colours: Vec::new() })
+        Ok(Self { units: vec![1.0; mean.len()], mean, splats: Vec::new(), colours: Vec::new() })
+    }
+
+    /// The same for sets whose values are coded so many times larger than they are, plane by plane.
+    ///
+    /// # Errors
+    /// If there is not one gain above zero for each plane.
+    pub fn with_gains(mut self, gains: &[f32]) -> Result<Self> {
+        if gains.len() != self.mean.len() || !gains.iter().all(|gain| gain.is_normal() && *gain > 0.0) {
+            return Err(DecodeError::Request(format!("planes with the gains {gains:?} cannot be drawn")));
+        }
+        self.units = gains.iter().map(|gain| gain.recip()).collect();
+        Ok(self)
     }
 
     /// Adds a Gaussian with a colour for each plane.
@@ -112,7 +126,7 @@ impl Scene {
         Ok(())
     }
 
-    /// Adds a set of quantised Gaussians.
+    /// Adds a set of quantised Gaussians: their colours are relative to the planes' means.
     ///
     /// # Errors
     /// As [`Self::push`], or if the set or the quantiser is of other planes.
@@ -126,7 +140,8 @@ impl Scene {
         let mut values = [0.0; MAX_PLANES];
         for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(planes)) {
             for (plane, (value, &index)) in values.iter_mut().zip(colours).enumerate() {
-                *value = index as f32 * quantiser.colour_step(symbols.scales, plane);
+                let coded = index as f32 * quantiser.colour_step(symbols.scales, plane);
+                *value = self.mean[plane] + coded * self.units[plane];
             }
             self.push(splat_of(quantiser, symbols), &values[..planes])?;
         }

@@ -38,7 +38,7 @@ pub fn coded_image(image: &ImageDescriptor) -> Result<Image, FormatError> {
     let constants = Constants::from_bytes(image.constants);
     let constants = constants.ok_or_else(|| FormatError::corrupt("image descriptor", 0, "a step is zero"))?;
     let (roles, factors): (Vec<Role>, Vec<u8>) = plane_roles(image).into_iter().unzip();
-    Ok(Image { quantiser: Quantiser::new(constants, &factors), roles, means: image.means.clone() })
+    Ok(Image { quantiser: Quantiser::new(constants, &factors), roles })
 }
 
 /// Turns one pixel's planes, which it holds, into channels. Channels of groups without floats are within 0..1; those with floats
@@ -158,6 +158,7 @@ mod tests {
                 wraps: [false; 2],
                 groups: vec![group],
                 constants: [1; 5],
+                gains: vec![0; count],
                 means: vec![0; count],
             };
             let mut all: Vec<f32> = (0..37 * count).map(|i| (i as f32 * 12.9898).sin() * 1.5).collect();

@@ -85,7 +85,7 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         &self.descriptor
     }
 
-    /// Steps, roles and means.
+    /// Steps and roles.
     #[must_use]
     pub fn coded(&self) -> &Image {
         &self.coded
@@ -290,12 +290,20 @@ impl<'r, S: ReadAt> ImageReader<'r, S> {
         Ok(all)
     }
 
+    /// A scene of this image's planes, without Gaussians.
+    ///
+    /// # Errors
+    /// As [`Scene::new`].
+    pub fn empty_scene(&self) -> Result<Scene> {
+        Scene::new(self.descriptor.plane_means())?.with_gains(&self.descriptor.plane_gains())
+    }
+
     /// The Gaussians that a region needs, up to a level, ready to be drawn.
     ///
     /// # Errors
     /// As [`ImageReader::load`].
     pub fn scene(&self, region: Region, scale: f64, level: Option<usize>) -> Result<Scene> {
-        let mut scene = Scene::new(self.coded.means.iter().map(|&mean| mean as f32 / 100.0).collect())?;
+        let mut scene = self.empty_scene()?;
         scene.add(&self.coded.quantiser, &self.load(region, scale, level)?)?;
         let margin = View::scaled(region.x, region.y, region.width, region.height, scale).margin();
         let size = [self.descriptor.width, self.descriptor.height];

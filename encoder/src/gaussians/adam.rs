@@ -110,6 +110,8 @@ struct Bounds {
     /// ... where the picture does not repeat.
     periods: Periods,
     most_ln_sigma: f32,
+    /// How fast the colours of each plane move.
+    colour_rates: [f32; MAX_CHANNELS],
 }
 
 impl Bounds {
@@ -118,6 +120,7 @@ impl Bounds {
             ends: [target.width as f32 - 0.6, target.height as f32 - 0.6],
             periods: target.periods(),
             most_ln_sigma: target.most_sigma.ln(),
+            colour_rates: std::array::from_fn(|plane| 0.01 * target.gains.get(plane).unwrap_or(&1.0)),
         }
     }
 }
@@ -177,7 +180,7 @@ fn advance(
             0 | 1 => position,
             2 | 3 => 0.05,
             4 => angle,
-            _ => 0.01,
+            _ => bounds.colour_rates[i - GEOMETRY],
         };
         let g = gradient[i];
         first[i] += (1.0 - FIRST_DECAY) * (g - first[i]);

@@ -15,6 +15,26 @@ pub fn removal_energies(target: &Target, cloud: &Cloud, frozen: usize) -> Vec<f3
     field.removal_energies(cloud)
 }
 
+/// The weighted squared error of the picture of a cloud in each plane.
+#[must_use]
+pub fn plane_errors(target: &Target, cloud: &Cloud) -> Vec<f64> {
+    let mut field = Field::new(target);
+    field.place(cloud);
+    let blend = field.render(cloud);
+    let error = |channel: usize| {
+        let pairs = blend.plane(channel).iter().zip(target.plane(channel)).enumerate();
+        let weight = |pixel: usize| target.importance.as_ref().map_or(1.0, |map| map[pixel]);
+        pairs.map(|(pixel, (blend, target))| f64::from((blend - target).powi(2) * weight(pixel))).sum()
+    };
+    (0..target.channels()).map(error).collect()
+}
+
+/// The weighted squared error of the picture of a cloud.
+#[must_use]
+pub fn squared_error(target: &Target, cloud: &Cloud) -> f64 {
+    plane_errors(target, cloud).iter().sum()
+}
+
 /// The weighted squared error of the picture of a cloud at each pixel, row by row.
 #[must_use]
 pub fn squared_errors(target: &Target, cloud: &Cloud) -> Vec<f32> {

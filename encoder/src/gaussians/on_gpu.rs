@@ -48,8 +48,15 @@ pub fn fit_on(
             before = count;
         }
     }
-    let plan =
-        Plan { values: &frozen.values, frozen: frozen.len(), room, most_moved, rates: &rates, prefixes: &[] };
+    let plan = Plan {
+        values: &frozen.values,
+        frozen: frozen.len(),
+        room,
+        most_moved,
+        rates: &rates,
+        gains: &target.gains,
+        prefixes: &[],
+    };
     let fit = Fit::new(gpu, &target.picture(), &plan)?;
     run(&fit, target, steps, progress, |step| {
         if let Some(count) = growth(step, steps, options.gaussians, frozen.len()) {
@@ -79,7 +86,7 @@ pub fn fit_prefixes_on(
     }
     let rates: Vec<f32> = (0..steps).map(|step| rate_together(step, steps)).collect();
     let (values, room) = (&cloud.values[..], cloud.len());
-    let plan = Plan { values, frozen: 0, room, most_moved: 0, rates: &rates, prefixes };
+    let plan = Plan { values, frozen: 0, room, most_moved: 0, rates: &rates, gains: &target.gains, prefixes };
     let fit = Fit::new(gpu, &target.picture(), &plan)?;
     Ok(run(&fit, target, steps, progress, |_| fit.step())?.cloud)
 }

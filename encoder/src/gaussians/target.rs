@@ -20,7 +20,7 @@ pub struct Target {
     pub height: usize,
     /// Planes, row by row, one after another.
     pub planes: Vec<f32>,
-    /// For each plane the colour that the blend tends to where nothing is; as coded.
+    /// For each plane the colour that the blend tends to where nothing is.
     pub mean: Vec<f32>,
     /// For each pixel, row by row, how much its squared error counts (mean about 1).
     pub importance: Option<Vec<f32>>,
@@ -28,6 +28,8 @@ pub struct Target {
     pub wraps: [bool; 2],
     /// Standard deviation that no Gaussian is to exceed, in pixels.
     pub most_sigma: f32,
+    /// How many times larger each plane is than by itself: so much faster its colours move.
+    pub gains: Vec<f32>,
 }
 
 /// [`Target::most_sigma`] where nothing asks for less.
@@ -36,15 +38,13 @@ pub(super) const MOST_SIGMA: f32 = 96.0;
 const SELF_REACH: f32 = 8.0;
 
 impl Target {
-    /// Planes of `width` x `height` pixels, with their means as files keep them: rounded to hundredths.
+    /// Planes of `width` x `height` pixels, relative to their means.
     #[must_use]
     pub fn new(width: usize, height: usize, planes: Vec<f32>, importance: Option<Vec<f32>>) -> Self {
-        let mean = |plane: &[f32]| {
-            let sum: f64 = plane.iter().map(|&p| f64::from(p)).sum();
-            Self::rounded_mean(sum / plane.len() as f64)
-        };
-        let mean = planes.chunks_exact(width * height).map(mean).collect();
-        Self { width, height, planes, mean, importance, wraps: [false; 2], most_sigma: MOST_SIGMA }
+        let mean = vec![0.0; planes.len() / (width * height)];
+        let gains = vec![1.0; mean.len()];
+        let (wraps, most_sigma) = ([false; 2], MOST_SIGMA);
+        Self { width, height, planes, mean, importance, wraps, most_sigma, gains }
     }
 
     /// The same, repeating along the axes that `wraps` names.
@@ -62,11 +62,6 @@ impl Target {
         [self.wraps[0].then_some(self.width as f32), self.wraps[1].then_some(self.height as f32)]
     }
 
-    /// A mean as files keep it.
-    pub(crate) fn rounded_mean(mean: f64) -> f32 {
-        ((mean * 100.0).round() as f32 / 100.0).clamp(-8.0, 8.0)
-    }
-
     /// The same at half the size; `None` if nothing would be left.
     pub(crate) fn halved(&self) -> Option<Self> {
         let (width, height) = (self.width / 2, self.height / 2);
@@ -76,14 +71,8 @@ impl Target {
         let pixels = self.width * self.height;
         let planes = halve(&self.planes, (self.width, self.height));
         let importance = self.importance.as_ref().map(|map| halve(&map[..pixels], (self.width, self.height)));
-        let (mean, most_sigma) = (self.mean.clone(), 0.5 * self.most_sigma);
-        Some(Self { width, height, planes, mean, importance, wraps: self.wraps, most_sigma })
-    }
-
-    /// The means in hundredths.
-    #[must_use]
-    pub fn means(&self) -> Vec<i32> {
-        self.mean.iter().map(|mean| (mean * 100.0).round() as i32).collect()
+        let (mean, gains, most_sigma) = (self.mean.clone(), self.gains.clone(), 0.5 * self.most_sigma);
+        Some(Self { width, height, planes, mean, importance, wraps: self.wraps, most_sigma, gains })
     }
 
     /// Number of planes.

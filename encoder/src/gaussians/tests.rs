@@ -20,7 +20,7 @@ fn picture(width: usize, height: usize) -> Target {
     let channel = |c: usize| (0..width * height).map(|i| rgb(i)[c]).collect::<Vec<f32>>();
     let [r, g, b] = [channel(0), channel(1), channel(2)];
     let planes = opponent_planes([&r, &g, &b]);
-    Target { mean: vec![0.8, 0.0, 0.0], ..Target::new(width, height, planes, None) }
+    Target::new(width, height, planes, None)
 }
 
 fn quantiser() -> Quantiser {

@@ -1,13 +1,17 @@
 //! From a picture to coded layers: how many Gaussians, fit, descent, and what is dropped to keep within the size.
 
+use super::balance::gains_of;
 use super::device::FitDevice;
 use super::layer::{CodedLayer, code_layer};
-use super::mosaic::means_of;
-use super::options::{ImageOptions, Importance, Paging, Rate};
+use super::masking::Masking;
+use super::options::{ImageOptions, Paging, Rate};
 use super::picture::Picture;
+use super::planes::{Source, means_of};
+use super::steps::fitting_constants;
 use super::windows::Windows;
 use crate::gaussians::{
-    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, quantise, removal_energies,
+    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, plane_errors, quantise,
+    removal_energies,
 };
 use crate::{EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
@@ -44,8 +48,11 @@ pub(super) const SWEEPS: [usize; 9] = [1, 2, 3, 5, 8, 8, 8, 10, 12];
 const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
 pub(super) const SURPLUS: f64 = 0.05;
-/// More are kept than a size is thought to hold: the weakest then make room.
+/// More are fitted than a size is thought to hold: how many it does is known when they are coded.
 const SPARE: f64 = 1.18;
+/// Bits of a Gaussian after the descent as a part of those before it, and how many more are kept than are thought to fit: the weakest then make room.
+const REFINED: f64 = 0.965;
+const MARGIN: f64 = 1.01;
 /// Pages have at least this many bytes on average.
 const PAGE_BYTES: u64 = 4096;
 /// A layer of fewer bytes is one chunk.
@@ -68,9 +75,15 @@ const SETTLING: usize = 2;
 /// Pixels up to which a picture has one layer.
 const ONE_LEVEL: u64 = 1_000_000;
 
-/// Bits of a Gaussian at this many bits per pixel, roughly.
-fn bits_of_gaussian(bits_per_pixel: f64) -> f64 {
-    (35.4 - 2.9 * (bits_per_pixel / 0.15).log2()).clamp(22.0, 42.0)
+/// Bits of a Gaussian of so many planes at this many bits per pixel, roughly.
+pub(super) fn bits_of_gaussian(bits_per_pixel: f64, planes: usize) -> f64 {
+    let of_planes = bits_beside_colour(planes);
+    of_planes * (35.4 - 2.9 * (bits_per_pixel / of_planes / 0.15).log2()).clamp(22.0, 42.0)
+}
+
+/// The same as a part of what one of a colour takes.
+fn bits_beside_colour(planes: usize) -> f64 {
+    0.61 + 0.13 * planes as f64
 }
 
 /// Says how many bytes a file of these layers has.
@@ -83,6 +96,10 @@ pub(super) struct Job<'a> {
     encode: &'a EncodeOptions,
     /// What is fitted; without its planes, if that happens in windows.
     pub(super) target: Target,
+    /// Where it comes from.
+    pub(super) source: Source<'a>,
+    /// What the file will say, but for the constants.
+    descriptor: ImageDescriptor,
     windows: Option<Windows>,
     /// What fits: a GPU only for pictures that it can fit.
     device: FitDevice,
@@ -135,10 +152,6 @@ impl<'a> Job<'a> {
                 "the map of importance is not one number from 0 up for each pixel".into(),
             ));
         }
-        let importance = match importance {
-            Some(map) => Some(map.weights.clone()),
-            None => options.masking.then(|| Importance::of_masking(picture).weights),
-        };
         let wraps = options.wraps.unwrap_or(picture.wraps);
         let windows = Windows::of(picture, wraps, options.window);
         let device = if windows.is_some() {
@@ -148,24 +161,53 @@ impl<'a> Job<'a> {
         } else {
             options.device.clone()
         };
+        let planes = picture.channels.len();
+        let mut descriptor = ImageDescriptor {
+            width: picture.width,
+            height: picture.height,
+            wraps,
+            groups: picture.groups.clone(),
+            constants: Constants::LOW_RATE.to_bytes(),
+            gains: vec![0; planes],
+            means: Vec::new(),
+        };
+        descriptor.set_means(&means_of(picture));
+        descriptor.gains = gains_of(picture, &descriptor, Self::bits_wanted(picture, options));
+        let masking = (importance.is_none() && options.masking).then(|| Masking::of(picture));
+        let map = importance.map(|map| &map.weights[..]);
+        let source = Source::new(picture, &descriptor, map, masking);
         let target = match windows {
-            None => Target::new(width, height, picture.planes(), importance),
-            Some(_) => {
-                let empty = Target::new(width, height, Vec::new(), importance);
-                Target { mean: means_of(picture), ..empty }
+            None => {
+                let (planes, importance) = source.whole();
+                let gains = source.gains.clone();
+                Target { gains, ..Target::new(width, height, planes, importance) }
             }
+            Some(_) => Target { mean: vec![0.0; planes], ..Target::new(width, height, Vec::new(), None) },
         };
         Ok(Self {
             picture,
             options,
             encode,
             target: target.repeating(wraps),
+            source,
+            descriptor,
             windows,
             device,
             interrupted: false,
             done: 0,
             total: 0,
         })
+    }
+
+    /// About how many bits the file will have.
+    fn bits_wanted(picture: &Picture, options: &ImageOptions) -> f64 {
+        let pixels = f64::from(picture.width) * f64::from(picture.height);
+        match options.rate {
+            Rate::BitsPerPixel(bits) => bits * pixels,
+            Rate::Gaussians(count) => count as f64 * bits_of_gaussian(0.15, picture.channels.len()),
+            Rate::Quality(quality) => Rate::bits_of_quality(quality) * pixels,
+            Rate::Psnr(_) | Rate::Near(_) | Rate::Restore => Rate::bits_of_quality(50.0) * pixels,
+        }
     }
 
     /// Steps and sweeps that are to come, as [`Self::watch`] counts them.
@@ -187,21 +229,14 @@ impl<'a> Job<'a> {
     }
 
     fn descriptor(&self, constants: Constants) -> ImageDescriptor {
-        ImageDescriptor {
-            width: self.picture.width,
-            height: self.picture.height,
-            wraps: self.target.wraps,
-            groups: self.picture.groups.clone(),
-            constants: constants.to_bytes(),
-            means: self.target.means(),
-        }
+        ImageDescriptor { constants: constants.to_bytes(), ..self.descriptor.clone() }
     }
 
     /// The best image of at most `budget` bytes.
     fn within(&mut self, budget: f64, size_of: &SizeOf<'_>) -> Result<EncodedImage> {
         let pixels = self.target.width * self.target.height;
         let bits = budget * 8.0 / pixels as f64;
-        let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
+        let constants = self.constants(bits);
         let descriptor = self.descriptor(constants);
         let least = size_of(&descriptor, &self.code(&descriptor, &[GaussianSet::default()])?)?;
         // A quality is no bound: the smallest pictures take what a few Gaussians do.
@@ -213,7 +248,7 @@ impl<'a> Job<'a> {
             return Err(EncodeError::Request(why));
         }
         let room = (budget - least) as f64;
-        let count = room * 8.0 / bits_of_gaussian(bits) * SPARE;
+        let count = room * 8.0 / bits_of_gaussian(bits, self.picture.channels.len()) * SPARE;
         self.attempt((count as usize).clamp(1, pixels), constants, Some((budget, size_of)))
     }
 
@@ -224,9 +259,9 @@ impl<'a> Job<'a> {
         let mut best: Option<EncodedImage> = None;
         let mut before: Option<(usize, f64)> = None;
         for _ in 0..5 {
-            let bits = count as f64 * 34.0 / pixels as f64;
-            let constants = if bits >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE };
-            let made = self.attempt(count, constants, None)?;
+            let planes = self.picture.channels.len();
+            let bits = count as f64 * 34.0 * bits_beside_colour(planes) / pixels as f64;
+            let made = self.attempt(count, self.constants(bits), None)?;
             let (reached, off) = (made.psnr, psnr - made.psnr);
             let smaller =
                 best.as_ref().is_none_or(|best| best.psnr < psnr || made.gaussians() < best.gaussians());
@@ -255,6 +290,12 @@ impl<'a> Job<'a> {
         }
     }
 
+    /// The usual constants for so many bits per pixel.
+    fn constants(&self, bits: f64) -> Constants {
+        let as_colour = bits / bits_beside_colour(self.picture.channels.len());
+        if as_colour >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE }
+    }
+
     /// Fits `count` Gaussians, in as many layers as are wanted, and drops what goes beyond the budget.
     fn attempt(
         &mut self,
@@ -262,15 +303,30 @@ impl<'a> Job<'a> {
         constants: Constants,
         budget: Option<(u64, &SizeOf<'_>)>,
     ) -> Result<EncodedImage> {
-        let descriptor = self.descriptor(constants);
-        let coded = coded_image(&descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
-        let (mut layers, mut error) = self.layers(&coded, count)?;
+        let mut descriptor = self.descriptor(constants);
+        let mut coded = image_of(&descriptor)?;
+        let (mut layers, mut error) = match self.windows {
+            Some(windows) => {
+                let mut layers = self.layers_in_windows(&windows, &coded, count)?;
+                let error = self.settle_in_windows(&windows, &coded, &mut layers, SETTLING);
+                (layers, error)
+            }
+            None => {
+                let (cloud, prefixes) = self.float_fit(count)?;
+                let factors = coded.quantiser.factors();
+                let constants = fitting_constants(&self.target, &cloud, constants, factors);
+                descriptor.constants = constants.to_bytes();
+                coded = image_of(&descriptor)?;
+                self.refined(&descriptor, &coded, (&cloud, &prefixes, count), budget)?
+            }
+        };
+        self.check_interrupt()?;
         if let Some(budget) = budget {
             error = self.trim(&descriptor, &coded, &mut layers, budget, error)?;
             error = self.fill(&descriptor, &coded, &mut layers, budget, error)?;
         }
         let made = self.code(&descriptor, &layers)?;
-        let psnr = self.target.psnr(error);
+        let psnr = self.psnr(&coded, &layers, error);
         Ok(EncodedImage { descriptor, layers: made, psnr, interrupted: self.interrupted })
     }
 
@@ -293,15 +349,23 @@ impl<'a> Job<'a> {
         if self.interrupted && !self.options.save_on_interrupt { Err(EncodeError::Cancelled) } else { Ok(()) }
     }
 
-    /// Layers of `count` Gaussians in all, and the squared error of the whole. Each layer doubles what there is. Layers are fitted one on
-    /// another, each while those below stay as they are; then they are moved together, so that all prefixes are good pictures.
-    fn layers(&mut self, coded: &Image, count: usize) -> Result<(Vec<GaussianSet>, f64)> {
-        if let Some(windows) = self.windows {
-            let mut layers = self.layers_in_windows(&windows, coded, count)?;
-            let error = self.settle_in_windows(&windows, coded, &mut layers, SETTLING);
-            self.check_interrupt()?;
-            return Ok((layers, error));
+    /// PSNR (dB) over all planes as they are by themselves, where `error` is the squared error of what was fitted.
+    fn psnr(&self, coded: &Image, layers: &[GaussianSet], error: f64) -> f64 {
+        if self.descriptor.gains.iter().all(|&gain| gain == 0) {
+            return self.target.psnr(error);
         }
+        let set = joined(layers);
+        let errors = match &self.windows {
+            None => plane_errors(&self.target, &dequantise(&set, &coded.quantiser)),
+            Some(windows) => self.plane_errors_in_windows(windows, coded, &set),
+        };
+        let gains = &self.source.gains;
+        self.target.psnr(errors.iter().zip(gains).map(|(error, gain)| error / f64::from(gain * gain)).sum())
+    }
+
+    /// A float fit of `count` Gaussians in all, and where its prefixes end. Each layer doubles what there is. Layers are fitted one on
+    /// another, each while those below stay as they are; then they are moved together, so that all prefixes are good pictures.
+    fn float_fit(&mut self, count: usize) -> Result<(Cloud, Vec<(usize, f32)>)> {
         let (effort, levels) = (self.effort(), self.levels());
         // A short descent would not drop them all.
         let spare = if SWEEPS[effort] > DROPS { 1.0 + SURPLUS } else { 1.0 };
@@ -327,22 +391,44 @@ impl<'a> Job<'a> {
             let steps = STEPS[effort] / 2;
             cloud = device.fit_prefixes(&target, cloud, &all, steps, &mut |_| self.watch(1))?;
         }
-        let mut set = quantise(&cloud, &coded.quantiser);
+        self.target.planes = target.planes;
+        Ok((cloud, prefixes))
+    }
+
+    /// The layers of a float fit after the descent, and the squared error of the whole: `count` Gaussians, or as many as the budget is thought to hold.
+    fn refined(
+        &mut self,
+        descriptor: &ImageDescriptor,
+        coded: &Image,
+        (cloud, prefixes, count): (&Cloud, &[(usize, f32)], usize),
+        budget: Option<(u64, &SizeOf<'_>)>,
+    ) -> Result<(Vec<GaussianSet>, f64)> {
+        let (effort, levels, planes) = (self.effort(), self.levels(), self.target.channels());
+        let mut set = quantise(cloud, &coded.quantiser);
+        let mut keep = count;
+        if let Some((budget, size_of)) = budget.filter(|_| SWEEPS[effort] > DROPS) {
+            let ends: Vec<usize> = prefixes.iter().map(|prefix| prefix.0).collect();
+            let size = |set: GaussianSet, ends: &[usize]| {
+                size_of(descriptor, &self.code(descriptor, &parted(set, ends, planes))?)
+            };
+            let least = size(GaussianSet::default(), &vec![0; ends.len()])?;
+            let each = (size(set.clone(), &ends)? - least) as f64 / cloud.len().max(1) as f64 * REFINED;
+            keep = ((budget.saturating_sub(least)) as f64 / each.max(0.1) * MARGIN) as usize;
+        }
         let pricing = self.pricing(coded);
         let options = RefineOptions {
             sweeps: SWEEPS[effort],
             frozen: 0,
-            keep: count.max(levels),
-            prefixes: &prefixes,
+            keep: keep.max(levels),
+            prefixes,
             beneath: &[],
             pricing: Some(&pricing),
         };
-        let quantiser = &coded.quantiser;
+        let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
+        let (quantiser, device) = (&coded.quantiser, self.device.clone());
         let refined = device.refine(&target, quantiser, &mut set, &options, &mut |_| self.watch(8))?;
         self.target.planes = target.planes;
-        self.check_interrupt()?;
-        let layers = parted(set, &refined.ends, planes);
-        Ok((layers, refined.after))
+        Ok((parted(set, &refined.ends, planes), refined.after))
     }
 
     /// Drops the weakest Gaussians until the file has at most `budget` bytes.
@@ -453,7 +539,7 @@ impl<'a> Job<'a> {
 
     /// Codes the layers.
     fn code(&self, descriptor: &ImageDescriptor, layers: &[GaussianSet]) -> Result<Vec<CodedLayer>> {
-        let coded = coded_image(descriptor).map_err(|e| EncodeError::Request(e.to_string()))?;
+        let coded = image_of(descriptor)?;
         let mut made = Vec::new();
         for layer in layers {
             let whole = self.picture.width.max(self.picture.height) <= MAX_PAGE;
@@ -479,6 +565,11 @@ impl<'a> Job<'a> {
         }
         side
     }
+}
+
+/// How an image's sets are coded.
+fn image_of(descriptor: &ImageDescriptor) -> Result<Image> {
+    coded_image(descriptor).map_err(|e| EncodeError::Request(e.to_string()))
 }
 
 /// The Gaussians of several layers, in order.

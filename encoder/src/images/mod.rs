@@ -1,5 +1,6 @@
 //! Images as sets of Gaussians: pictures in, layers of pages out.
 
+mod balance;
 mod device;
 pub(crate) mod file;
 mod fit;
@@ -8,6 +9,7 @@ pub mod import;
 #[cfg(feature = "images")]
 mod ktx2;
 mod layer;
+mod masking;
 mod mosaic;
 #[cfg(feature = "images")]
 mod names;
@@ -15,9 +17,11 @@ mod options;
 #[cfg(feature = "images")]
 pub(crate) mod paths;
 mod picture;
+mod planes;
 #[cfg(feature = "images")]
 mod profile;
 mod restore;
+mod steps;
 mod windows;
 pub(crate) mod write;
 

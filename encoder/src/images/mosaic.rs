@@ -5,12 +5,11 @@
 //! of threads.
 
 use super::fit::{Job, PREFIX, SHARE, STEPS, SURPLUS, SWEEPS, ends_of, joined, parted};
-use super::picture::Picture;
 use super::windows::{Window, Windows};
 use crate::Result;
 use crate::gaussians::{
-    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, fit, fit_prefixes, quantise,
-    refine, removal_energies, squared_errors,
+    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, fit, fit_prefixes, plane_errors,
+    quantise, refine, removal_energies, squared_errors,
 };
 use mcodec_coding::gaussians::{GaussianSet, Image};
 use std::ops::ControlFlow;
@@ -20,22 +19,6 @@ const SCOUT_STEPS: usize = 24;
 const SCOUT_PIXELS: usize = 250;
 /// Squared error of a pixel that any picture is thought to have.
 const NOISE: f64 = 1e-6;
-/// Rows of a strip that a picture's means are taken from.
-const STRIP: u32 = 64;
-
-/// Means of the planes of a picture, as [`Target::new`] has them, without the planes of all of it at once.
-pub(super) fn means_of(picture: &Picture) -> Vec<f32> {
-    let mut sums = vec![0.0f64; picture.channels.len()];
-    for top in (0..picture.height).step_by(STRIP as usize) {
-        let size = [picture.width, STRIP.min(picture.height - top)];
-        let planes = picture.part([0, i64::from(top)], size).planes();
-        for (sum, plane) in sums.iter_mut().zip(planes.chunks_exact((size[0] * size[1]) as usize)) {
-            *sum += plane.iter().map(|&p| f64::from(p)).sum::<f64>();
-        }
-    }
-    let pixels = f64::from(picture.width) * f64::from(picture.height);
-    sums.into_iter().map(|sum| Target::rounded_mean(sum / pixels)).collect()
-}
 
 /// A window while its own Gaussians are moved.
 struct Work<'a> {
@@ -83,7 +66,7 @@ impl Job<'_> {
             .iter()
             .map(|window| {
                 let inner = window.inner();
-                let full = inner.target(self.picture, &self.target, self.target.most_sigma);
+                let full = inner.target(&self.source, self.target.most_sigma);
                 let Some(target) = full.halved() else { return inner.pixels() * NOISE.sqrt() };
                 let gaussians = (target.width * target.height / SCOUT_PIXELS).max(4);
                 let options = FitOptions { gaussians, steps: SCOUT_STEPS };
@@ -112,7 +95,7 @@ impl Job<'_> {
             cloud.append(&windows.beneath((Some(number), window), &coded.quantiser, layer));
             beneath.push(cloud);
         }
-        let target = window.target(self.picture, &self.target, windows.most_sigma());
+        let target = window.target(&self.source, windows.most_sigma());
         Work { number, window, target, beneath }
     }
 
@@ -234,11 +217,28 @@ impl Job<'_> {
         let set = joined(layers);
         let errors = all.iter().map(|window| {
             let inner = window.inner();
-            let target = inner.target(self.picture, &self.target, windows.most_sigma());
+            let target = inner.target(&self.source, windows.most_sigma());
             let cloud = windows.beneath((None, &inner), &coded.quantiser, &set);
             squared_errors(&target, &cloud).iter().map(|&error| f64::from(error)).sum::<f64>()
         });
         errors.sum()
+    }
+
+    /// The squared error in each plane, window after window.
+    pub(super) fn plane_errors_in_windows(
+        &self,
+        windows: &Windows,
+        coded: &Image,
+        set: &GaussianSet,
+    ) -> Vec<f64> {
+        let mut sums = vec![0.0; coded.quantiser.planes()];
+        for window in windows.all() {
+            let inner = window.inner();
+            let target = inner.target(&self.source, windows.most_sigma());
+            let cloud = windows.beneath((None, &inner), &coded.quantiser, set);
+            sums.iter_mut().zip(plane_errors(&target, &cloud)).for_each(|(sum, error)| *sum += error);
+        }
+        sums
     }
 
     /// As [`Job::energies`], window after window.

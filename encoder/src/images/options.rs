@@ -107,49 +107,6 @@ impl Importance {
         let weights = (0..pixels).map(|pixel| 1.0 + value(pixel) * (Self::CONTRAST - 1.0)).collect();
         Self { size: [mask.width, mask.height], weights }
     }
-
-    /// Pixels around a pixel, to each side, whose texture hides errors in it.
-    const AROUND: usize = 4;
-    /// Variance of luma that hides no errors.
-    const CALM: f64 = 1e-3;
-    /// How much more or less than the mean a pixel counts at most.
-    const RANGE: f64 = 4.0;
-
-    /// As the eye weighs errors: less where texture around them hides them (contrast masking, as in the adaptive quantisers of video encoders). The mean is
-    /// about 1.
-    #[must_use]
-    pub fn of_masking(picture: &Picture) -> Self {
-        let (width, height) = (picture.width as usize, picture.height as usize);
-        let colours = picture.channels.len().clamp(1, 3);
-        // Sums over rectangles from the corner, of luma and of its square.
-        let mut sums = vec![[0.0f64; 2]; (width + 1) * (height + 1)];
-        for y in 0..height {
-            let mut row = [0.0; 2];
-            for x in 0..width {
-                let at = y * width + x;
-                let values = picture.channels[..colours].iter().map(|channel| f64::from(channel[at]));
-                let value = values.sum::<f64>() / colours as f64;
-                row = [row[0] + value, row[1] + value * value];
-                let above = sums[y * (width + 1) + x + 1];
-                sums[(y + 1) * (width + 1) + x + 1] = [above[0] + row[0], above[1] + row[1]];
-            }
-        }
-        let variance = |x: usize, y: usize| {
-            let (left, right) = (x.saturating_sub(Self::AROUND), (x + Self::AROUND + 1).min(width));
-            let (top, low) = (y.saturating_sub(Self::AROUND), (y + Self::AROUND + 1).min(height));
-            let at = |x: usize, y: usize| sums[y * (width + 1) + x];
-            let sum = |i: usize| at(right, low)[i] - at(left, low)[i] - at(right, top)[i] + at(left, top)[i];
-            let count = ((right - left) * (low - top)) as f64;
-            let mean = sum(0) / count;
-            (sum(1) / count - mean * mean).max(0.0)
-        };
-        let raw: Vec<f64> = (0..width * height)
-            .map(|at| (variance(at % width, at / width) + Self::CALM).sqrt().recip())
-            .collect();
-        let mean = raw.iter().sum::<f64>() / raw.len().max(1) as f64;
-        let weights = raw.iter().map(|w| (w / mean).clamp(Self::RANGE.recip(), Self::RANGE) as f32).collect();
-        Self { size: [picture.width, picture.height], weights }
-    }
 }
 
 /// How to make an image.

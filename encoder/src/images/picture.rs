@@ -124,6 +124,7 @@ mod tests {
                 wraps: [false; 2],
                 groups: vec![group],
                 constants: [1; 5],
+                gains: vec![0; count],
                 means: vec![0; count],
             };
             for i in 0..8 {
@@ -147,6 +148,7 @@ mod tests {
                 wraps: [false; 2],
                 groups: vec![group],
                 constants,
+                gains: vec![0],
                 means: vec![0],
             }
         };

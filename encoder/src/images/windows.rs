@@ -2,6 +2,7 @@
 //! reach into at most.
 
 use super::picture::Picture;
+use super::planes::Source;
 use crate::gaussians::{Cloud, Target, dequantise, place};
 use mcodec_coding::gaussians::{GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Splat, splat_of};
@@ -193,13 +194,12 @@ impl Windows {
 
 impl Window {
     /// What is to be fitted in it.
-    pub(super) fn target(&self, picture: &Picture, whole: &Target, most_sigma: f32) -> Target {
-        let part = picture.part(self.origin, self.size);
+    pub(super) fn target(&self, source: &Source<'_>, most_sigma: f32) -> Target {
+        let (planes, importance) = source.part(self.origin, self.size);
         let size = self.size.map(|pixels| pixels as usize);
-        let importance = whole.importance.as_ref().map(|map| picture.gather(map, self.origin, self.size));
-        let mut target = Target::new(size[0], size[1], part.planes(), importance);
-        target.mean.clone_from(&whole.mean);
+        let mut target = Target::new(size[0], size[1], planes, importance);
         target.most_sigma = most_sigma;
+        target.gains.clone_from(&source.gains);
         target.repeating(self.wraps)
     }
 

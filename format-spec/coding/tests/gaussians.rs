@@ -14,7 +14,6 @@ fn image(planes: usize) -> Image {
     Image {
         quantiser: Quantiser::new(Constants::LOW_RATE, &factors),
         roles: (0..planes).map(|plane| roles[plane.min(3)]).collect(),
-        means: vec![80, 2, -3, 50].into_iter().cycle().take(planes).collect(),
     }
 }
 

@@ -571,8 +571,11 @@ fn gaussians(root: &Path) -> Result<()> {
         ("image", vec![colour.clone()], [80, 42, 80, 60, 75]),
         ("image-groups", vec![colour, data], [1, 2, 3, 4, 5]),
     ] {
-        let means = vec![-70; groups.iter().map(ChannelGroup::channel_count).sum()];
-        let image = ImageDescriptor { width: 640, height: 9, wraps: [true, false], groups, constants, means };
+        let planes: usize = groups.iter().map(ChannelGroup::channel_count).sum();
+        let gains = (0..planes as i8).map(|plane| if constants[0] == 1 { plane - 2 } else { 0 }).collect();
+        let means = vec![-2900; planes];
+        let (width, height, wraps) = (640, 9, [true, false]);
+        let image = ImageDescriptor { width, height, wraps, groups, constants, gains, means };
         save(root, "gaussians", name, &[&[1], &image.to_bytes()[..]].concat())?;
     }
     for (name, layer) in [

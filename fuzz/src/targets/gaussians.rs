@@ -35,8 +35,7 @@ pub fn coded(planes: u8, constants: [u8; 5]) -> Image {
     let roles: Vec<Role> = (0..=planes & 15).map(of).collect();
     let factors: Vec<u8> = roles.iter().map(|role| if *role == Role::Luma { 60 } else { 78 }).collect();
     let constants = Constants::from_bytes(constants.map(|byte| byte.max(1))).expect("no step is zero");
-    let means = (-8..8).take(roles.len()).map(|mean| mean * 99).collect();
-    Image { quantiser: Quantiser::new(constants, &factors), roles, means }
+    Image { quantiser: Quantiser::new(constants, &factors), roles }
 }
 
 /// The areas of two sets: a coarse one of an image, and a fine one of it or of a page.

@@ -2,7 +2,7 @@
 
 @group(0) @binding(0) var<uniform> fit: Fit;
 @group(0) @binding(1) var<storage, read> state: array<u32>;
-// Common factor of the learning rates of each step.
+// How fast the colours of each plane move, then the common factor of the learning rates of each step.
 @group(0) @binding(2) var<storage, read> rates: array<f32>;
 // The target at ever lower resolution, plane by plane.
 @group(0) @binding(3) var<storage, read> surroundings: array<f32>;
@@ -56,15 +56,15 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) all: vec3u, @
     let angle = 0.06 / clamp(0.5 * (exp(apart) - exp(-apart)), 0.3, 4.0);
     let first_part = 1.0 - pow(FIRST_DECAY, age);
     let second_part = 1.0 - pow(SECOND_DECAY, age);
-    let rate = rates[state[STEP] - 1u];
+    let rate = rates[CHANNELS + state[STEP] - 1u];
     for (var i = 0u; i < STRIDE; i++) {
-        var own = 0.01;
+        var own = angle;
         if i < 2u {
             own = position;
         } else if i < 4u {
             own = 0.05;
-        } else if i == 4u {
-            own = angle;
+        } else if i >= GEOMETRY {
+            own = rates[i - GEOMETRY];
         }
         let g = gradients[at + i];
         gradients[at + i] = 0.0;

@@ -13,6 +13,8 @@ use crate::error::{GpuError, Result};
 
 /// Parameters of a Gaussian before its colours: x, y, ln of both standard deviations, angle.
 pub const GEOMETRY: usize = 5;
+/// How fast colours move.
+const COLOUR_RATE: f32 = 0.01;
 /// Levels of what is around a Gaussian.
 const LEVELS: usize = 7;
 
@@ -56,6 +58,8 @@ pub struct Plan<'a> {
     pub most_moved: usize,
     /// Of each step the common factor of its learning rates.
     pub rates: &'a [f32],
+    /// How many times larger each plane is than by itself: so much faster its colours move. Empty: all 1.
+    pub gains: &'a [f32],
     /// Prefixes that are to be good pictures at once: Gaussians of each, the last all of them, and how much its squared error counts. Empty: only
     /// the whole.
     pub prefixes: &'a [(usize, f32)],
@@ -176,7 +180,8 @@ impl<'g> Fit<'g> {
         let centre = |i: usize| i as f32 + 0.5;
         let centres: Vec<f32> = (0..width).map(centre).chain((0..height).map(centre)).collect();
         let centres = upload("pixels", &centres)?;
-        let rates = upload("learning rates", plan.rates)?;
+        let gains = (0..channels).map(|plane| COLOUR_RATE * plan.gains.get(plane).unwrap_or(&1.0));
+        let rates = upload("learning rates", &gains.chain(plan.rates.iter().copied()).collect::<Vec<f32>>())?;
         let buffers = Buffers::new(gpu, picture, plan, &fit)?;
         let gradients = zeros(gpu, "gradients", stride * room)?;
         let shapes = zeros(gpu, "shapes of a fit", 12 * room)?;
@@ -338,6 +343,7 @@ fn check(picture: &Picture<'_>, plan: &Plan<'_>) -> Result<()> {
     let stride = GEOMETRY + picture.mean.len();
     let is_plan = plan.values.len().is_multiple_of(stride)
         && plan.frozen <= plan.values.len() / stride
+        && (plan.gains.is_empty() || plan.gains.len() == picture.mean.len())
         && plan.room <= 1 << 22
         && plan.values.len() / stride <= 1 << 22;
     if picture.is_sound() && is_plan {

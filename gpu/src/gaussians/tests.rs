@@ -36,8 +36,15 @@ fn a_picture_is_fitted_without_reading_back() {
         let steps = 60;
         let rates = vec![1.0; steps];
         let fitted = || {
-            let plan =
-                Plan { values: &[], frozen: 0, room: 60, most_moved: 30, rates: &rates, prefixes: &[] };
+            let plan = Plan {
+                values: &[],
+                frozen: 0,
+                room: 60,
+                most_moved: 30,
+                rates: &rates,
+                gains: &[],
+                prefixes: &[],
+            };
             let fit = Fit::new(&gpu, &picture, &plan).unwrap();
             let before = gpu.maps();
             for step in 0..steps {

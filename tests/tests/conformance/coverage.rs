@@ -62,7 +62,7 @@ pub fn missing(twins: &[Value]) -> Vec<String> {
     for depth in ["0", "1", "2"] {
         want("Depths", depth);
     }
-    for other in ["preset 0", "preset 1", "preset 255", "repeats", "names", "channel names"] {
+    for other in ["preset 0", "preset 1", "preset 127", "gains", "repeats", "names", "channel names"] {
         want("Images", other);
     }
     for other in ["one chunk", "pages", "reach", "empty set"] {
@@ -196,9 +196,12 @@ fn collect_image(image: &Value, add: &mut impl FnMut(&str, &Value)) {
     let constants = match image["constants"].to_string().as_str() {
         "[80,42,80,60,75]" => "preset 0",
         "[60,30,60,40,75]" => "preset 1",
-        _ => "preset 255",
+        _ => "preset 127",
     };
     add("Images", &constants.into());
+    if list(&image["gains"]).iter().any(|gain| *gain != 0) {
+        add("Images", &"gains".into());
+    }
     if list(&image["repeats"]).iter().any(|along| *along == true) {
         add("Images", &"repeats".into());
     }

@@ -111,7 +111,13 @@ fn descriptors() -> Vec<Vector> {
             said(|i| i.constants = [80, 42, 0, 60, 75]),
             Damage("a step is zero"),
         ),
-        with_field("x_image_mean", "a mean of 8.01", said(|i| i.means[0] = 801), Damage("a mean is not")),
+        with_field("x_image_gain", "a gain of 64", said(|i| i.gains[0] = 64), Damage("a gain is not")),
+        with_field(
+            "x_image_mean",
+            "a mean above 8",
+            said(|i| i.means[0] = (8 << 12) + 1),
+            Damage("a mean is not"),
+        ),
         with_field("x_image_cut", "no mean", grey().to_bytes()[..5].to_vec(), Damage("truncated")),
         with_field("x_image_tail", "bytes after the last mean", tail, Damage("bytes follow the means")),
     ]

@@ -20,6 +20,7 @@ pub fn image_twin(reader: &Source, asset: &Asset) -> Result<Value, DecodeError> 
         "repeats": image.wraps,
         "groups": image.groups.iter().map(group).collect::<Vec<_>>(),
         "constants": image.constants,
+        "gains": image.gains,
         "means": image.means,
     }))
 }

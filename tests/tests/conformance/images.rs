@@ -45,9 +45,10 @@ pub fn group(kind: GroupKind) -> ChannelGroup {
 
 /// An image of preset 0 whose means are zero.
 pub fn image(width: u32, height: u32, groups: &[ChannelGroup]) -> ImageDescriptor {
-    let means = vec![0; groups.iter().map(ChannelGroup::channel_count).sum()];
+    let planes = groups.iter().map(ChannelGroup::channel_count).sum();
+    let (gains, means) = (vec![0; planes], vec![0; planes]);
     let constants = [80, 42, 80, 60, 75];
-    ImageDescriptor { width, height, wraps: [false; 2], groups: groups.to_vec(), constants, means }
+    ImageDescriptor { width, height, wraps: [false; 2], groups: groups.to_vec(), constants, gains, means }
 }
 
 /// The nearest that the quantiser has to these.
@@ -217,7 +218,7 @@ fn alpha() -> Vector {
     image.groups[0].name = "front".into();
     image.groups[1].transfer = Transfer::Linear;
     image.groups[1].depth = Depth::Unorm16;
-    image.means = vec![87, -3, 4, 80, 50, 0];
+    image.means = vec![3563, -120, 164, 3300, 2048, 0];
     Vector::sound(
         "image_alpha",
         "colour with alpha, grey with alpha of 16 bits; one of the two has a name; repeats along x",
@@ -244,11 +245,14 @@ fn data() -> Vector {
     let rest = ChannelGroup { channels: vec!["ö".into(); 10], ..group(GroupKind::Data) };
     let mut image = image(33, 50, &[floats, normals, rest]);
     image.wraps = [false, true];
-    image.means[15] = 800;
-    image.means[14] = -800;
+    image.means[15] = 8 << 12;
+    image.means[14] = -8 << 12;
+    (image.means[0], image.means[1]) = (8 << 18, -8 << 18);
+    image.gains = (0..16).map(|plane| 4 * plane - 30).collect();
+    (image.gains[0], image.gains[15]) = (-63, 63);
     Vector::sound(
         "image_data",
-        "16 channels in three groups: logarithms and floats with bounds, named channels of data; repeats along y",
+        "16 channels in three groups: logarithms and floats with bounds, named channels of data, gains; repeats along y",
         file(&image, &[(scattered(&image, 24, [0.8, 9.0], 8), Some(16))]),
     )
 }
@@ -256,7 +260,8 @@ fn data() -> Vector {
 fn written_out() -> Vector {
     let mut image = image(130, 20, &[group(GroupKind::Grey), group(GroupKind::Colour)]);
     image.constants = [255, 255, 255, 255, 0];
-    image.means = vec![12, 70, -64, 64];
+    image.means = vec![500, 2900, -2600, 2600];
+    image.gains = vec![3, 0, 0, -9];
     let mut blobs = scattered(&image, 30, [0.5, 30.0], 9);
     blobs.extend(scattered(&image, 2, [30.0, 100.0], 10));
     Vector::sound(
@@ -343,11 +348,11 @@ fn described() -> Vector {
     Vector::sound("image_described", "an image in a streaming file", stream)
 }
 
-/// The field says what it need not: no names, and the constants of preset 0.
+/// The field says what it need not: no names, the constants of preset 0 and a gain of 1.
 fn long_field() -> Vector {
     let image = image(20, 20, &[group(GroupKind::Grey)]);
     let mut draft = draft(&image, &layers(&image, &[(scattered(&image, 5, [0.5, 4.0], 19), None)]));
-    let field = vec![20, 20, 0x81, 0, 0, 255, 80, 42, 80, 60, 75, 0];
+    let field = vec![20, 20, 0x81, 0, 0, 255, 80, 42, 80, 60, 75, 0, 0];
     draft.page.assets[0].fields.set(asset_field::IMAGE, true, field);
     Vector::sound(
         "image_long_field",
@@ -371,7 +376,7 @@ pub fn write_images(dir: &Path) {
         let sides = [dice.scale(1.0, 900.0) as u32, dice.scale(1.0, 900.0) as u32];
         let mut image = image(sides[0], sides[1], &[group(kinds[seed as usize % 4])]);
         image.constants = core::array::from_fn(|_| 1 + dice.below(255.0) as u8);
-        image.means.iter_mut().for_each(|mean| *mean = dice.below(100.0) as i32 - 50);
+        image.means.iter_mut().for_each(|mean| *mean = dice.below(4000.0) as i32 - 2000);
         let n = dice.scale(4.0, 250.0) as usize;
         let most = dice.scale(3.0, 110.0);
         let blobs = scattered(&image, n, [0.5, most], seed);

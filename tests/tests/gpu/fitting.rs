@@ -104,7 +104,6 @@ fn image_of(target: &Target) -> Image {
     Image {
         quantiser: Quantiser::new(Constants::LOW_RATE, &[60, 78, 78]),
         roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta],
-        means: target.means(),
     }
 }
 

@@ -5,7 +5,7 @@ use crate::outcome::{Outcome, usage};
 use crate::picture_options::BenchPages;
 use anyhow::Context;
 use mcodec_coding::gaussians::GaussianSet;
-use mcodec_decode::gaussians::{Sampler, Scene, View};
+use mcodec_decode::gaussians::{Sampler, View};
 use mcodec_decode::images::{ImageReader, Region, page_grid};
 use mcodec_decode::{ReadOptions, Reader};
 use mcodec_format::registry;
@@ -110,7 +110,7 @@ fn page(image: &ImageReader<'_, Vec<u8>>, region: Region) -> anyhow::Result<Page
         }
     }
     let quantiser = &image.coded().quantiser;
-    let mut scene = Scene::new(image.coded().means.iter().map(|&mean| mean as f32 / 100.0).collect())?;
+    let mut scene = image.empty_scene()?;
     scene.add(quantiser, &around)?;
     let view = View::of_region(region.x, region.y, region.width, region.height);
     let mut best = Page { gaussians: 0, decode: Duration::MAX, draw: Duration::MAX };

@@ -102,7 +102,7 @@ impl<'a> Colours<'a> {
             let near = self.neighbourhood(i);
             let mut before = Before::default();
             for plane in 0..planes {
-                let mean = if done == 0 { self.image.mean(plane) } else { sums[plane] / done as i64 };
+                let mean = if done == 0 { 0 } else { sums[plane] / done as i64 };
                 let (step, lg_step) = self.image.quantiser.colour_step_and_lg(self.symbols[i].scales, plane);
                 let step = i64::from(step);
                 let (expected, contexts) = self.contexts(plane, &near, mean, (step, lg_step), &mut before);

@@ -35,15 +35,6 @@ pub struct Image {
     pub quantiser: Quantiser,
     /// Of each plane.
     pub roles: Vec<Role>,
-    /// Mean of each plane, in units of 1/100.
-    pub means: Vec<i32>,
-}
-
-impl Image {
-    /// A mean in units of 2^-24.
-    pub(super) fn mean(&self, plane: usize) -> i64 {
-        i64::from(self.means[plane]).clamp(-800, 800) * (1 << 24) / 100
-    }
 }
 
 /// Codes sets one after another, each after what the ones before have taught.
