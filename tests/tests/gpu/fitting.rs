@@ -68,7 +68,7 @@ fn own_device() -> Option<Gpu> {
 fn fits_are_as_good_as_those_of_the_cpu() {
     if let Some(gpu) = &own_device() {
         let target = natural(256);
-        let image = image_of(&target);
+        let image = image_of();
         let pricing = Pricing { image: &image, size: [256, 256], strength: 1.0 };
         let (mut fitted, mut refined) = ([0.0; 2], [0.0; 2]);
         for gaussians in [490, 500, 510] {
@@ -100,7 +100,7 @@ fn fits_are_as_good_as_those_of_the_cpu() {
 }
 
 /// How it is coded.
-fn image_of(target: &Target) -> Image {
+fn image_of() -> Image {
     Image {
         quantiser: Quantiser::new(Constants::LOW_RATE, &[60, 78, 78]),
         roles: vec![Role::Luma, Role::BlueRed, Role::GreenMagenta],
@@ -145,7 +145,7 @@ fn layers_are_fitted_too() {
 fn descents_are_as_good_as_those_of_the_cpu() {
     if let Some(gpu) = &own_device() {
         let target = target(128, true);
-        let image = image_of(&target);
+        let image = image_of();
         let pricing = Pricing { image: &image, size: [128, 128], strength: 1.0 };
         // The CPU tries fewer moves, by the gradient, which only the device has: single descents part, in the mean they do not.
         let mut means = [0.0; 2];
