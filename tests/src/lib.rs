@@ -5,3 +5,4 @@ pub mod counting;
 pub mod files;
 pub mod gguf;
 pub mod inputs;
+pub mod npy;

@@ -5,22 +5,15 @@ use mcodec_decode::{ReadOptions, Reader, verify};
 use mcodec_encode::latents::{LatentsOptions, Precision, encode_latents};
 use mcodec_encode::{EncodeOptions, Output};
 use mcodec_format::registry;
+use mcodec_tests::npy;
 use std::fs;
 use std::fs::File;
 use std::path::{Path, PathBuf};
 
 /// A `.npy` file of `<u2` elements.
 fn npy(shape: &[usize], elements: impl Fn(usize) -> u16) -> Vec<u8> {
-    let tuple: Vec<String> = shape.iter().map(ToString::to_string).collect();
-    let mut head = format!("{{'descr': '<u2', 'fortran_order': False, 'shape': ({},), }}", tuple.join(", "))
-        .into_bytes();
-    head.resize((head.len() + 11).next_multiple_of(64) - 11, b' ');
-    head.push(b'\n');
-    let mut out = b"\x93NUMPY\x01\0".to_vec();
-    out.extend((head.len() as u16).to_le_bytes());
-    out.extend(head);
-    (0..shape.iter().product()).for_each(|i| out.extend(elements(i).to_le_bytes()));
-    out
+    let count = shape.iter().product();
+    npy::npy("<u2", shape, &(0..count).flat_map(|i| elements(i).to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// The upper half of a smooth, moving f32.

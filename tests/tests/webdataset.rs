@@ -5,22 +5,15 @@ use mcodec_decode::{ReadOptions, Reader};
 use mcodec_encode::latents::{LatentsOptions, encode_latents};
 use mcodec_encode::{EncodeError, EncodeOptions, Output};
 use mcodec_format::registry;
+use mcodec_tests::npy;
 use std::fs;
 use std::path::Path;
 
 /// A `.npy` file of `<f4` elements.
 fn npy(shape: &[usize], first: usize) -> Vec<u8> {
-    let tuple: Vec<String> = shape.iter().map(ToString::to_string).collect();
-    let mut head = format!("{{'descr': '<f4', 'fortran_order': False, 'shape': ({},), }}", tuple.join(", "))
-        .into_bytes();
-    head.resize((head.len() + 11).next_multiple_of(64) - 11, b' ');
-    head.push(b'\n');
-    let mut out = b"\x93NUMPY\x01\0".to_vec();
-    out.extend((head.len() as u16).to_le_bytes());
-    out.extend(head);
     let value = |i: usize| ((i + first) * 7 % 31) as f32 / 8.0 - 2.0;
-    (0..shape.iter().product()).for_each(|i| out.extend(value(i).to_le_bytes()));
-    out
+    let count = shape.iter().product();
+    npy::npy("<f4", shape, &(0..count).flat_map(|i| value(i).to_le_bytes()).collect::<Vec<u8>>())
 }
 
 /// A safetensors file of one array.

@@ -34,20 +34,3 @@ pub fn plane_errors(target: &Target, cloud: &Cloud) -> Vec<f64> {
 pub fn squared_error(target: &Target, cloud: &Cloud) -> f64 {
     plane_errors(target, cloud).iter().sum()
 }
-
-/// The weighted squared error of the picture of a cloud at each pixel, row by row.
-#[must_use]
-pub fn squared_errors(target: &Target, cloud: &Cloud) -> Vec<f32> {
-    let mut field = Field::new(target);
-    field.place(cloud);
-    let blend = field.render(cloud);
-    let mut errors = vec![0.0; target.width * target.height];
-    for channel in 0..target.channels() {
-        let pairs = blend.plane(channel).iter().zip(target.plane(channel));
-        errors.iter_mut().zip(pairs).for_each(|(sum, (blend, target))| *sum += (blend - target).powi(2));
-    }
-    if let Some(importance) = &target.importance {
-        errors.iter_mut().zip(importance).for_each(|(error, weight)| *error *= weight);
-    }
-    errors
-}

@@ -9,7 +9,7 @@ use super::windows::{Window, Windows};
 use crate::Result;
 use crate::gaussians::{
     Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, fit, fit_prefixes, plane_errors,
-    quantise, refine, removal_energies, squared_errors,
+    quantise, refine, removal_energies,
 };
 use mcodec_coding::gaussians::{GaussianSet, Image};
 use std::ops::ControlFlow;
@@ -214,14 +214,7 @@ impl Job<'_> {
                 layers[layer].colours[i * planes..][..planes].copy_from_slice(colours);
             }
         }
-        let set = joined(layers);
-        let errors = all.iter().map(|window| {
-            let inner = window.inner();
-            let target = inner.target(&self.source, windows.most_sigma());
-            let cloud = windows.beneath((None, &inner), &coded.quantiser, &set);
-            squared_errors(&target, &cloud).iter().map(|&error| f64::from(error)).sum::<f64>()
-        });
-        errors.sum()
+        self.plane_errors_in_windows(windows, coded, &joined(layers)).iter().sum()
     }
 
     /// The squared error in each plane, window after window.

@@ -24,36 +24,13 @@ fn bias_of(label: u32) -> u32 {
 }
 
 //# entry
-    for (var i = local; i < 64u; i += GROUP * CHUNKS) {
-        class_map[i] = shared_words[jobs[workgroup * CHUNKS].classes + CLASS_MAP + i];
-    }
     for (var i = local; i < 112u; i += GROUP * CHUNKS) {
         commoner[i] = shared_words[jobs[workgroup * CHUNKS].classes + COMMONER + i];
     }
-    for (var i = local; i < TABLES * 64u; i += GROUP * CHUNKS) {
-        let at = jobs[workgroup * CHUNKS].classes + BUCKETS + 2u * i;
-        buckets[i] = vec2<u32>(shared_words[at], shared_words[at + 1u]);
-    }
-    if local < CHUNKS {
-        atomicStore(&damage[local], 0u);
-    }
-    workgroupBarrier();
-
-    let number = workgroup * CHUNKS + group;
-    let job = jobs[number];
-    let slot_bits = shared_words[job.classes];
+    //# begin
     let top = shared_words[job.classes + 1u];
-    let high_bits = shared_words[job.classes + 2u];
     let low_bits = shared_words[job.classes + 3u];
     let first_octave = shared_words[job.classes + 4u];
-    let slot_mask = mask(slot_bits);
-    let bucket_shift = slot_bits - 6u;
-    let place_mask = mask(bucket_shift);
-    let high_mask = mask(high_bits);
-    let steps = (job.len + LANES - 1u) / LANES;
-    let step_rows = LANES / job.columns;
-    let step_columns = LANES % job.columns;
-    let first_lane = lane * OWN;
 
     //# each k
     var x$k = data[job.states + first_lane + $ku];
@@ -77,45 +54,10 @@ fn bias_of(label: u32) -> u32 {
         var raw_signs = bits_at(job.planes, job.sign_start + sign_at);
         //# low
 
-        var needs = 0u;
-        var escapes = 0u;
         //# each k
-        let on$k = element + $ku < job.len;
-        let class$k = class_map[(info$k.x + label$k) & 63u];
-        let bucket$k = (x$k & slot_mask) >> bucket_shift;
-        let place$k = x$k & place_mask;
-        let found$k = buckets[(class$k & 0xffffu) + bucket$k];
-        let own$k = place$k < (found$k.x >> 26u);
-        let entry$k = select(found$k.y, found$k.x, own$k);
-        let freq$k = entry$k & 0x1fffu;
-        let rank$k = place$k + bitcast<u32>(extractBits(bitcast<i32>(entry$k), 13u, 13u));
-        let symbol$k = select(found$k.y >> 26u, bucket$k, own$k);
-        let next$k = freq$k * (x$k >> slot_bits) + rank$k;
-        x$k = select(x$k, next$k, on$k);
-        needs |= select(0u, 1u << $ku, on$k && next$k < STATE_START);
-        escapes |= select(0u, 1u << $ku, on$k && symbol$k == ESCAPE);
-        var high$k = select(((class$k >> 16u) + symbol$k) & high_mask, 0u, symbol$k == ZERO);
+        let class_of$k = info$k.x + label$k;
         //# end
-        let counted = vote(lane, needs, escapes);
-        //# each k
-        if (needs & (1u << $ku)) != 0u {
-            let before = countOneBits(needs & mask($ku));
-            x$k = (x$k << 16u) | stream_word(job.words, job.word_count, used + counted.words_before + before);
-        }
-        //# end
-        used += counted.words;
-        if counted.escapes > 0u {
-            //# each k
-            if (escapes & (1u << $ku)) != 0u {
-                let at = escaped + counted.escapes_before + countOneBits(escapes & mask($ku));
-                high$k = 0u;
-                if at < job.escape_count {
-                    high$k = bits_at(job.escapes, at * high_bits) & high_mask;
-                }
-            }
-            //# end
-            escaped += counted.escapes;
-        }
+        //# symbols
 
         var minus = 0u;
         if (job.flags & FLAG_BIASES) != 0u {
@@ -163,13 +105,7 @@ fn bias_of(label: u32) -> u32 {
         //# end
     }
 
-    let is_held = (job.flags & FLAG_HELD) != 0u;
-    var wrong = select(0u, STATUS_GROUP, misfit);
-    //# each k
-    wrong |= select(0u, STATUS_STATES, select(x$k != STATE_START, (x$k >> 31u) == 0u, is_held));
-    held[group * LANES + first_lane + $ku] = select(0u, x$k & 0x7fffffffu, is_held);
-    //# end
-    workgroupBarrier();
+    //# last states
 
     for (var step = job.replay; step < steps; step++) {
         for (var k = 0u; k < OWN; k++) {
@@ -217,11 +153,5 @@ fn bias_of(label: u32) -> u32 {
         let sign_fill = plane_bits(group, job.planes, job.stored_bits, sign_end) & mask((8u - (sign_end & 7u)) & 7u);
         wrong |= select(0u, STATUS_FILL, (low_fill | sign_fill) != 0u);
     }
-    if wrong != 0u {
-        atomicOr(&damage[group], wrong);
-    }
-    workgroupBarrier();
-    if lane == 0u {
-        status[number] = STATUS_DONE | atomicLoad(&damage[group]);
-    }
+    //# end of chunk
 }

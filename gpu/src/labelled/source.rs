@@ -68,7 +68,15 @@ impl Shape {
             }
             Vote::Workgroup => (include_str!("entry_workgroup.wgsl"), include_str!("vote_workgroup.wgsl")),
         };
-        let kernel = CHUNK.to_owned() + &self.elements.kernel().replace("//# entry", entry);
+        let shared = [
+            ("entry", entry),
+            ("begin", include_str!("begin.wgsl")),
+            ("symbols", include_str!("symbols.wgsl")),
+            ("last states", include_str!("last_states.wgsl")),
+            ("end of chunk", include_str!("end.wgsl")),
+        ];
+        let put = |text: String, (name, part): &(&str, &str)| replaced(&text, name, part);
+        let kernel = CHUNK.to_owned() + &shared.iter().fold(self.elements.kernel(), put);
         let most = match self.vote {
             Vote::Subgroup { most } => most,
             Vote::Workgroup => 0,
@@ -153,6 +161,12 @@ impl Elements {
             }
         }
     }
+}
+
+/// The text with a part in the place of each line that asks for it.
+fn replaced(text: &str, name: &str, part: &str) -> String {
+    let asked = format!("//# {name}");
+    text.split_inclusive('\n').map(|line| if line.trim() == asked { part } else { line }).collect()
 }
 
 fn numbered(body: &str, name: &str, i: u32) -> String {
