@@ -1,5 +1,6 @@
 //! Grids under their neighbours, there and back.
 
+use mcodec_coding::labelled::Level;
 use mcodec_coding::latents::{
     Coder, Element, Grid, GridContent, Quantiser, Shape, SharedObjects, Statistics, TokenModel, TokenScheme,
     Tokens, decode, decode_tokens, encode, encode_tokens,
@@ -108,6 +109,33 @@ fn quantised_numbers_come_back() {
                             );
                         }
                     }
+                }
+            }
+        }
+    }
+}
+
+#[test]
+fn twins_code_and_decode_alike() {
+    for shape in SHAPES.into_iter().chain([Shape { frames: 3, channels: 32, height: 9, width: 21 }]) {
+        for element in [Element::Bf16, Element::I16, Element::F32, Element::U8] {
+            let bytes = field(shape, |v, state| match element {
+                Element::F32 => (v as f32).to_le_bytes().to_vec(),
+                Element::U8 => vec![(state >> 24) as u8 & 15],
+                _ => ((v as f32).to_bits() >> 16).to_le_bytes()[..2].to_vec(),
+            });
+            let grid = Grid { shape, element, content: GridContent::Bytes(&bytes) };
+            for coder in CODERS {
+                let coded = [Level::Scalar, Level::Avx512].map(|level| {
+                    level.cap();
+                    encode(&grid, coder).unwrap()
+                });
+                assert!(coded[0] == coded[1], "{coder:?} {element:?} {shape:?}");
+                for level in [Level::Scalar, Level::Avx512] {
+                    level.cap();
+                    let mut out = vec![0; bytes.len()];
+                    decode(&coded[0], coder, &None, &mut out).unwrap();
+                    assert!(out == bytes, "{level:?} {coder:?} {element:?} {shape:?}");
                 }
             }
         }

@@ -142,7 +142,7 @@ impl CodeCoder {
     /// Codes tokens of frames, each in the order row, column, token of the position.
     pub(super) fn code(&mut self, decisions: &mut impl Decisions, shape: Shape, codes: &mut [u16]) {
         self.shape = shape;
-        avx2::run(self, decisions, codes);
+        avx2::run(Coding { coder: self, decisions, codes });
     }
 
     #[inline(always)]
@@ -367,9 +367,18 @@ impl CodeCoder {
     }
 }
 
-impl Work for CodeCoder {
+/// Codes, and what codes them.
+struct Coding<'a, D> {
+    coder: &'a mut CodeCoder,
+    decisions: &'a mut D,
+    codes: &'a mut [u16],
+}
+
+impl<D: Decisions> Work for Coding<'_, D> {
+    type Done = ();
+
     #[inline(always)]
-    fn work(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
-        self.code_all(decisions, numbers);
+    fn work(self) {
+        self.coder.code_all(self.decisions, self.codes);
     }
 }

@@ -257,7 +257,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
 
     /// Codes all numbers, frame by frame, row by row, the channels of a position together. `numbers` are in this order.
     pub(super) fn code(&mut self, decisions: &mut impl Decisions, bounds: &impl Bounds, numbers: &mut [u16]) {
-        avx2::run(&mut Bounded { dense: self, bounds }, decisions, numbers);
+        avx2::run(Bounded { dense: self, bounds, decisions, numbers });
     }
 
     /// The same, with the instructions of the caller.
@@ -762,15 +762,19 @@ impl<P: Profile, const N: usize> Dense<P, N> {
     }
 }
 
-/// A coder, and what is known of the numbers.
-struct Bounded<'a, D, B> {
-    dense: &'a mut D,
+/// A coder, numbers, and what is known of them.
+struct Bounded<'a, C, B, D> {
+    dense: &'a mut C,
     bounds: &'a B,
+    decisions: &'a mut D,
+    numbers: &'a mut [u16],
 }
 
-impl<P: Profile, B: Bounds, const N: usize> Work for Bounded<'_, Dense<P, N>, B> {
+impl<P: Profile, B: Bounds, D: Decisions, const N: usize> Work for Bounded<'_, Dense<P, N>, B, D> {
+    type Done = ();
+
     #[inline(always)]
-    fn work(&mut self, decisions: &mut impl Decisions, numbers: &mut [u16]) {
-        self.dense.code_all(decisions, self.bounds, numbers);
+    fn work(self) {
+        self.dense.code_all(self.decisions, self.bounds, self.numbers);
     }
 }

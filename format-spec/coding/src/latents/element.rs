@@ -221,7 +221,7 @@ fn ordered(bits: u16) -> u16 {
     if bits < 0x8000 { bits + 0x8000 } else { !bits }
 }
 
-fn unordered(index: u16) -> u16 {
+pub(super) fn unordered(index: u16) -> u16 {
     if index >= 0x8000 { index - 0x8000 } else { !index }
 }
 

@@ -429,8 +429,7 @@ pub fn decode_refined(
     let Shape { channels, height, width, .. } = head.shape;
     if coder == Coder::Fast {
         let middle = if head.quantised.is_some() { 0 } else { head.element.middle() };
-        let mut output = head.output(middle, out);
-        return fast::decode(rest, head.shape, |frame, y, row| output.put(frame, y * width, row));
+        return fast::decode(rest, head.shape, head.output(middle, out));
     }
     let (cells, low) = head.take_cells(&mut rest)?;
     let shift = match byte(&mut rest)? {

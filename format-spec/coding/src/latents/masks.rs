@@ -110,26 +110,28 @@ fn code_all(
     (steps, first): (u64, u64),
     planes: &mut [u8],
 ) {
-    let mut job = Job { coder: MaskCoder::new(shape), steps, first, planes };
-    avx2::run(&mut job, decisions, &mut []);
+    avx2::run(Job { coder: MaskCoder::new(shape), decisions, steps, first, planes });
 }
 
 /// Planes, and what codes them.
-struct Job<'a> {
+struct Job<'a, D> {
     coder: MaskCoder,
+    decisions: &'a mut D,
     steps: u64,
     first: u64,
     planes: &'a mut [u8],
 }
 
-impl Work for Job<'_> {
+impl<D: Decisions> Work for Job<'_, D> {
+    type Done = ();
+
     #[inline(always)]
-    fn work(&mut self, decisions: &mut impl Decisions, _: &mut [u16]) {
+    fn work(mut self) {
         let area = self.coder.shape.rows * self.coder.shape.columns;
         for number in 0..self.planes.len() / area {
             let step = ((u128::from(self.first) + number as u128) % u128::from(self.steps)) as u64;
             let head = usize::try_from(self.steps).ok().and_then(|steps| number.checked_sub(steps));
-            self.coder.code_plane(decisions, self.planes, number, step, head);
+            self.coder.code_plane(self.decisions, self.planes, number, step, head);
         }
     }
 }

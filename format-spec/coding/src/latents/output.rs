@@ -1,7 +1,7 @@
 //! From decoded numbers to elements in the order frame, channel, row, column.
 
 use super::dense::Shape;
-use super::element::Element;
+use super::element::{Element, unordered};
 use super::grid::{Quantiser, Statistics};
 
 /// Numbers to either side of 0 whose elements are remembered.
@@ -18,6 +18,8 @@ pub(super) struct Output<'a> {
     low_halves: &'a [u8],
     /// Of each channel, the elements of the numbers about 0: the element, and a one above it if it is known.
     known: Vec<u64>,
+    /// A row of elements of two bytes.
+    words: Vec<u16>,
     out: &'a mut [u8],
 }
 
@@ -32,25 +34,26 @@ impl<'a> Output<'a> {
     ) -> Self {
         let known =
             if quantised.is_some() { vec![0; shape.channels * 2 * KNOWN as usize] } else { Vec::new() };
-        Self { shape, element, zero, quantised, low_halves, known, out }
+        Self { shape, element, zero, quantised, low_halves, known, words: Vec::new(), out }
     }
 
     /// Puts the channels of the positions from `first` on of frame `t`.
+    #[inline(always)]
     pub(super) fn put<N: Copy + Into<i32>>(&mut self, t: usize, first: usize, numbers: &[N]) {
         let Shape { channels, height, width, .. } = self.shape;
         let (plane, size) = (height * width, self.element.bytes());
+        if size == 2 {
+            return self.put_words(t, first, numbers);
+        }
         for c in 0..channels {
             let start = ((t * channels + c) * plane + first) * size;
             let count = numbers.len() / channels;
             let numbers = numbers.iter().skip(c).step_by(channels).map(|&n| n.into() + self.zero);
             let out = &mut self.out[start..][..count * size];
             if let Some((step, statistics)) = self.quantised {
-                let known = &mut self.known[c * 2 * KNOWN as usize..][..2 * KNOWN as usize];
+                let known = &mut self.known.as_chunks_mut().0[c];
                 let quantiser = Quantiser { step: *step, statistics, dependency: None };
                 put_quantised(&quantiser, c, self.element, known, numbers, out);
-            } else if size == 2 {
-                let out = out.as_chunks_mut::<2>().0.iter_mut();
-                out.zip(numbers).for_each(|(out, number)| self.element.put(number as u16, 0, out));
             } else if size == 1 {
                 let out = out.as_chunks_mut::<1>().0.iter_mut();
                 out.zip(numbers).for_each(|(out, number)| self.element.put(number as u16, 0, out));
@@ -63,28 +66,122 @@ impl<'a> Output<'a> {
             }
         }
     }
+
+    /// Elements of two bytes: first all in the order of numbers, then each in its place.
+    #[inline(always)]
+    fn put_words<N: Copy + Into<i32>>(&mut self, t: usize, first: usize, numbers: &[N]) {
+        let (channels, count) = (self.shape.channels, numbers.len() / self.shape.channels);
+        self.words.resize(numbers.len(), 0);
+        let (zero, element) = (self.zero, self.element);
+        if let Some((step, statistics)) = self.quantised {
+            let quantiser = Quantiser { step: *step, statistics, dependency: None };
+            let positions = self.words.chunks_exact_mut(channels).zip(numbers.chunks_exact(channels));
+            for (words, numbers) in positions {
+                let known = self.known.as_chunks_mut::<{ 2 * KNOWN as usize }>().0.iter_mut();
+                for (c, ((word, &n), known)) in words.iter_mut().zip(numbers).zip(known).enumerate() {
+                    *word = known_element(&quantiser, c, element, known, n.into() + zero) as u16;
+                }
+            }
+            return self.place_words(t, first, count);
+        }
+        let words = self.words.iter_mut().zip(numbers.iter().map(|&n| n.into() + zero));
+        if let Element::F16 | Element::Bf16 = element {
+            words.for_each(|(word, number)| *word = unordered(number as u16));
+        } else {
+            words.for_each(|(word, number)| {
+                let mut bytes = [0; 2];
+                element.put(number as u16, 0, &mut bytes);
+                *word = u16::from_le_bytes(bytes);
+            });
+        }
+        self.place_words(t, first, count);
+    }
+
+    /// Puts the words of `count` positions in their places.
+    #[inline(always)]
+    fn place_words(&mut self, t: usize, first: usize, count: usize) {
+        let Shape { channels, height, width, .. } = self.shape;
+        let plane = height * width;
+        let plane_of = |c: usize| 2 * ((t * channels + c) * plane + first);
+        let tiles = (channels / TILE * TILE, count / TILE * TILE);
+        for c in (0..tiles.0).step_by(TILE) {
+            for x in (0..tiles.1).step_by(TILE) {
+                let tile = transposed(&self.words[x * channels + c..], channels);
+                for (i, row) in tile.iter().enumerate() {
+                    self.out[plane_of(c + i) + 2 * x..][..2 * TILE].copy_from_slice(&row.to_le_bytes());
+                }
+            }
+        }
+        for c in 0..channels {
+            let from = if c < tiles.0 { tiles.1 } else { 0 };
+            let out = self.out[plane_of(c)..][..2 * count].as_chunks_mut::<2>().0;
+            for (x, out) in out.iter_mut().enumerate().skip(from) {
+                *out = self.words[x * channels + c].to_le_bytes();
+            }
+        }
+    }
 }
 
+/// Rows and columns that are turned at once.
+const TILE: usize = 4;
+
+/// The first columns of the first rows of `channels` words, as rows, the first word of each lowest.
+#[inline(always)]
+fn transposed(words: &[u16], channels: usize) -> [u64; TILE] {
+    const EVEN: u64 = 0x0000_ffff_0000_ffff;
+    const LOW: u64 = 0xffff_ffff;
+    let row = |x: usize| {
+        let words: [u16; TILE] = words[x * channels..].first_chunk().copied().unwrap_or_default();
+        words.iter().rev().fold(0, |all, &word| all << 16 | u64::from(word))
+    };
+    let [a, b, c, d] = core::array::from_fn(row);
+    let evens = [a & EVEN | (b & EVEN) << 16, c & EVEN | (d & EVEN) << 16];
+    let odds = [a >> 16 & EVEN | b & !EVEN, c >> 16 & EVEN | d & !EVEN];
+    let halves = |[above, below]: [u64; 2]| (above & LOW | below << 32, above >> 32 | below & !LOW);
+    let ((first, third), (second, fourth)) = (halves(evens), halves(odds));
+    [first, second, third, fourth]
+}
+
+/// Puts what numbers of a channel stand for.
 fn put_quantised(
     quantiser: &Quantiser<'_>,
     c: usize,
     element: Element,
-    known: &mut [u64],
+    known: &mut [u64; 2 * KNOWN as usize],
     numbers: impl Iterator<Item = i32>,
     out: &mut [u8],
 ) {
     let size = element.bytes();
     for (number, out) in numbers.zip(out.chunks_exact_mut(size)) {
-        let place = usize::try_from(number + KNOWN).ok().filter(|&at| at < known.len());
-        if let Some(at) = place {
-            if known[at] >> 32 == 0 {
-                let mut bytes = [0; 4];
-                quantiser.put(c, number, element, &mut bytes[..size]);
-                known[at] = u64::from(u32::from_le_bytes(bytes)) | 1 << 32;
+        let bytes = known_element(quantiser, c, element, known, number).to_le_bytes();
+        out.copy_from_slice(&bytes[..size]);
+    }
+}
+
+/// What a number stands for, as the bits of an element.
+#[inline(always)]
+fn known_element(
+    quantiser: &Quantiser<'_>,
+    c: usize,
+    element: Element,
+    known: &mut [u64; 2 * KNOWN as usize],
+    number: i32,
+) -> u32 {
+    match known.get_mut((number + KNOWN) as usize) {
+        Some(known) if *known >> 32 != 0 => *known as u32,
+        known => {
+            let bits = element_of(quantiser, c, element, number);
+            if let Some(known) = known {
+                *known = u64::from(bits) | 1 << 32;
             }
-            out.copy_from_slice(&(known[at] as u32).to_le_bytes()[..size]);
-        } else {
-            quantiser.put(c, number, element, out);
+            bits
         }
     }
+}
+
+#[cold]
+fn element_of(quantiser: &Quantiser<'_>, c: usize, element: Element, number: i32) -> u32 {
+    let mut bytes = [0; 4];
+    quantiser.put(c, number, element, &mut bytes[..element.bytes()]);
+    u32::from_le_bytes(bytes)
 }

@@ -1,0 +1,157 @@
+//! The fast coder: the best of four predictors for each channel and frame, symbols under classes of what was wrong around them in
+//! the row above and the frame before. A row's classes are known before its first symbol, so that all of it is decoded at once.
+
+mod planes;
+mod residuals;
+mod tables;
+
+use super::avx2::{self, Work};
+use super::dense::Shape;
+use super::output::Output;
+use crate::bits::{BitSink, BitSource};
+use crate::error::{Result, corrupt};
+use crate::labelled::{ClassedDecoder, Classes, FloatFormat, encode_classed};
+use crate::varint::{put, take, take_bytes, take_u8};
+use planes::{LANES, Modes, Planes, best_modes};
+use residuals::{RawBits, SYMBOLS, symbol_of};
+use tables::tables_for;
+
+/// Classes of a frame: half octaves of what was wrong nearby.
+const DEGREES: usize = 24;
+/// The class of what fills a row up to whole lanes; the others are those of first frames, then those of other frames.
+const FILLER: u8 = 2 * DEGREES as u8;
+
+/// Codes numbers, by frame, position and channel, that lie within 16 bits. `base` is the least degree.
+///
+/// # Errors
+/// None but of the entropy coder.
+pub(super) fn encode(shape: Shape, numbers: &[i16], base: u8) -> Result<Vec<u8>> {
+    let Shape { channels, height, width, .. } = shape;
+    let mut planes = Planes::new(shape);
+    let lanes_log2 = if shape.count() >= 1 << 16 { 6 } else { 3 };
+    let filled = (width * channels).next_multiple_of(1 << lanes_log2);
+    let mut modes = BitSink::default();
+    let mut raw = BitSink::default();
+    let (mut symbols, mut classes, mut row_classes) = (Vec::new(), Vec::new(), Vec::new());
+    for (t, frame) in numbers.chunks_exact(height * width * channels).enumerate() {
+        for y in 0..height {
+            for x in 0..width {
+                let at = planes.row(y) + x * planes.lanes;
+                for c in 0..channels {
+                    planes.values[at + c] = frame[(y * width + x) * channels + c];
+                }
+            }
+        }
+        let best = best_modes(&planes);
+        best.iter().for_each(|&mode| modes.put(mode.into(), 2));
+        for y in 0..height {
+            planes.classes(y, t == 0, base.into(), &mut row_classes);
+            for x in 0..width {
+                for first in (0..channels).step_by(LANES) {
+                    let all = planes.predict(x, y, first);
+                    let at = planes.row(y) + x * planes.lanes + first;
+                    for i in 0..LANES.min(channels - first) {
+                        let guess = all[usize::from(best[first + i])][i];
+                        let residual = i32::from((i32::from(planes.values[at + i]) - guess) as i16);
+                        planes.wrong[at + i] = (residual as i16).unsigned_abs();
+                        let (symbol, bits, low) = symbol_of(residual);
+                        symbols.push(symbol);
+                        raw.put(low, bits);
+                    }
+                }
+            }
+            classes.extend_from_slice(&row_classes);
+            let whole = (t * height + y + 1) * filled;
+            symbols.resize(whole, 0);
+            classes.resize(whole, FILLER);
+        }
+        planes.next_frame();
+    }
+    let tables = tables_for(&symbols, &classes)?;
+    let stream = encode_classed(&tables, &symbols, &classes, lanes_log2)?;
+    let (tables, raw) = (tables.to_bytes(), raw.into_bytes());
+    let mut out = vec![base];
+    out.extend(modes.into_bytes());
+    put(&mut out, tables.len() as u64);
+    out.extend(tables);
+    put(&mut out, raw.len() as u64);
+    out.extend(raw);
+    out.extend(stream);
+    Ok(out)
+}
+
+/// Decodes numbers, by frame, position and channel, and puts their elements.
+///
+/// # Errors
+/// What is malformed.
+pub(super) fn decode(bytes: &[u8], shape: Shape, output: Output<'_>) -> Result<()> {
+    let mut rest = bytes;
+    let base = take_u8(&mut rest, "least degree")?.into();
+    let mode_bytes = (shape.frames as u64 * shape.channels as u64).div_ceil(4);
+    let modes = BitSource::new(take_bytes(&mut rest, mode_bytes, "modes")?);
+    let length = take(&mut rest)?;
+    let tables = Classes::parse(take_bytes(&mut rest, length, "tables")?)?;
+    let used = tables.classes().len() == usize::from(FILLER) + 1 && tables.format() == FloatFormat::Bf16;
+    let plain = tables.classes().iter().all(|c| c.octaves == 0);
+    let below = tables.tables().iter().all(|t| t.values().last().is_some_and(|&v| v < SYMBOLS));
+    if !(used && plain && below && tables.top() == 0 && tables.signs().is_none()) {
+        return Err(corrupt("classes of a grid"));
+    }
+    let length = take(&mut rest)?;
+    let raw = RawBits::new(take_bytes(&mut rest, length, "raw bits")?);
+    let symbols = ClassedDecoder::new(&tables, rest)?;
+    avx2::run(Frames { shape, base, modes, raw, symbols, output })
+}
+
+/// The frames of a grid, which are decoded row by row.
+struct Frames<'a, 'o> {
+    shape: Shape,
+    base: i32,
+    modes: BitSource<'a>,
+    raw: RawBits<'a>,
+    symbols: ClassedDecoder<'a>,
+    output: Output<'o>,
+}
+
+impl Work for Frames<'_, '_> {
+    type Done = Result<()>;
+
+    #[inline(always)]
+    fn work(mut self) -> Result<()> {
+        let Shape { frames, channels, height, width } = self.shape;
+        let count = width * channels;
+        let filled = count.next_multiple_of(self.symbols.lanes());
+        let mut planes = Planes::new(self.shape);
+        let mut modes = Modes::new(planes.lanes);
+        let (mut classes, mut row) = (Vec::new(), vec![0i16; count]);
+        let mut symbols = vec![0u16; filled];
+        let mut residuals = vec![0i32; width * planes.lanes];
+        for t in 0..frames {
+            for c in 0..channels {
+                modes.set(c, self.modes.take(2)? as usize);
+            }
+            for y in 0..height {
+                planes.classes(y, t == 0, self.base, &mut classes);
+                classes.resize(filled, FILLER);
+                for (classes, symbols) in classes.chunks(4096).zip(symbols.chunks_mut(4096)) {
+                    self.symbols.decode(classes, symbols)?;
+                }
+                if planes.lanes == channels {
+                    self.raw.residuals(&symbols[..count], &mut residuals);
+                } else {
+                    let positions = residuals.chunks_exact_mut(planes.lanes);
+                    for (residuals, symbols) in positions.zip(symbols.chunks_exact(channels)) {
+                        self.raw.residuals(symbols, residuals);
+                    }
+                }
+                planes.rebuild(y, &residuals, &mut modes);
+                planes.copy_row(y, &mut row);
+                self.output.put(t, y * width, &row);
+            }
+            planes.next_frame();
+        }
+        self.modes.finish()?;
+        self.raw.finish()?;
+        self.symbols.finish()
+    }
+}
