@@ -190,7 +190,7 @@ impl Totals {
         });
         Score {
             text: text.to_owned(),
-            hash: hash.map(|hash| format!("blake3:{}", mcodec_decode::hex(hash))),
+            hash: hash.map(shown),
             predictions: self.count,
             bytes: self.bytes,
             nats_per_token: self.nats / n,
@@ -200,6 +200,10 @@ impl Totals {
             against,
         }
     }
+}
+
+fn shown(hash: &[u8; 32]) -> String {
+    format!("blake3:{}", mcodec_decode::hex(hash))
 }
 
 /// Texts that a model is judged by, as its windows.
@@ -223,6 +227,11 @@ impl Judge {
         };
         let texts = texts.iter().map(cut).collect::<Result<_>>()?;
         Ok(Self { protocol, texts })
+    }
+
+    /// Hash of each text, as scores give it.
+    pub fn text_hashes(&self) -> impl Iterator<Item = String> {
+        self.texts.iter().map(|(_, hash, ..)| shown(hash))
     }
 
     /// Has `model` predict the texts, beside `against` if there is one.

@@ -22,6 +22,7 @@ use mcodec_evaluation::{
 };
 use results::Results;
 use serde::{Deserialize, Serialize};
+use std::cell::OnceCell;
 use std::collections::HashMap;
 
 /// What nobody quantises unless told otherwise.
@@ -73,7 +74,8 @@ type Matrices = Vec<(String, usize, usize)>;
 /// What all quantisers are given.
 struct Work<'a> {
     model: &'a dyn Weights,
-    original: &'a Original<'a>,
+    /// Run when the first row is measured that is not known.
+    original: OnceCell<Original<'a>>,
     judge: &'a Judge,
     matrices: Matrices,
     weights: u64,
@@ -93,17 +95,14 @@ pub(crate) fn run(args: &BenchQuant, common: &Common, console: &Console) -> anyh
     let matrices = matrices(&*model, &keep)?;
     let protocol = protocol(&args.protocol, &of, &tokens)?;
     let judge = Judge::new(protocol.clone(), &read_texts(&tokens, &args.texts)?)?;
-    console.note("the original");
-    let original = judge.original(&*model, &progress(console))?;
     let weights = matrices.iter().map(|(_, rows, columns)| (rows * columns) as u64).sum();
-    let of_original = judge.judge(&*model, Some(Against::Known(&original)), &progress(console))?;
     let (mut statistics, calibration) = statistics(args, &*model, console)?;
-    let texts: Vec<_> = of_original.texts.iter().map(|text| &text.hash).collect();
+    let texts: Vec<_> = judge.text_hashes().map(Some).collect();
     let run = (model.identity(), weights, &protocol, &keep, texts, &calibration);
     let results = Results::open(args.results.as_deref(), &serde_json::to_string(&run)?)?;
     let mut work = Work {
         model: &*model,
-        original: &original,
+        original: OnceCell::new(),
         judge: &judge,
         matrices,
         weights,
@@ -115,6 +114,7 @@ pub(crate) fn run(args: &BenchQuant, common: &Common, console: &Console) -> anyh
     ours::measure(&mut work, args, (&keep, common), statistics.as_mut())?;
     peers(&mut work, statistics.as_mut(), &mut not_run)?;
     ggml::measure(&mut work, statistics.as_mut(), &mut not_run)?;
+    let original = work.score_of_original()?;
     let report = Report {
         model: model.identity().name,
         matrices: work.matrices.len(),
@@ -122,7 +122,7 @@ pub(crate) fn run(args: &BenchQuant, common: &Common, console: &Console) -> anyh
         keep,
         protocol,
         calibration,
-        original: of_original.all,
+        original,
         rows: work.results.into_rows(),
         not_run,
     };
@@ -190,6 +190,27 @@ impl<'a> Work<'a> {
         (self.only.is_empty() || self.only.iter().any(begins)) && !self.results.has(name)
     }
 
+    /// What the original makes of the texts.
+    fn original(&self) -> anyhow::Result<&Original<'a>> {
+        if let Some(known) = self.original.get() {
+            return Ok(known);
+        }
+        self.console.note("the original");
+        let found = self.judge.original(self.model, &progress(self.console))?;
+        Ok(self.original.get_or_init(|| found))
+    }
+
+    /// What the original scores.
+    fn score_of_original(&mut self) -> anyhow::Result<Score> {
+        if let Some(known) = self.results.original() {
+            return Ok(known.clone());
+        }
+        let against = Some(Against::Known(self.original()?));
+        let found = self.judge.judge(self.model, against, &progress(self.console))?.all;
+        self.results.add_original(found.clone())?;
+        Ok(found)
+    }
+
     /// Judges a model that came back.
     fn row(
         &mut self,
@@ -199,7 +220,8 @@ impl<'a> Work<'a> {
         bits: f64,
         model: &dyn Weights,
     ) -> anyhow::Result<()> {
-        let found = self.judge.judge(model, Some(Against::Known(self.original)), &progress(self.console))?;
+        let against = Some(Against::Known(self.original()?));
+        let found = self.judge.judge(model, against, &progress(self.console))?;
         let kl = found.all.against.as_ref().map_or(0.0, |a| a.kl);
         self.console.note(&format!("{name}: {bits:.3} bits, KL {kl:.4}"));
         self.results.add(Row {
