@@ -7,7 +7,7 @@ use mcodec_decode::images::{ImageReader, Region};
 use mcodec_decode::{ReadOptions, Reader};
 use mcodec_encode::images::{FitDevice, ImageOptions, Paging, Picture, Rate, UseGpu, encode_image};
 use mcodec_encode::{EncodeError, EncodeOptions, Output};
-use mcodec_format::{ChannelGroup, GroupKind};
+use mcodec_format::{ChannelGroup, GroupKind, Transfer};
 use mcodec_gpu::gaussians::Target;
 use mcodec_gpu::wgpu;
 use std::sync::Arc;
@@ -72,6 +72,34 @@ fn files_are_as_good_and_drawn_as_on_the_cpu() {
                 let most = (0..3).map(|i| apart(i).max(over_black(i))).fold((a[3] - b[3]).abs(), f32::max);
                 assert!(most < 1.0 / 255.0, "{region:?} {scale} {level:?}: {a:?} {b:?}");
             }
+        }
+    }
+}
+
+#[test]
+fn stacks_of_faint_planes_are_fitted_and_drawn_as_on_the_cpu() {
+    // Beside a colour a plane of little contrast: its errors count more, and its colours have finer steps.
+    let mut picture = picture(96, 64);
+    let faint = |i: u32| 0.5 + 0.02 * (0.11 * (i % 96) as f32).sin() * (0.09 * (i / 96) as f32).cos();
+    picture.channels.truncate(3);
+    picture.channels.push((0..96 * 64).map(faint).collect());
+    let data = ChannelGroup { transfer: Transfer::Linear, ..ChannelGroup::of(GroupKind::Grey) };
+    picture.groups = vec![ChannelGroup::of(GroupKind::Colour), ChannelGroup { name: "faint".into(), ..data }];
+    for gpu in devices().iter().take(1) {
+        let (_, cpu) = encode(&picture, FitDevice::default()).unwrap();
+        let (bytes, psnr) = encode(&picture, FitDevice::gpu(Arc::clone(gpu), UseGpu::On)).unwrap();
+        assert!(psnr > cpu - 0.3, "{psnr} {cpu}");
+        let open = || Reader::open(bytes.clone(), ReadOptions::default().threads(2)).unwrap();
+        let (here, there) = (open(), open().drawing_on(Arc::clone(gpu), false));
+        let [here, there] =
+            [&here, &there].map(|reader| ImageReader::new(reader, &reader.asset(None).unwrap()).unwrap());
+        assert!(here.descriptor().gains.iter().any(|&gain| gain != 0), "{:?}", here.descriptor().gains);
+        for scale in [1.0, 0.4] {
+            let (cpu, size) = here.draw(here.whole(), scale, None).unwrap();
+            let (gpu, same) = there.draw(here.whole(), scale, None).unwrap();
+            assert_eq!((size, cpu.len()), (same, gpu.len()));
+            let most = cpu.iter().zip(&gpu).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
+            assert!(most < 1.0 / 255.0, "{scale}: {most}");
         }
     }
 }
