@@ -108,7 +108,8 @@ fn recipe(args: &Encode) -> anyhow::Result<(Recipe, RecipeInputs)> {
         // A file's name has no colon before its first parameter.
         if !said.contains(':') && Path::new(said).is_file() {
             let text = std::fs::read_to_string(said).with_context(|| format!("cannot read {said}"))?;
-            recipe.passes.extend(Recipe::parse(&text)?.passes);
+            let read = Recipe::parse(&text).with_context(|| said.clone())?;
+            recipe.passes.extend(read.passes);
         } else {
             recipe.passes.push(PassSpec::parse(said)?);
         }
