@@ -41,9 +41,12 @@ impl Model {
         for key in ["hidden_size", "num_hidden_layers"] {
             model.needed(key)?;
         }
-        let dense = model.config.get("mlp_only_layers").and_then(Json::as_array).is_some_and(|l| !l.is_empty());
+        let dense =
+            model.config.get("mlp_only_layers").and_then(Json::as_array).is_some_and(|l| !l.is_empty());
         if dense || model.count("decoder_sparse_step").is_some_and(|step| step > 1) {
-            return Err(usage("config.json: layers with and without experts have no form in GGUF files here"));
+            return Err(usage(
+                "config.json: layers with and without experts have no form in GGUF files here",
+            ));
         }
         Ok(model)
     }
