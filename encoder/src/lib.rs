@@ -16,6 +16,7 @@ pub mod build;
 mod checkpoints;
 mod copy;
 mod delta;
+mod device;
 mod difference;
 mod edit;
 mod encode;
@@ -41,6 +42,7 @@ mod writer;
 
 pub use bases::open_bases;
 pub use checkpoints::AppendBase;
+pub use device::{Device, UseGpu};
 pub use edit::{Attachment, append, attach, detach};
 pub use encode::{encode_path, encode_stream};
 pub use error::{EncodeError, Result};

@@ -2,7 +2,7 @@
 
 use crate::images::ImageOptions;
 use crate::import::ImportOptions;
-use crate::{AppendBase, EncodeError, Result};
+use crate::{AppendBase, Device, EncodeError, Result};
 use mcodec_decode::BaseModel;
 use mcodec_format::Limits;
 use std::io::Write;
@@ -50,6 +50,8 @@ pub struct EncodeOptions {
     pub import: ImportOptions,
     /// How images are made.
     pub image: ImageOptions,
+    /// Where pictures are fitted and weights are rounded. The codes of weights do not depend on it.
+    pub device: Device,
     /// Bounds for reading mcodec files.
     pub limits: Limits,
     /// Called as work proceeds.
@@ -71,6 +73,7 @@ impl Default for EncodeOptions {
             append_base: AppendBase::Auto,
             import: ImportOptions::default(),
             image: ImageOptions::default(),
+            device: Device::default(),
             limits: Limits::default(),
             progress: None,
             cancel: None,

@@ -255,7 +255,7 @@ fn a_gpu_makes_and_draws_them() {
         eprintln!("SKIPPED: no GPU made anything: {}", ended.err);
         return;
     }
-    assert!(ended.done().err.contains("fitted on "));
+    assert!(ended.done().err.contains("used "));
     assert!(place.run(&["decode", "a", "-o", "on.npy", "--gpu", "on"]).done().err.contains("drawing on "));
     place.run(&["decode", "a", "-o", "off.npy", "--gpu", "off"]).done();
     let (on, off) = (samples(&place.read("on.npy")), samples(&place.read("off.npy")));

@@ -62,6 +62,15 @@ fn recipes_are_passes_in_order_or_a_file_of_them() {
     for bad in ["nonsense:x=1", "prune:ratio=2", "missing.recipe"] {
         place.run(&["encode", "m.safetensors", "-o", "d.mcodec", "--recipe", bad]).refused(2, &["pass"]);
     }
+    for (bad, parts) in [
+        ("prune:ratio=0.1\nquant:seed=x\n", ["bad.recipe", "line 2"]),
+        (r#"{"passes":[{"pass":"quant","bits":3}]}"#, ["bad.recipe", "line 1 column"]),
+    ] {
+        place.write("bad.recipe", bad);
+        place
+            .run(&["encode", "m.safetensors", "-o", "d.mcodec", "--recipe", "bad.recipe"])
+            .refused(2, &parts);
+    }
     place.run(&["encode", "-", "-o", "d.mcodec", "--recipe", "prune:ratio=0.1"]).refused(2, &["recipe"]);
 }
 

@@ -1,4 +1,5 @@
-//! Decoding on a GPU gives what the scalar decoder gives, bit for bit, and the same errors; images are drawn as on the CPU and fitted as well.
+//! Decoding on a GPU gives what the scalar decoder gives, bit for bit, and the same errors; images are drawn as on the CPU and fitted as well, and
+//! models quantised to the same bytes.
 //!
 //! Any adapter serves, also a driver that is a program on the CPU. Without one the tests are skipped, and say so; with
 //! `MCODEC_REQUIRE_GPU` set they fail instead.
@@ -19,6 +20,8 @@ mod hostile;
 mod images;
 #[path = "gpu/matrices.rs"]
 mod matrices;
+#[path = "gpu/rounding.rs"]
+mod rounding;
 
 use mcodec_decode::gpu::{Gpu, GpuError, Options};
 use mcodec_decode::{DecodeError, ReadOptions, Reader};

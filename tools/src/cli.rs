@@ -340,7 +340,7 @@ pub(crate) struct Image {
     /// What Ctrl-C does to a fit
     #[arg(long, value_enum, value_name = "WHAT", default_value = "discard")]
     pub(crate) on_interrupt: OnInterrupt,
-    /// Whether a GPU fits pictures
+    /// Whether a GPU fits pictures, and rounds the weights of models that are quantised without Gram matrices
     #[arg(long, value_enum, value_name = "WHEN", default_value = "auto")]
     pub(crate) gpu: crate::device::UseGpu,
 }

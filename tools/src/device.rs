@@ -55,7 +55,7 @@ pub(crate) fn reading_on(
 #[cfg(feature = "gpu")]
 const MOST_BINDING: u64 = 1 << 31;
 
-/// Whether a GPU works on images.
+/// Whether a GPU does what it can do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default, clap::ValueEnum)]
 pub(crate) enum UseGpu {
     /// Always; a driver that is a program on the CPU counts
@@ -68,10 +68,10 @@ pub(crate) enum UseGpu {
 }
 
 impl UseGpu {
-    /// Where pictures are fitted.
-    pub(crate) fn fitting(self) -> anyhow::Result<mcodec_encode::images::FitDevice> {
-        use mcodec_encode::images::{FitDevice, UseGpu};
-        Ok(FitDevice::new(match self {
+    /// Where pictures are fitted and weights are rounded.
+    pub(crate) fn encoding(self) -> anyhow::Result<mcodec_encode::Device> {
+        use mcodec_encode::{Device, UseGpu};
+        Ok(Device::new(match self {
             Self::On if cfg!(not(feature = "gpu")) => return Err(without_gpu()),
             Self::On => UseGpu::On,
             Self::Off => UseGpu::Off,

@@ -1,7 +1,6 @@
 //! From a picture to coded layers: how many Gaussians, fit, descent, and what is dropped to keep within the size.
 
 use super::balance::gains_of;
-use super::device::FitDevice;
 use super::layer::{CodedLayer, code_layer};
 use super::masking::Masking;
 use super::options::{ImageOptions, Paging, Rate};
@@ -13,7 +12,7 @@ use crate::gaussians::{
     Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, plane_errors, quantise,
     removal_energies,
 };
-use crate::{EncodeError, EncodeOptions, Result};
+use crate::{Device, EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
 use mcodec_decode::images::{MAX_LAYERS, coded_image};
 use mcodec_format::{ImageDescriptor, MAX_PAGE};
@@ -102,7 +101,7 @@ pub(super) struct Job<'a> {
     descriptor: ImageDescriptor,
     windows: Option<Windows>,
     /// What fits: a GPU only for pictures that it can fit.
-    device: FitDevice,
+    device: Device,
     pub(super) interrupted: bool,
     /// Steps and sweeps done, and in all.
     done: u64,
@@ -155,11 +154,11 @@ impl<'a> Job<'a> {
         let wraps = options.wraps.unwrap_or(picture.wraps);
         let windows = Windows::of(picture, wraps, options.window);
         let device = if windows.is_some() {
-            options.device.without_gpu("a picture in windows")?
+            encode.device.without_gpu("fitting a picture in windows")?
         } else if wraps != [false; 2] {
-            options.device.without_gpu("a picture that repeats")?
+            encode.device.without_gpu("fitting a picture that repeats")?
         } else {
-            options.device.clone()
+            encode.device.clone()
         };
         let planes = picture.channels.len();
         let mut descriptor = ImageDescriptor {

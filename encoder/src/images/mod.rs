@@ -25,7 +25,6 @@ mod steps;
 mod windows;
 pub(crate) mod write;
 
-pub use device::{FitDevice, UseGpu};
 pub use file::encode_image;
 pub use fit::{EncodedImage, SizeOf, encode_picture};
 pub use layer::{CodedLayer, code_layer};

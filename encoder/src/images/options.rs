@@ -1,6 +1,5 @@
 //! What a caller chooses of an image.
 
-use super::device::FitDevice;
 use super::picture::Picture;
 use super::restore;
 use mcodec_format::registry;
@@ -131,6 +130,4 @@ pub struct ImageOptions {
     pub wraps: Option<[bool; 2]>,
     /// If the work is interrupted, make the file of what there is.
     pub save_on_interrupt: bool,
-    /// Where the picture is fitted.
-    pub device: FitDevice,
 }

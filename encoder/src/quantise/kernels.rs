@@ -79,7 +79,7 @@ pub(super) struct Steps {
 
 /// Rounds a block of rows, column after column, each to what makes up for the errors before it: `columns` are weights and become errors,
 /// `mixing(b)` is what the columns up to block `b` of [`TILE`] add to its own, and `store` is given each column's codes.
-pub(super) fn round_with_feedback<'m>(
+pub(super) fn round_columns<'m>(
     columns: &mut [Column],
     steps: &Steps,
     mixing: &(impl Fn(usize) -> &'m [[f32; TILE]] + Sync),

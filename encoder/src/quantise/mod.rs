@@ -168,7 +168,7 @@ fn to_file(
         Before::Passes(structure, targets) => (targets, structure.recipe()),
     };
     let record = recipe.to_json()?;
-    let mut planner = Planner::new(quantise, targets)?;
+    let mut planner = Planner::new(quantise, targets, options.device.clone())?;
     let said = what_was_asked(quantise, recipe)?;
     // Bits of what a plan does not reckon.
     let mut beside: Option<f64> = None;

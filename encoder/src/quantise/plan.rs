@@ -9,7 +9,7 @@ use super::statistics::Statistics;
 use super::tables::classes_for;
 use crate::build::{ModelBuilder, On};
 use crate::items::{Content, Item};
-use crate::{EncodeError, EncodeOptions, Result};
+use crate::{Device, EncodeError, EncodeOptions, Result};
 use globset::{GlobBuilder, GlobSet, GlobSetBuilder};
 use mcodec_coding::codes::{ColumnClasses, Element, MAX_COLUMNS};
 use mcodec_format::registry::Dtype;
@@ -67,12 +67,12 @@ struct Planned<'a> {
 }
 
 impl Planner {
-    pub(super) fn new(quantise: &QuantiseOptions, targets: &[String]) -> Result<Self> {
+    pub(super) fn new(quantise: &QuantiseOptions, targets: &[String], device: Device) -> Result<Self> {
         let keep = globs(&quantise.keep)?;
         let only = if targets.is_empty() { None } else { Some(globs(targets)?) };
         let statistics = quantise.statistics.as_deref().map(Statistics::open).transpose()?;
         Ok(Self {
-            rules: Arc::new(Rules::new(statistics, quantise.method.feedback)),
+            rules: Arc::new(Rules::new(statistics, quantise.method.feedback, device)),
             keep,
             only,
             known: HashMap::new(),

@@ -1,50 +1,63 @@
 //! Weights to codes: by rounding alone, or with the error of each column made up for in the columns after it.
 
 use super::factor::Factor;
-use super::kernels::{Column, ROWS, Steps, round_row, round_with_feedback};
+use super::kernels::{Column, ROWS, Steps, round_columns, round_row};
+use crate::{Device, Result};
 use mcodec_coding::codes::step;
 use rayon::prelude::*;
 
-/// The codes of `weights` (whole rows of `columns` each) under step exponents of rows and columns.
-pub(super) fn round_rows(
-    weights: &[f32],
-    rows: &[i16],
-    columns: &[i16],
-    factor: Option<&Factor>,
-) -> Vec<i32> {
-    let n = columns.len();
-    let mut codes = vec![0; weights.len()];
-    let blocks = codes.par_chunks_mut(ROWS * n).zip(weights.par_chunks(ROWS * n)).zip(rows.par_chunks(ROWS));
-    match factor {
-        Some(factor) => {
-            let columns: Vec<(usize, f32)> =
-                columns.iter().map(|c| ((c & 3) as usize, step(c & !3))).collect();
-            blocks.for_each(|((codes, weights), rows)| {
-                with_feedback(weights, rows, columns.clone(), factor, codes);
-            });
+impl Device {
+    /// As [`round_rows`], on a GPU if there is one, with the same codes.
+    pub(super) fn round(&self, weights: &[f32], rows: &[i16], columns: &[i16]) -> Result<Vec<i32>> {
+        #[cfg(feature = "gpu")]
+        if let Some(gpu) = self.open()? {
+            let made = {
+                // One matrix after another, which bounds what is on the GPU.
+                let _turn = self.turn();
+                mcodec_gpu::rounding::round(&gpu, weights, rows, columns)
+            };
+            if let Some(codes) = self.or_cpu(made)? {
+                return Ok(codes);
+            }
         }
-        None => {
-            let steps: [Vec<f32>; 4] =
-                std::array::from_fn(|phase| columns.iter().map(|c| step(c + phase as i16)).collect());
-            blocks.for_each(|((codes, weights), rows)| {
-                for ((codes, weights), row) in codes.chunks_mut(n).zip(weights.chunks(n)).zip(rows) {
-                    round_row(weights, &steps[(row & 3) as usize], step(row & !3), codes);
-                }
-            });
-        }
+        Ok(round_rows(weights, rows, columns))
     }
+}
+
+/// The codes of `weights` (whole rows of `columns` each) under step exponents of rows and columns, each the nearest.
+fn round_rows(weights: &[f32], rows: &[i16], columns: &[i16]) -> Vec<i32> {
+    let n = columns.len();
+    let steps: [Vec<f32>; 4] =
+        std::array::from_fn(|phase| columns.iter().map(|c| step(c + phase as i16)).collect());
+    let mut codes = vec![0; weights.len()];
+    let all = codes.par_chunks_mut(n).zip(weights.par_chunks(n)).zip(rows);
+    all.with_min_len(ROWS).for_each(|((codes, weights), row)| {
+        round_row(weights, &steps[(row & 3) as usize], step(row & !3), codes);
+    });
     codes
 }
 
-/// As [`round_rows`], of the matrix turned: errors are made up for in the rows after them.
-pub(super) fn round_turned(
+/// As [`round_rows`], with the errors of each column made up for in those after it.
+pub(super) fn round_with_feedback(
     weights: &[f32],
     rows: &[i16],
     columns: &[i16],
-    factor: Option<&Factor>,
+    factor: &Factor,
 ) -> Vec<i32> {
+    let n = columns.len();
+    let mut codes = vec![0; weights.len()];
+    let columns: Vec<(usize, f32)> = columns.iter().map(|c| ((c & 3) as usize, step(c & !3))).collect();
+    let blocks = codes.par_chunks_mut(ROWS * n).zip(weights.par_chunks(ROWS * n)).zip(rows.par_chunks(ROWS));
+    blocks.for_each(|((codes, weights), rows)| {
+        round_block(weights, rows, columns.clone(), factor, codes);
+    });
+    codes
+}
+
+/// As [`round_with_feedback`], of the matrix turned: errors are made up for in the rows after them.
+pub(super) fn round_turned(weights: &[f32], rows: &[i16], columns: &[i16], factor: &Factor) -> Vec<i32> {
     let turned = transposed(weights, columns.len());
-    transposed(&round_rows(&turned, columns, rows, factor), rows.len())
+    transposed(&round_with_feedback(&turned, columns, rows, factor), rows.len())
 }
 
 /// The columns of a matrix, of so many, as rows.
@@ -53,7 +66,7 @@ pub(super) fn transposed<T: Copy>(of: &[T], columns: usize) -> Vec<T> {
 }
 
 /// Rows of one block side by side: a column of them is one run of memory.
-fn with_feedback(
+fn round_block(
     weights: &[f32],
     rows: &[i16],
     columns: Vec<(usize, f32)>,
@@ -71,7 +84,7 @@ fn with_feedback(
         side_by_side.iter_mut().zip(weights).for_each(|(column, weight)| column[lane] = *weight);
     }
     let mixing = |block: usize| factor.block(block);
-    round_with_feedback(&mut side_by_side, &steps, &mixing, &mut |j, column: &[i32; ROWS]| {
+    round_columns(&mut side_by_side, &steps, &mixing, &mut |j, column: &[i32; ROWS]| {
         for (row, code) in codes.chunks_mut(n).zip(column) {
             row[j] = *code;
         }
@@ -111,8 +124,8 @@ mod tests {
             })
             .sum()
         };
-        let plain = error(&round_rows(&weights, &row_steps, &columns, None));
-        let fed_back = error(&round_rows(&weights, &row_steps, &columns, Some(&factor)));
+        let plain = error(&round_rows(&weights, &row_steps, &columns));
+        let fed_back = error(&round_with_feedback(&weights, &row_steps, &columns, &factor));
         assert!(fed_back < plain / 3.0, "{fed_back} {plain}");
     }
 
@@ -146,9 +159,9 @@ mod tests {
                 fed_back[i * n + j] = code as i32;
             }
         }
-        assert!(round_rows(&weights, &row_steps, &columns, None) == plain);
-        assert!(round_rows(&weights, &row_steps, &columns, Some(&factor)) == fed_back);
-        let turned = round_turned(&transposed(&weights, n), &columns, &row_steps, Some(&factor));
+        assert!(round_rows(&weights, &row_steps, &columns) == plain);
+        assert!(round_with_feedback(&weights, &row_steps, &columns, &factor) == fed_back);
+        let turned = round_turned(&transposed(&weights, n), &columns, &row_steps, &factor);
         assert!(transposed(&turned, rows) == fed_back);
     }
 }

@@ -2,9 +2,9 @@
 
 use super::factor::{Factor, positive_median};
 use super::known::{Input, Known, KnownArrays};
-use super::round::{round_rows, round_turned, transposed};
+use super::round::{round_turned, round_with_feedback, transposed};
 use super::statistics::Statistics;
-use crate::{EncodeError, Result};
+use crate::{Device, EncodeError, Result};
 use mcodec_coding::codes::{MAX_STEP, step};
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -134,14 +134,15 @@ pub(super) struct Rules {
     statistics: Option<Statistics>,
     /// Gram matrices are used whole, not only their diagonals.
     feedback: bool,
+    device: Device,
     arrays: Mutex<KnownArrays>,
     factors: Mutex<HashMap<String, Arc<Factor>>>,
 }
 
 impl Rules {
-    pub(super) fn new(statistics: Option<Statistics>, feedback: bool) -> Self {
+    pub(super) fn new(statistics: Option<Statistics>, feedback: bool, device: Device) -> Self {
         let arrays = Mutex::new(KnownArrays::new());
-        Self { statistics, feedback, arrays, factors: Mutex::new(HashMap::new()) }
+        Self { statistics, feedback, device, arrays, factors: Mutex::new(HashMap::new()) }
     }
 
     /// What is known of arrays that passes made, in the place of what was known.
@@ -164,8 +165,10 @@ impl Rules {
         let zeros = vec![0; n];
         let columns = rule.columns.as_ref().map_or(&zeros, |c| c);
         let factor = self.factor_of(rule, if rule.turned { row_steps.len() } else { n })?;
-        let round = if rule.turned { round_turned } else { round_rows };
-        Ok(round(weights, row_steps, columns, factor.as_deref()))
+        let Some(factor) = factor else { return self.device.round(weights, row_steps, columns) };
+        self.device.without_gpu("rounding with errors fed back")?;
+        let round = if rule.turned { round_turned } else { round_with_feedback };
+        Ok(round(weights, row_steps, columns, &factor))
     }
 
     /// The steps of a tensor.
@@ -302,7 +305,7 @@ mod tests {
     #[test]
     fn codes_stay_below_their_limit() {
         let weights = Weights { name: "w", values: &[1.0, -64.0, 0.0, 0.0, 1e20, 0.0], columns: 2 };
-        let rule = Rules::new(None, true).rule(&weights).unwrap();
+        let rule = Rules::new(None, true, Device::default()).rule(&weights).unwrap();
         let steps = rule.row_steps(-1000.0);
         assert_eq!(steps[..2], [4 * (6 - 22), -MAX_STEP]);
         for (row, &exponent) in weights.values.chunks(2).zip(&steps) {

@@ -156,8 +156,12 @@ impl Recipe {
         if text.trim_start().starts_with('{') {
             return serde_json::from_str(text).map_err(|e| EncodeError::Request(format!("recipe: {e}")));
         }
-        let lines = text.lines().map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
-        Ok(Self { passes: lines.map(PassSpec::parse).collect::<Result<_>>()? })
+        let lines = (1..).zip(text.lines().map(str::trim));
+        let pass = |(number, line): (usize, &str)| {
+            PassSpec::parse(line).map_err(|e| EncodeError::Request(format!("line {number}: {e}")))
+        };
+        let passes = lines.filter(|(_, line)| !line.is_empty() && !line.starts_with('#')).map(pass);
+        Ok(Self { passes: passes.collect::<Result<_>>()? })
     }
 
     /// The recipe of which the pass `quant` alone does the same.
@@ -204,6 +208,8 @@ mod tests {
         {
             assert!(Recipe::parse(bad).is_err(), "{bad}");
         }
+        let error = Recipe::parse("# one\n\nprune:ratio=0.1\nquant:seed=x\n").unwrap_err().to_string();
+        assert!(error.contains("line 4") && error.contains("seed"), "{error}");
         let spec = PassSpec::parse("prune:ratio=much,axis=5").expect("the form is right");
         assert!(spec.number("ratio").is_err() && spec.word("axis", &["rows", "columns"]).is_err());
     }

@@ -208,7 +208,7 @@ fn every_format_and_lane_count_comes_back() {
     }
 }
 
-/// What vector decoders take (64 lanes, few tables), and what they leave to the portable code.
+/// What vector decoders take (64 lanes), and what they leave to the portable code.
 #[test]
 fn vector_decoders_agree_whatever_the_tables() {
     for format in [FloatFormat::Bf16, FloatFormat::F16, FloatFormat::F32, FloatFormat::F64] {

@@ -14,30 +14,39 @@ const MOST_WORKGROUPS: u32 = 65535;
 /// Bytes of a buffer at least: one element of any array.
 const LEAST: u64 = 64;
 
-/// Text of a kernel: its name and its parts after the common one.
+/// Text of a kernel: its name and its parts, of a kernel of Gaussians after the common one.
 #[derive(Debug, Clone, Copy)]
-pub(super) struct Text(pub(super) &'static str, pub(super) &'static [&'static str]);
+pub(crate) struct Text(pub(crate) &'static str, pub(crate) &'static [&'static str]);
 
-/// Kernels by name and number of channels.
+/// Kernels by name and number of channels, which is 0 of those that know none.
 #[derive(Default)]
 pub(crate) struct Kernels {
     made: Mutex<HashMap<(&'static str, usize), Arc<ComputePipeline>>>,
 }
 
 /// A kernel with what it is bound to.
-pub(super) struct Bound {
+pub(crate) struct Bound {
     pipeline: Arc<ComputePipeline>,
     bindings: BindGroup,
 }
 
 /// Makes a kernel, if it is not made yet, and binds these buffers to it in order.
 pub(super) fn bind(gpu: &Gpu, text: Text, channels: usize, buffers: &[&Buffer]) -> Result<Bound> {
+    bind_resources(gpu, text, channels, &resources(gpu, buffers)?)
+}
+
+/// As [`bind`], of a kernel that has nothing to do with Gaussians: no text comes before its own.
+pub(crate) fn bind_alone(gpu: &Gpu, text: Text, buffers: &[&Buffer]) -> Result<Bound> {
+    let pipeline = pipeline(gpu, (text.0, 0), || text.1.concat())?;
+    bound(gpu, text.0, pipeline, &resources(gpu, buffers)?)
+}
+
+fn resources<'b>(gpu: &Gpu, buffers: &[&'b Buffer]) -> Result<Vec<BindingResource<'b>>> {
     let limit = gpu.max_binding();
     if let Some(large) = buffers.iter().find(|buffer| buffer.size() > limit) {
-        return Err(GpuError::TooLarge { what: "a buffer of a picture", bytes: large.size(), limit });
+        return Err(GpuError::TooLarge { what: "a buffer to be bound", bytes: large.size(), limit });
     }
-    let resources: Vec<_> = buffers.iter().map(|buffer| buffer.as_entire_binding()).collect();
-    bind_resources(gpu, text, channels, &resources)
+    Ok(buffers.iter().map(|buffer| buffer.as_entire_binding()).collect())
 }
 
 /// As [`bind`], also of textures.
@@ -47,14 +56,25 @@ pub(super) fn bind_resources(
     channels: usize,
     resources: &[BindingResource<'_>],
 ) -> Result<Bound> {
-    let pipeline = pipeline(gpu, text, channels)?;
+    let pipeline = pipeline(gpu, (text.0, channels), || {
+        format!("const CHANNELS: u32 = {channels}u;\n{}{}", include_str!("splat.wgsl"), text.1.concat())
+    })?;
+    bound(gpu, text.0, pipeline, resources)
+}
+
+fn bound(
+    gpu: &Gpu,
+    name: &'static str,
+    pipeline: Arc<ComputePipeline>,
+    resources: &[BindingResource<'_>],
+) -> Result<Bound> {
     let entries: Vec<_> = (0..)
         .zip(resources)
         .map(|(binding, resource)| wgpu::BindGroupEntry { binding, resource: resource.clone() })
         .collect();
-    let bindings = gpu.scoped(text.0, 0, || {
+    let bindings = gpu.scoped(name, 0, || {
         gpu.device().create_bind_group(&wgpu::BindGroupDescriptor {
-            label: Some(text.0),
+            label: Some(name),
             layout: &pipeline.get_bind_group_layout(0),
             entries: &entries,
         })
@@ -62,14 +82,16 @@ pub(super) fn bind_resources(
     Ok(Bound { pipeline, bindings })
 }
 
-fn pipeline(gpu: &Gpu, text: Text, channels: usize) -> Result<Arc<ComputePipeline>> {
+fn pipeline(
+    gpu: &Gpu,
+    key: (&'static str, usize),
+    source: impl FnOnce() -> String,
+) -> Result<Arc<ComputePipeline>> {
     let mut made = gpu.kernels.made.lock().unwrap_or_else(PoisonError::into_inner);
-    let Text(name, parts) = text;
-    if let Some(pipeline) = made.get(&(name, channels)) {
+    if let Some(pipeline) = made.get(&key) {
         return Ok(Arc::clone(pipeline));
     }
-    let mut source = format!("const CHANNELS: u32 = {channels}u;\n{}", include_str!("splat.wgsl"));
-    parts.iter().for_each(|part| source.push_str(part));
+    let (name, source) = (key.0, source());
     let pipeline = gpu.scoped(name, source.len() as u64, || {
         let module = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
             label: Some(name),
@@ -85,23 +107,23 @@ fn pipeline(gpu: &Gpu, text: Text, channels: usize) -> Result<Arc<ComputePipelin
         })
     })?;
     let pipeline = Arc::new(pipeline);
-    made.insert((name, channels), Arc::clone(&pipeline));
+    made.insert(key, Arc::clone(&pipeline));
     Ok(pipeline)
 }
 
 /// Work to be done in order.
-pub(super) struct Work<'g> {
+pub(crate) struct Work<'g> {
     gpu: &'g Gpu,
     encoder: wgpu::CommandEncoder,
 }
 
 impl<'g> Work<'g> {
-    pub(super) fn new(gpu: &'g Gpu) -> Self {
+    pub(crate) fn new(gpu: &'g Gpu) -> Self {
         Self { gpu, encoder: gpu.device().create_command_encoder(&wgpu::CommandEncoderDescriptor::default()) }
     }
 
     /// Runs kernels in order, each with so many workgroups.
-    pub(super) fn run<'b>(&mut self, all: impl IntoIterator<Item = (&'b Bound, [u32; 2])>) {
+    pub(crate) fn run<'b>(&mut self, all: impl IntoIterator<Item = (&'b Bound, [u32; 2])>) {
         let mut pass = self.encoder.begin_compute_pass(&wgpu::ComputePassDescriptor::default());
         for (bound, [across, down]) in all {
             pass.set_pipeline(&bound.pipeline);
@@ -122,28 +144,28 @@ impl<'g> Work<'g> {
         self.encoder.clear_buffer(buffer, 0, None);
     }
 
-    pub(super) fn submit(self) -> Result<()> {
+    pub(crate) fn submit(self) -> Result<()> {
         let Self { gpu, encoder } = self;
-        gpu.scoped("work on a picture", 0, || {
+        gpu.scoped("work", 0, || {
             gpu.queue().submit([encoder.finish()]);
         })
     }
 }
 
 /// Workgroups for so many, in rows if they are many: `index = y * workgroups across + x`.
-pub(super) fn workgroups(count: usize, each: usize) -> [u32; 2] {
+pub(crate) fn workgroups(count: usize, each: usize) -> [u32; 2] {
     let all = count.div_ceil(each).max(1) as u32;
     let down = all.div_ceil(MOST_WORKGROUPS);
     [all.div_ceil(down), down]
 }
 
 /// A storage buffer with this content.
-pub(super) fn storage(gpu: &Gpu, what: &'static str, content: &[u8]) -> Result<Buffer> {
+pub(crate) fn storage(gpu: &Gpu, what: &'static str, content: &[u8]) -> Result<Buffer> {
     filled(gpu, what, content, BufferUsages::STORAGE)
 }
 
 /// A uniform buffer with this content.
-pub(super) fn uniform(gpu: &Gpu, what: &'static str, content: &[u8]) -> Result<Buffer> {
+pub(crate) fn uniform(gpu: &Gpu, what: &'static str, content: &[u8]) -> Result<Buffer> {
     filled(gpu, what, content, BufferUsages::UNIFORM)
 }
 
@@ -155,7 +177,7 @@ fn filled(gpu: &Gpu, what: &'static str, content: &[u8], usage: BufferUsages) ->
 }
 
 /// A storage buffer of so many words, all zero.
-pub(super) fn zeros(gpu: &Gpu, what: &'static str, words: usize) -> Result<Buffer> {
+pub(crate) fn zeros(gpu: &Gpu, what: &'static str, words: usize) -> Result<Buffer> {
     let usage = BufferUsages::STORAGE | BufferUsages::COPY_DST | BufferUsages::COPY_SRC;
     gpu.allocate(what, (4 * words as u64).max(LEAST), usage)
 }

@@ -6,7 +6,7 @@
 mod descent;
 mod fit;
 mod grid;
-mod kernel;
+pub(crate) mod kernel;
 mod pursuit;
 mod render;
 #[cfg(test)]

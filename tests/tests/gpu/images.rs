@@ -5,8 +5,8 @@ use mcodec_decode::gaussians::View;
 use mcodec_decode::gpu::{Gpu, Options};
 use mcodec_decode::images::{ImageReader, Region};
 use mcodec_decode::{ReadOptions, Reader};
-use mcodec_encode::images::{FitDevice, ImageOptions, Paging, Picture, Rate, UseGpu, encode_image};
-use mcodec_encode::{EncodeError, EncodeOptions, Output};
+use mcodec_encode::images::{ImageOptions, Paging, Picture, Rate, encode_image};
+use mcodec_encode::{Device, EncodeError, EncodeOptions, Output, UseGpu};
 use mcodec_format::{ChannelGroup, GroupKind, Transfer};
 use mcodec_gpu::gaussians::Target;
 use mcodec_gpu::wgpu;
@@ -26,14 +26,13 @@ fn picture(width: u32, height: u32) -> Picture {
     Picture { width, height, groups: vec![group], channels: (0..4).map(plane).collect(), wraps: [false; 2] }
 }
 
-fn encode(picture: &Picture, device: FitDevice) -> Result<(Vec<u8>, f64), EncodeError> {
+fn encode(picture: &Picture, device: Device) -> Result<(Vec<u8>, f64), EncodeError> {
     let mut options = EncodeOptions::default();
-    (options.effort, options.threads) = (2, 2);
+    (options.effort, options.threads, options.device) = (2, 2, device);
     options.image = ImageOptions {
         rate: Rate::Gaussians(160),
         levels: Some(2),
         paging: Paging::Side(32),
-        device,
         ..ImageOptions::default()
     };
     let dir = tempfile::tempdir().unwrap();
@@ -47,8 +46,8 @@ fn encode(picture: &Picture, device: FitDevice) -> Result<(Vec<u8>, f64), Encode
 fn files_are_as_good_and_drawn_as_on_the_cpu() {
     let picture = picture(112, 80);
     for gpu in devices().iter().take(1) {
-        let (here, cpu) = encode(&picture, FitDevice::default()).unwrap();
-        let device = FitDevice::gpu(Arc::clone(gpu), UseGpu::On);
+        let (here, cpu) = encode(&picture, Device::default()).unwrap();
+        let device = Device::gpu(Arc::clone(gpu), UseGpu::On);
         let (bytes, psnr) = encode(&picture, device.clone()).unwrap();
         assert!(psnr > cpu - 0.2, "{psnr} {cpu}");
         assert!(bytes.len() < here.len() + here.len() / 10, "{} {}", bytes.len(), here.len());
@@ -86,8 +85,8 @@ fn stacks_of_faint_planes_are_fitted_and_drawn_as_on_the_cpu() {
     let data = ChannelGroup { transfer: Transfer::Linear, ..ChannelGroup::of(GroupKind::Grey) };
     picture.groups = vec![ChannelGroup::of(GroupKind::Colour), ChannelGroup { name: "faint".into(), ..data }];
     for gpu in devices().iter().take(1) {
-        let (_, cpu) = encode(&picture, FitDevice::default()).unwrap();
-        let (bytes, psnr) = encode(&picture, FitDevice::gpu(Arc::clone(gpu), UseGpu::On)).unwrap();
+        let (_, cpu) = encode(&picture, Device::default()).unwrap();
+        let (bytes, psnr) = encode(&picture, Device::gpu(Arc::clone(gpu), UseGpu::On)).unwrap();
         assert!(psnr > cpu - 0.3, "{psnr} {cpu}");
         let open = || Reader::open(bytes.clone(), ReadOptions::default().threads(2)).unwrap();
         let (here, there) = (open(), open().drawing_on(Arc::clone(gpu), false));
@@ -110,17 +109,17 @@ fn a_device_that_fails_is_an_error_or_leaves_it_to_the_cpu() {
         return;
     }
     let picture = picture(64, 48);
-    let (here, _) = encode(&picture, FitDevice::default()).unwrap();
+    let (here, _) = encode(&picture, Device::default()).unwrap();
     let gpu = Arc::new(Gpu::open(&Options::default()).unwrap());
     gpu.device().destroy();
-    let made = encode(&picture, FitDevice::gpu(Arc::clone(&gpu), UseGpu::On));
+    let made = encode(&picture, Device::gpu(Arc::clone(&gpu), UseGpu::On));
     assert!(matches!(made, Err(EncodeError::Gpu(_))), "{made:?}");
-    let device = FitDevice::gpu(Arc::clone(&gpu), UseGpu::Auto);
+    let device = Device::gpu(Arc::clone(&gpu), UseGpu::Auto);
     assert!(encode(&picture, device.clone()).unwrap().0 == here);
     assert!(device.failure().is_some() && device.name().is_none());
     // A driver that is a program on the CPU is not taken unless that is asked for.
     if devices()[0].info().is_cpu {
-        let device = FitDevice::new(UseGpu::Auto);
+        let device = Device::new(UseGpu::Auto);
         assert!(encode(&picture, device.clone()).unwrap().0 == here);
         assert!(device.failure().is_none() && device.name().is_none());
     }
@@ -193,7 +192,7 @@ fn textures_hold_what_the_cpu_draws() {
     use wgpu::{TextureFormat as F, TextureUsages as U};
     let picture = picture(112, 80);
     for gpu in devices().iter().take(1) {
-        let (bytes, _) = encode(&picture, FitDevice::default()).unwrap();
+        let (bytes, _) = encode(&picture, Device::default()).unwrap();
         let reader = Reader::open(bytes, ReadOptions::default().threads(2)).unwrap();
         let image = ImageReader::new(&reader, &reader.asset(None).unwrap()).unwrap();
         let scene = image.scene(image.whole(), 1.0, None).unwrap().on_gpu(gpu).unwrap();

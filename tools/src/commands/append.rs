@@ -19,6 +19,7 @@ pub(crate) fn run(args: &Append, common: &Common, console: &Console) -> anyhow::
     }
     let (mut options, kind) = import(&args.import, console.encode_options(common));
     options.image = image(&args.image)?;
+    options.device = args.image.gpu.encoding()?;
     options.bases = input::bases(&args.bases, common, console)?;
     let named = !matches!(args.base_asset.as_str(), "auto" | "none");
     if options.mappable && (named || !options.bases.is_empty()) {

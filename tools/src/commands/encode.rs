@@ -24,6 +24,7 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     }
     let (mut options, kind) = import(&args.import, console.encode_options(common));
     options.image = image(&args.image)?;
+    options.device = args.image.gpu.encoding()?;
     if !args.bases.paths.is_empty() {
         if options.mappable {
             return Err(usage(
@@ -71,14 +72,13 @@ pub(crate) fn run(args: &Encode, common: &Common, console: &Console) -> anyhow::
     Ok(Outcome::Done)
 }
 
-/// Says which GPU fitted pictures, or why it did not.
+/// Says which GPU was used, or why it was not.
 pub(super) fn tell_device(options: &EncodeOptions, console: &Console) {
-    let device = &options.image.device;
-    if let Some(name) = device.name() {
-        console.note(&format!("fitted on {name}"));
+    if let Some(name) = options.device.name() {
+        console.note(&format!("used {name}"));
     }
-    if let Some(why) = device.failure() {
-        console.note(&format!("fitted on the CPU: {why}"));
+    if let Some(why) = options.device.failure() {
+        console.note(&format!("used the CPU: {why}"));
     }
 }
 
@@ -108,7 +108,8 @@ fn recipe(args: &Encode) -> anyhow::Result<(Recipe, RecipeInputs)> {
         // A file's name has no colon before its first parameter.
         if !said.contains(':') && Path::new(said).is_file() {
             let text = std::fs::read_to_string(said).with_context(|| format!("cannot read {said}"))?;
-            recipe.passes.extend(Recipe::parse(&text)?.passes);
+            let read = Recipe::parse(&text).with_context(|| said.clone())?;
+            recipe.passes.extend(read.passes);
         } else {
             recipe.passes.push(PassSpec::parse(said)?);
         }
@@ -218,7 +219,6 @@ pub(super) fn image(args: &Image) -> anyhow::Result<ImageOptions> {
         window: args.layout.window,
         wraps: wraps(&args.layout.wrap)?,
         save_on_interrupt: args.on_interrupt == OnInterrupt::Save,
-        device: args.gpu.fitting()?,
     })
 }
 

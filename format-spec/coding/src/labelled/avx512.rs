@@ -1,7 +1,7 @@
 //! The labelled decoder with AVX-512: 64 lanes in four registers, tables looked up by byte permutations and never in memory.
 //!
 //! Same results as the portable code in `decode.rs` and `merge.rs`, which ends what is left over here. Of a table's 64 buckets each
-//! attribute is one register; four tables are four registers joined by permutations of two and a blend.
+//! attribute is one register; four tables are four registers joined by permutations of two and a blend, and 16 four of these.
 //!
 //! In unit tests the instructions are those of `emulated.rs`, which must not be built with AVX-512, but call functions that use AVX2.
 #![allow(unsafe_code)]
@@ -57,11 +57,11 @@ impl<const TABLES: usize> Lookup<TABLES> {
         Self(registers)
     }
 
-    /// The attribute at `index`: entry in bits 0..6, table in bits 6 and 7, and where `upper` is set 4 tables further.
+    /// The attribute at `index`: entry in bits 0..6, table in bits 6 and 7, and where masks of `upper` are set 4 and 8 tables further.
     #[inline]
     #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vbmi"))]
     #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
-    fn at(&self, index: __m512i, upper: __mmask64) -> __m512i {
+    fn at(&self, index: __m512i, upper: [__mmask64; 2]) -> __m512i {
         let t = &self.0;
         match TABLES {
             1 => _mm512_permutexvar_epi8(index, t[0]),
@@ -74,10 +74,14 @@ impl<const TABLES: usize> Lookup<TABLES> {
                     let high = _mm512_permutex2var_epi8(t[a + 2], index, t[a + 3]);
                     _mm512_mask_mov_epi8(low, third, high)
                 };
-                if TABLES == 4 {
-                    _mm512_mask_mov_epi8(low, third, _mm512_permutex2var_epi8(t[2], index, t[3]))
-                } else {
-                    _mm512_mask_mov_epi8(four(0), upper, four(4))
+                match TABLES {
+                    4 => _mm512_mask_mov_epi8(low, third, _mm512_permutex2var_epi8(t[2], index, t[3])),
+                    8 => _mm512_mask_mov_epi8(four(0), upper[0], four(4)),
+                    _ => {
+                        let low = _mm512_mask_mov_epi8(four(0), upper[0], four(4));
+                        let high = _mm512_mask_mov_epi8(four(8), upper[0], four(12));
+                        _mm512_mask_mov_epi8(low, upper[1], high)
+                    }
                 }
             }
         }
@@ -152,8 +156,8 @@ struct Tables<const TABLES: usize, const PRECISION: u32> {
     freq: [Lookup<TABLES>; 2],
     /// By class: its table in bits 6 and 7.
     of_class: __m512i,
-    /// By class: bit 0 is set where the table is one of the upper 4.
-    is_upper: __m512i,
+    /// By class: bits 0 and 1 are bits 2 and 3 of its table.
+    upper: __m512i,
 }
 
 impl<const TABLES: usize, const PRECISION: u32> Tables<TABLES, PRECISION> {
@@ -167,7 +171,7 @@ impl<const TABLES: usize, const PRECISION: u32> Tables<TABLES, PRECISION> {
             rank: [Lookup::new(&tables.rank[0]), Lookup::new(&tables.rank[1])],
             freq: [Lookup::new(&tables.freq[0]), Lookup::new(&tables.freq[1])],
             of_class: load(&of_class.map(|table| table << 6)),
-            is_upper: load(&of_class.map(|table| table >> 2)),
+            upper: load(&of_class.map(|table| table >> 2)),
         }
     }
 
@@ -184,15 +188,17 @@ impl<const TABLES: usize, const PRECISION: u32> Tables<TABLES, PRECISION> {
         used: &mut usize,
     ) -> __m512i {
         let place_mask = (1 << (PRECISION - 6)) - 1;
-        let (of_table, upper) = if TABLES == 1 {
-            (_mm512_setzero_si512(), 0)
-        } else {
-            let upper = if TABLES == 8 {
-                _mm512_test_epi8_mask(_mm512_permutexvar_epi8(class, self.is_upper), _mm512_set1_epi8(1))
-            } else {
-                0
-            };
-            (_mm512_permutexvar_epi8(class, self.of_class), upper)
+        let mut upper = [0; 2];
+        if TABLES > 4 {
+            let bits = _mm512_permutexvar_epi8(class, self.upper);
+            upper = [
+                _mm512_test_epi8_mask(bits, _mm512_set1_epi8(1)),
+                _mm512_test_epi8_mask(bits, _mm512_set1_epi8(2)),
+            ];
+        }
+        let of_table = match TABLES {
+            1 => _mm512_setzero_si512(),
+            _ => _mm512_permutexvar_epi8(class, self.of_class),
         };
         let shifted: [__m512i; 4] = [
             shift::<PRECISION>(x[0]),
@@ -232,7 +238,7 @@ struct Signs {
 impl Symbols<'_> {
     /// Decodes as many whole steps as there are words for, for certain; returns the elements done.
     ///
-    /// There are 64 lanes and at most 8 tables, and as many classes as elements; biases are as many, or none.
+    /// There are 64 lanes, and as many classes as elements; biases are as many, or none.
     #[cfg_attr(not(test), target_feature(enable = "avx512f,avx512bw,avx512vl,avx512vbmi,popcnt"))]
     #[cfg_attr(test, target_feature(enable = "avx2,bmi2,popcnt"))]
     pub(super) fn decode_avx512(
@@ -255,6 +261,9 @@ impl Symbols<'_> {
             (8, 10) => self.steps_avx512::<8, 10>(tables, classes, biases, highs),
             (8, 11) => self.steps_avx512::<8, 11>(tables, classes, biases, highs),
             (8, _) => self.steps_avx512::<8, 12>(tables, classes, biases, highs),
+            (16, 10) => self.steps_avx512::<16, 10>(tables, classes, biases, highs),
+            (16, 11) => self.steps_avx512::<16, 11>(tables, classes, biases, highs),
+            (16, _) => self.steps_avx512::<16, 12>(tables, classes, biases, highs),
             _ => Ok(0),
         }
     }

@@ -4,7 +4,6 @@ use super::classes::{CLASSES, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SIGN_P
 use super::payload::{Block, MAX_LANES, STATE_BITS, STATE_START};
 use super::vector::Level;
 #[cfg(target_arch = "x86_64")]
-use super::vector::MAX_VECTOR_TABLES;
 use crate::bits::BitSource;
 use crate::error::{Result, corrupt, truncated};
 
@@ -159,7 +158,7 @@ impl<'b> Symbols<'b> {
             return Ok(0);
         }
         #[cfg(target_arch = "x86_64")]
-        if self.level >= Level::Avx512 && of.tables().len() <= MAX_VECTOR_TABLES {
+        if self.level >= Level::Avx512 {
             // SAFETY: the level says that the machine has these instructions.
             return unsafe { self.decode_avx512(of.byte_tables(), classes, biases, highs) };
         }

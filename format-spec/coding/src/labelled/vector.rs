@@ -4,9 +4,6 @@ use std::sync::atomic::{AtomicU8, Ordering};
 
 use super::classes::{BUCKETS, Classes, SYMBOLS};
 
-/// Vector decoders look symbols up in up to this many tables without going to memory.
-pub(super) const MAX_VECTOR_TABLES: usize = 8;
-
 /// Set by [`Level::cap`].
 static CAP: AtomicU8 = AtomicU8::new(u8::MAX);
 
@@ -118,7 +115,7 @@ impl ByteTables {
                 freq.push(freqs.map(|v| (v >> (8 * byte)) as u8));
             }
         }
-        // Lookups are made in 1, 2, 4 or 8 tables.
+        // Lookups are made in 1, 2, 4, 8 or 16 tables.
         let count = tables.own.len().next_power_of_two();
         let [rank_low, rank_high] = &mut tables.rank;
         let [freq_low, freq_high] = &mut tables.freq;

@@ -41,6 +41,13 @@ impl Model {
         for key in ["hidden_size", "num_hidden_layers"] {
             model.needed(key)?;
         }
+        let dense =
+            model.config.get("mlp_only_layers").and_then(Json::as_array).is_some_and(|l| !l.is_empty());
+        if dense || model.count("decoder_sparse_step").is_some_and(|step| step > 1) {
+            return Err(usage(
+                "config.json: layers with and without experts have no form in GGUF files here",
+            ));
+        }
         Ok(model)
     }
 
@@ -64,6 +71,50 @@ impl Model {
         self.key_heads
     }
 
+    /// Numbers of a head.
+    pub(super) fn head(&self) -> u32 {
+        let hidden = self.count("hidden_size").unwrap_or(0);
+        self.count("head_dim").unwrap_or(hidden / (self.heads as u32).max(1))
+    }
+
+    /// What llama.cpp does otherwise than the model, which metadata cannot say.
+    pub(super) fn cautions(&self) -> Vec<String> {
+        let mut all = Vec::new();
+        let slides = match self.family.as_str() {
+            "mistral" | "mixtral" => true,
+            "qwen2" | "qwen3" | "qwen2_moe" | "qwen3_moe" => {
+                self.config.get("use_sliding_window").and_then(Json::as_bool) == Some(true)
+            }
+            _ => false,
+        };
+        if let Some(window) = self.count("sliding_window").filter(|_| slides) {
+            all.push(format!("the model looks back at {window} tokens, llama.cpp at all"));
+        }
+        let normed = match self.family.as_str() {
+            "qwen2_moe" => Some(false),
+            "qwen3_moe" => Some(true),
+            _ => None,
+        };
+        let own = self.config.get("norm_topk_prob").and_then(Json::as_bool).unwrap_or(false);
+        if normed.is_some_and(|normed| normed != own) {
+            all.push(format!("the model has norm_topk_prob {own}, llama.cpp the opposite"));
+        }
+        let taken = match self.count("num_hidden_layers") {
+            Some(46) if self.family == "gemma2" => {
+                self.count("hidden_size").unwrap_or(0) / (self.heads as u32).max(1)
+            }
+            Some(62) if self.family == "gemma3_text" => {
+                self.count("hidden_size").unwrap_or(0) / (self.heads as u32).max(1)
+            }
+            _ => self.head(),
+        };
+        let scalar = self.number("query_pre_attn_scalar").filter(|_| self.has_four_norms());
+        if let Some(scalar) = scalar.filter(|scalar| *scalar != taken as f32) {
+            all.push(format!("the model scales by query_pre_attn_scalar {scalar}, llama.cpp by {taken}"));
+        }
+        all
+    }
+
     /// A number of the configuration.
     pub(super) fn count(&self, key: &str) -> Option<u32> {
         self.config.get(key)?.as_u64().and_then(|n| u32::try_from(n).ok())
@@ -78,9 +129,16 @@ impl Model {
         Some(self.config.get(key)?.as_f64()? as f32)
     }
 
-    fn theta(&self) -> f32 {
-        let new = self.config.get("rope_parameters").and_then(|p| p.get("full_attention").or(Some(p)));
-        let new = new.and_then(|p| p.get("rope_theta")).and_then(Json::as_f64).map(|v| v as f32);
+    /// What it says of rotary angles: of the layers that look at all, if they differ.
+    pub(super) fn rotary(&self) -> Option<&Json> {
+        let all = ["rope_parameters", "rope_scaling"].map(|key| self.config.get(key));
+        let said = all.into_iter().flatten().find(|said| said.is_object())?;
+        Some(said.get("full_attention").unwrap_or(said))
+    }
+
+    /// The base of rotary angles.
+    pub(super) fn theta(&self) -> f32 {
+        let new = self.rotary().and_then(|p| p.get("rope_theta")).and_then(Json::as_f64).map(|v| v as f32);
         let default = if matches!(self.family.as_str(), "mixtral" | "gemma3_text") { 1e6 } else { 1e4 };
         new.or_else(|| self.number("rope_theta")).unwrap_or(default)
     }
@@ -89,7 +147,7 @@ impl Model {
     pub(super) fn pairs(&self, name: &str, file_type: u32) -> Vec<(String, Value)> {
         let architecture = self.architecture();
         let hidden = self.count("hidden_size").unwrap_or(0);
-        let head = self.count("head_dim").unwrap_or(hidden / (self.heads as u32).max(1));
+        let head = self.head();
         let mut all = vec![
             ("general.architecture".to_owned(), Value::Text(architecture.into())),
             ("general.name".to_owned(), Value::Text(name.into())),

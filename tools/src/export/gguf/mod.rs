@@ -3,6 +3,7 @@
 
 mod metadata;
 mod names;
+mod positions;
 mod tokenizer;
 mod values;
 
@@ -16,6 +17,7 @@ use mcodec_decode::{Entry, ReadAt, Reader, dequantise};
 use mcodec_format::{Asset, registry};
 use metadata::Model;
 use names::{Order, Placed};
+use positions::Positions;
 use rayon::prelude::*;
 use std::collections::BTreeMap;
 use std::io::Write;
@@ -93,6 +95,8 @@ struct Out {
     stored: Stored,
     /// What follows each other in it: experts of a layer, else one.
     parts: Vec<Part>,
+    /// Its numbers, if they come from the configuration.
+    made: Vec<f32>,
 }
 
 struct Part {
@@ -150,9 +154,17 @@ impl Gguf {
             usage(format!("asset {:?} has no config.json: --to gguf is of Hugging Face folders", asset.name))
         })?;
         let model = Model::of(&config)?;
-        let mut notes = Vec::new();
-        let tensors = placed(&model, entries, stored, &mut notes)?;
+        let mut notes = model.cautions();
+        let mut tensors = placed(&model, entries, stored, &mut notes)?;
         let mut pairs = model.pairs(&asset.name, stored.file_type());
+        let Positions { pairs: angles, divisors: made } = Positions::of(&model, model.head())?;
+        pairs.extend(
+            angles.into_iter().map(|(key, value)| (format!("{}.{key}", model.architecture()), value)),
+        );
+        if !made.is_empty() {
+            let (name, shape) = ("rope_freqs.weight".to_owned(), vec![made.len()]);
+            tensors.push(Out { name, shape, stored: Stored::F32, parts: Vec::new(), made });
+        }
         match file("tokenizer.json")? {
             Some(text) => pairs.extend(tokenizer::pairs(&text, &model, &mut notes)?),
             None => pairs.push(("tokenizer.ggml.model".into(), Value::Text("no_vocab".into()))),
@@ -181,6 +193,7 @@ impl Gguf {
                 console.cancel().check()?;
                 write_part(reader, part, tensor, out)?;
             }
+            out.write_all(&tensor.stored.of(&tensor.made)).context("writing the output")?;
             let len = tensor.bytes();
             out.write_all(&vec![0; len.next_multiple_of(ALIGNMENT) - len]).context("writing the output")?;
             done += len.next_multiple_of(ALIGNMENT) as u64;
@@ -229,7 +242,13 @@ fn placed(
         };
         let shape = if experts { [&[parts.len()], &first[..]].concat() } else { first };
         let part = |(entry, to): (Entry, Placed)| Part { entry, order: to.order, offset: to.offset };
-        all.push(Out { name, shape, stored, parts: parts.into_values().map(part).collect() });
+        all.push(Out {
+            name,
+            shape,
+            stored,
+            parts: parts.into_values().map(part).collect(),
+            made: Vec::new(),
+        });
     }
     Ok(all)
 }
