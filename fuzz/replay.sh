@@ -2,7 +2,7 @@
 # Runs every target over its seeds and regressions, under AddressSanitizer. Quick once the targets are built.
 set -eu
 cd "$(dirname "$0")"
-./run.sh --replay
+./run.sh --build
 triple=$(rustc -vV | sed -n 's/^host: //p')
 export ASAN_OPTIONS="${ASAN_OPTIONS:-detect_leaks=0:detect_stack_use_after_return=0}"
 for source in fuzz_targets/*.rs; do
@@ -14,7 +14,7 @@ for source in fuzz_targets/*.rs; do
         done
     done
     [ $# -gt 0 ] || continue
-    "target/asan-replay/$triple/release/$target" -rss_limit_mb=1024 -timeout=10 "$@" >target/replay.log 2>&1 || {
+    "target/asan/$triple/release/$target" -rss_limit_mb=1024 -timeout=10 "$@" >target/replay.log 2>&1 || {
         cat target/replay.log
         echo "replay: $target fails" >&2
         exit 1

@@ -2,26 +2,16 @@
 # Builds a fuzz target by hand and runs it; cargo-fuzz is not needed.
 #   fuzz/run.sh TARGET [SECONDS] [libFuzzer arguments…]     60 seconds unless said; 0: until stopped
 #   fuzz/run.sh --build [TARGET]                            builds one target, or all
-#   fuzz/run.sh --replay                                    builds all, quickly, for replay.sh
 #   MCODEC_FUZZ_STATS=1 fuzz/run.sh --stats TARGET [SECONDS] also prints the share of inputs past the front door
 set -eu
 cd "$(dirname "$0")"
 triple=$(rustc -vV | sed -n 's/^host: //p')
 
-# How hard the compiler tries: for speed, or (a replay) to be done soon.
-codegen="-Ccodegen-units=1 -Copt-level=3"
-target_dir=target/asan
-if [ "${1:-}" = --replay ]; then
-    codegen="-Ccodegen-units=16 -Copt-level=1"
-    target_dir=target/asan-replay
-    set -- --build
-fi
-
 build() {
     # RUSTC_BOOTSTRAP lets the stable compiler take -Zsanitizer; cover.sh adds coverage.
     RUSTC_BOOTSTRAP=1 RUSTC_WRAPPER="$PWD/cover.sh" RUSTFLAGS="--cfg fuzzing -Zsanitizer=address \
-        $codegen -Cdebug-assertions -Coverflow-checks" \
-    cargo build --release --quiet --target "$triple" --target-dir "$target_dir" "$@"
+        -Ccodegen-units=1 -Copt-level=3 -Cdebug-assertions -Coverflow-checks" \
+    cargo build --release --quiet --target "$triple" --target-dir target/asan "$@"
 }
 
 case "${1:-}" in
@@ -29,7 +19,7 @@ case "${1:-}" in
         if [ $# -gt 1 ]; then build --bin "$2"; else build --bins; fi
         exit ;;
     --stats) shift; export MCODEC_FUZZ_STATS="${MCODEC_FUZZ_STATS:-1}" ;;
-    '' | -*) sed -n '2,7s/^# \{0,1\}//p' "$0"; exit 2 ;;
+    '' | -*) sed -n '2,6s/^# \{0,1\}//p' "$0"; exit 2 ;;
 esac
 target=$1
 seconds=${2:-60}
