@@ -11,7 +11,6 @@ and compares F32 files with Transformers. Exit code 1 if tokens differ, or bits 
 (Q8_0); of random models, nats per token by more than 1e-4 where mcodec did not warn that llama.cpp does something otherwise.
 """
 import argparse
-import json
 import math
 import os
 import subprocess
@@ -23,7 +22,7 @@ import numpy as np
 import torch
 from llama_cpp_py_sync._cffi_bindings import get_ffi, get_lib
 
-from transformers_reference import families, made, mcodec, noise, reference
+from transformers_reference import families, made_model, made_text, mcodec, reference
 
 TOLERANCES = {"f32": (1e-3, 0), "f16": (2e-3, 0), "bf16": (1e-2, 0), "q8_0": (0, 1e-2)}
 F32 = 0
@@ -147,18 +146,12 @@ def judge_file(a):
 
 
 def judge_families(a):
-    from safetensors.numpy import load_file, save_file
-    from transformers import AutoModelForCausalLM
     good = True
     for name, config in all_families().items():
         with tempfile.TemporaryDirectory() as folder:
             model_dir = os.path.join(folder, "model")
-            AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(model_dir)
-            path = os.path.join(model_dir, "model.safetensors")
-            shapes = {k: list(v.shape) for k, v in load_file(path).items()}
-            save_file({k: made(k, shape, config.model_type.startswith("gemma")) for k, shape in shapes.items()}, path, metadata={"format": "pt"})
-            model = AutoModelForCausalLM.from_pretrained(model_dir, dtype=torch.float32).eval()
-            tokens = ((noise("text", 97 * 3) + 1) * 128).astype("uint8").tolist()
+            model, _ = made_model(config, model_dir)
+            tokens = list(made_text())
             nats, count = reference(model, tokens, 96, None)
             packed = os.path.join(folder, "m.mcodec")
             subprocess.run([a.mcodec, "encode", model_dir, "-o", packed, "--quiet"], check=True)

@@ -108,19 +108,29 @@ def made(name, shape, gemma):
     return (values + np.float32(1 if name.endswith("norm.weight") and not gemma else 0)).reshape(shape)
 
 
-def judge_families(a):
+def made_model(config, folder):
+    """A model of this form with such weights, put into a folder; and the shapes of its tensors."""
     from safetensors.numpy import load_file, save_file
     from transformers import AutoModelForCausalLM
+    # Its random weights tell names and shapes.
+    AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
+    path = os.path.join(folder, "model.safetensors")
+    shapes = {k: list(v.shape) for k, v in load_file(path).items()}
+    save_file({k: made(k, shape, config.model_type.startswith("gemma")) for k, shape in shapes.items()}, path, metadata={"format": "pt"})
+    return AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval(), shapes
+
+
+def made_text():
+    """Bytes that such models are judged on."""
+    return bytes(((noise("text", 97 * 3) + 1) * 128).astype("uint8"))
+
+
+def judge_families(a):
     good, vectors = True, []
     for name, config in families().items():
         with tempfile.TemporaryDirectory() as folder:
-            # Its random weights tell names and shapes.
-            AutoModelForCausalLM.from_config(config, dtype=torch.float32).save_pretrained(folder)
-            path = os.path.join(folder, "model.safetensors")
-            shapes = {k: list(v.shape) for k, v in load_file(path).items()}
-            save_file({k: made(k, shape, config.model_type.startswith("gemma")) for k, shape in shapes.items()}, path, metadata={"format": "pt"})
-            model = AutoModelForCausalLM.from_pretrained(folder, dtype=torch.float32).eval()
-            data = bytes(((noise("text", 97 * 3) + 1) * 128).astype("uint8"))
+            model, shapes = made_model(config, folder)
+            data = made_text()
             text = os.path.join(folder, "text.bin")
             with open(text, "wb") as file:
                 file.write(data)

@@ -14,7 +14,7 @@ pub(super) fn run<W: Work>(work: W) -> W::Done {
     #[cfg(target_arch = "x86_64")]
     if crate::labelled::Level::detect() >= crate::labelled::Level::Avx2 {
         #[allow(unsafe_code, reason = "the twin is called where its instructions are")]
-        // SAFETY: the machine has AVX2.
+        // SAFETY: the machine has AVX2 and BMI2, which that level means.
         return unsafe { with_avx2(work) };
     }
     work.work()
