@@ -3,7 +3,6 @@
 use super::classes::{CLASSES, Classes, ESCAPE, SIGN_BIASES, SIGN_OCTAVES, SIGN_PRECISION, SYMBOLS, ZERO};
 use super::payload::{Block, MAX_LANES, STATE_BITS, STATE_START};
 use super::vector::Level;
-#[cfg(target_arch = "x86_64")]
 use crate::bits::BitSource;
 use crate::error::{Result, corrupt, truncated};
 
