@@ -300,10 +300,20 @@ class Decisions:
             self.range = bound
         else:
             self.code, self.range = self.code - bound & 0xFFFFFFFF, self.range - bound
+        self.refill()
+        return int(bit)
+
+    def even(self, count):
+        step = self.range // count
+        number = min(self.code // step, count - 1)
+        self.code, self.range = self.code - number * step & 0xFFFFFFFF, step
+        self.refill()
+        return number
+
+    def refill(self):
         while self.range < 1 << 24:
             byte = self.data[self.at] if self.at < len(self.data) else 0
             self.range, self.code, self.at = self.range << 8 & 0xFFFFFFFF, (self.code << 8 | byte) & 0xFFFFFFFF, self.at + 1
-        return int(bit)
 
     def done(self):
         need(self.at >= len(self.data), "bytes after the decisions")
@@ -475,7 +485,7 @@ class Dense:
         self.decisions = None if self.counted else Decisions(cursor.rest())
         self.own, self.local, self.turn = [OwnSquares() for _ in range(grid.channels)], LocalSquares(), 0
         self.own_starts = [copy.deepcopy(self.own), copy.deepcopy(self.own)]
-        self.copies, self.scales, self.mixers, self.points = [4096] * 16, {}, {}, {}
+        self.copies, self.scales, self.mixers, self.points, self.quantiles = [4096] * 16, {}, {}, {}, {}
         self.beside = not self.counted and grid.beside
         self.held, self.taken, self.above = {}, [4096] * 8, [32768] * 4
 
@@ -673,20 +683,48 @@ class Number:
             self.at_high = [self.given(i, self.line.bound(self.high)) for i in experts]
 
     def decode(self):
-        low, width, node = 0, 16, 1
-        while width > 1:
-            width //= 2
-            above = self.cut(self.place(QUANTILES[low + width - 1]), node)
-            node, low = 2 * node + above, low + above * width
+        light_floats = self.dense.light and isinstance(self.line, FloatLine)
+        if light_floats and not self.dense.digits and self.place(QUANTILES[14]) - self.place(QUANTILES[0]) >= 24:
+            low = self.quick()
+        else:
+            low, width, node = 0, 16, 1
+            while width > 1:
+                width //= 2
+                above = self.cut(self.place(QUANTILES[low + width - 1]), node)
+                node, low = 2 * node + above, low + above * width
         if low in (0, 15):
             for i, t in enumerate(TAILS):
                 above = self.cut(self.place(t if low else -t), 16 + i + (8 if low else 0))
                 if bool(above) != bool(low):
                     break
         while self.high - self.low > 1:
+            if light_floats and self.low >> self.line.mantissa == self.high - 1 >> self.line.mantissa:
+                self.low += self.dense.decisions.even(self.high - self.low)
+                break
             self.halve((self.low + self.high) >> 1)
         self.learn(self.line.value(self.low))
         return self.low
+
+    def quick(self):
+        low, node, states = 0, 1, self.dense.quantiles
+        for width in (8, 4, 2, 1):
+            keys = (("class", self.half, node), ("channel", self.c, node))
+            bit = self.dense.decisions.bit(max(24, min(65512, sum(states.get(key, 1 << 15) for key in keys) >> 1)))
+            for key in keys:
+                state = states.get(key, 1 << 15)
+                states[key] = state + ((65535 * bit - state) >> 6)
+            node, low = 2 * node + bit, low + bit * width
+        if low > 0:
+            self.low = self.place(QUANTILES[low - 1])
+        if low < 15:
+            self.high = self.place(QUANTILES[low])
+        self.high = max(self.high, self.low + 1)
+        ends = [logistic((self.line.bound(m) - self.guesses[0]) * self.inverse[0] >> 20) for m in (self.low, self.high)]
+        if self.low > 0:
+            self.at_low = [ends[0]]
+        if self.high < self.line.count:
+            self.at_high = [max(ends)]
+        return low
 
     def place(self, z):
         return self.line.near(clip(z * self.scale >> 14, 1 << 27) + self.guess[4])

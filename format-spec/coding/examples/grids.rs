@@ -90,7 +90,7 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         }
         let what = if rounded { "step 1/8" } else { "lossless" };
         let (bits, speed) = (16.0 * coded as f64 / all as f64, all as f64 / best / 1e6);
-        println!("{what}: {bits:.3} bits a value, {speed:.0} MB/s decoded, the best of {runs} runs");
+        println!("{what}: {bits:.3} bits a value, {speed:.1} MB/s decoded, the best of {runs} runs");
     }
     Ok(())
 }

@@ -53,6 +53,18 @@ impl BinaryEncoder {
         }
     }
 
+    /// Writes `number`, one of `count` (up to 2^16) that are equally likely.
+    #[inline]
+    pub fn encode_even(&mut self, number: u32, count: u32) {
+        let step = self.range / count;
+        self.low += u64::from(number * step);
+        self.range = step;
+        while self.range < LEAST_RANGE {
+            self.range <<= 8;
+            self.shift();
+        }
+    }
+
     fn shift(&mut self) {
         if self.low < 0xff00_0000 || self.low > u64::from(u32::MAX) {
             let carry = u8::from(self.low > u64::from(u32::MAX));
@@ -148,6 +160,21 @@ impl<'a> BinaryDecoder<'a> {
         bit
     }
 
+    /// The next of `count` (1 to 2^16) numbers that are equally likely.
+    #[inline]
+    pub fn decode_even(&mut self, count: u32) -> u32 {
+        let step = self.range / count;
+        // A code at or above all steps is not of any encoder.
+        let number = (self.code / step).min(count - 1);
+        self.code = self.code.wrapping_sub(number * step);
+        self.range = step;
+        while self.range < LEAST_RANGE {
+            self.range <<= 8;
+            self.refill();
+        }
+        number
+    }
+
     /// `count` bits of probability one half, most significant first; at most 32.
     pub fn decode_raw(&mut self, count: u32) -> u32 {
         (0..count).fold(0, |value, _| value << 1 | u32::from(self.decode(1 << 15)))
@@ -180,10 +207,26 @@ mod tests {
         }
 
         #[test]
+        fn even_numbers_come_back(numbers in prop::collection::vec((1..=1u32 << 16, any::<u32>(), any::<bool>(), 1..=u16::MAX), 0..500)) {
+            let mut encoder = BinaryEncoder::new();
+            for &(count, number, bit, one) in &numbers {
+                encoder.encode_even(number % count, count);
+                encoder.encode(bit, u32::from(one));
+            }
+            let bytes = encoder.finish();
+            let mut decoder = BinaryDecoder::new(&bytes);
+            for &(count, number, bit, one) in &numbers {
+                prop_assert_eq!(decoder.decode_even(count), number % count);
+                prop_assert_eq!(decoder.decode(u32::from(one)), bit);
+            }
+        }
+
+        #[test]
         fn any_bytes_are_read(bytes in prop::collection::vec(any::<u8>(), 0..64), ones in prop::collection::vec(1..=u16::MAX, 0..500)) {
             let mut decoder = BinaryDecoder::new(&bytes);
             for one in ones {
                 decoder.decode(u32::from(one));
+                prop_assert!(decoder.decode_even(u32::from(one)) < u32::from(one));
             }
         }
     }

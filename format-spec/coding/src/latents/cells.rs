@@ -108,6 +108,18 @@ impl Cells {
         }
     }
 
+    /// Whether they are of floats.
+    #[inline(always)]
+    pub(super) fn are_floats(&self) -> bool {
+        matches!(self, Self::Float(_))
+    }
+
+    /// Whether indices from `low` to below `high` are floats of one exponent and sign.
+    #[inline(always)]
+    pub(super) fn are_of_one_exponent(&self, low: i32, high: i32) -> bool {
+        matches!(self, Self::Float(float) if (low ^ (high - 1)) >> float.mantissa_bits == 0)
+    }
+
     /// An index near whose lower bound the value lies.
     #[inline(always)]
     pub(super) fn near(&self, value: i32) -> i32 {

@@ -5,10 +5,12 @@ use super::beside::Beside;
 use super::cells::{Cells, VALUE_LIMIT};
 use super::counters::{COUNTERS, Counters};
 use super::digits::Bounds;
-use super::least_squares::{FEATURE_LIMIT, LANES, LOCAL, LocalSquares, OWN, OWN_KNOWN, OwnSquares};
+use super::least_squares::{FEATURE_LIMIT, LANES, LocalSquares, OWN_KNOWN, OwnSquares};
 use super::mixing::{Correction, Mixer};
 use super::neighbours::Neighbours;
+use super::position::{Frame, Position};
 pub(super) use super::profile::{Counted, Light, Profile, Whole};
+use super::quantiles::{MANY, QUANTILES, Quantiles};
 use super::search::{Limits, Search};
 use super::tables::{STRETCH_LIMIT, Tables};
 use crate::binary::{BinaryDecoder, BinaryEncoder};
@@ -18,6 +20,9 @@ use core::marker::PhantomData;
 pub(super) trait Decisions {
     /// Codes a decision that is a one with `one` 65536ths; `bit` is what it is, if that is known.
     fn code(&mut self, bit: bool, one: u32) -> bool;
+
+    /// Codes one of `count` numbers (up to 2^16) that are equally likely; `number` is which, if that is known.
+    fn code_even(&mut self, number: u32, count: u32) -> u32;
 }
 
 impl Decisions for BinaryEncoder {
@@ -26,12 +31,23 @@ impl Decisions for BinaryEncoder {
         self.encode(bit, one);
         bit
     }
+
+    #[inline(always)]
+    fn code_even(&mut self, number: u32, count: u32) -> u32 {
+        self.encode_even(number, count);
+        number
+    }
 }
 
 impl Decisions for BinaryDecoder<'_> {
     #[inline(always)]
     fn code(&mut self, _: bool, one: u32) -> bool {
         self.decode(one)
+    }
+
+    #[inline(always)]
+    fn code_even(&mut self, _: u32, count: u32) -> u32 {
+        self.decode_even(count)
     }
 }
 
@@ -62,7 +78,7 @@ pub(super) const BLEND: usize = 4;
 /// The predictors of least squares.
 pub(super) const OWN_GUESS: usize = 5;
 pub(super) const LOCAL_GUESS: usize = 6;
-const TRACKED: usize = 7;
+pub(super) const TRACKED: usize = 7;
 /// Logarithm of how many counters there are.
 const COUNTER_BITS: u32 = 18;
 /// Inputs of mixers.
@@ -76,7 +92,7 @@ const AHEAD: usize = 7;
 
 /// What errors are kept of, under a profile.
 #[inline(always)]
-fn tracked<P: Profile>() -> usize {
+pub(super) fn tracked<P: Profile>() -> usize {
     if P::LEAST_SQUARES { TRACKED } else { BLEND + 1 }
 }
 
@@ -96,41 +112,6 @@ struct Scale {
     /// Mean magnitude of the error, in sixteenths.
     mean: u32,
     seen: u32,
-}
-
-/// Values of a frame and what is known of them, each a plane of positions by channels, with a position of zeros at the end.
-#[derive(Clone)]
-struct Frame {
-    values: Vec<i32>,
-    /// Values less those of the frame before.
-    changes: Vec<i32>,
-    errors: [Vec<i32>; TRACKED],
-    copied: Vec<bool>,
-}
-
-impl Frame {
-    fn new(positions: usize, lanes: usize) -> Self {
-        let plane = || vec![0i32; (positions + 1) * lanes];
-        Self {
-            values: plane(),
-            changes: plane(),
-            errors: core::array::from_fn(|_| plane()),
-            copied: vec![false; positions + 1],
-        }
-    }
-}
-
-/// What is known of a position before its first channel.
-#[derive(Clone)]
-struct Position {
-    base: Vec<i32>,
-    fixed: [Vec<i32>; 4],
-    own: Vec<i32>,
-    own_known: Vec<i64>,
-    local: Vec<i32>,
-    local_guess: Vec<i32>,
-    target: Vec<i32>,
-    activity: [Vec<i32>; TRACKED],
 }
 
 #[derive(Clone)]
@@ -158,6 +139,7 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     counts: Vec<i32>,
     node_correction: Correction,
     channel_correction: Correction,
+    quantiles: Quantiles,
     copies: [u16; 16],
     /// If it is asked whether positions are what is beside them.
     beside: Option<Beside>,
@@ -166,9 +148,6 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     means: [u32; EXPERTS],
 }
 
-/// Logarithms of `k / (16 - k)`, k from 1 to 15, in units of 2^-10.
-const QUANTILES: [i64; 15] =
-    [-2773, -1993, -1502, -1125, -807, -523, -257, 0, 257, 523, 807, 1125, 1502, 1993, 2773];
 /// How far the steps of a tail are from the middle, in scales, in units of 2^-10.
 const TAILS: [i64; TAIL] = [4309, 5845, 7381, 8917, 11221, 14293, 20437, 32725];
 
@@ -178,7 +157,6 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         let positions = shape.height * shape.width;
         let tables = Tables::get();
         let own_lanes = if P::LEAST_SQUARES { lanes } else { 0 };
-        let plane = |n: usize| vec![0i32; n * lanes];
         let keys = CLASSES * CLASSES;
         let contexts: [usize; EXPERTS] = [keys, keys, keys, keys, keys, keys, shape.channels * CLASSES, keys];
         let start = core::array::from_fn(|i| match i {
@@ -199,16 +177,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             own: OwnSquares::new(own_lanes, 8),
             own_starts: core::array::from_fn(|_| OwnSquares::new(own_lanes, 8)),
             local: LocalSquares::new(shape.width, lanes),
-            position: Position {
-                base: plane(1),
-                fixed: core::array::from_fn(|_| plane(1)),
-                own: plane(OWN),
-                own_known: vec![0; lanes],
-                local: plane(LOCAL),
-                local_guess: plane(1),
-                target: plane(1),
-                activity: core::array::from_fn(|_| plane(1)),
-            },
+            position: Position::new(lanes),
             scales: contexts.map(|n| vec![Scale { mean: 0, seen: 0 }; n]),
             divisors: core::array::from_fn(|n| (131_072 / (2 * n + 3)) as u32),
             by_node: Mixer::new(NODES, start, rate),
@@ -216,6 +185,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             by_class: Mixer::new(CLASSES * 8, start, rate),
             node_correction: Correction::new(NODES, tables),
             channel_correction: Correction::new(shape.channels * NODES, tables),
+            quantiles: Quantiles::new(if P::LEAST_SQUARES { 0 } else { shape.channels }),
             counters: Counters::new(if P::COUNTERS { COUNTER_BITS } else { 0 }),
             counts: vec![cells.count(); shape.channels],
             copies: [1 << 12; 16],
@@ -252,7 +222,13 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         let scales: usize = self.scales.iter().map(|scales| size_of_val(&scales[..])).sum();
         let mixers = self.by_node.memory() + self.by_channel.memory() + self.by_class.memory();
         let corrections = self.node_correction.memory() + self.channel_correction.memory();
-        frames + scales + mixers + corrections + self.counters.memory() + 3 * self.own.memory()
+        frames
+            + scales
+            + mixers
+            + corrections
+            + self.quantiles.memory()
+            + self.counters.memory()
+            + 3 * self.own.memory()
     }
 
     /// Codes all numbers, frame by frame, row by row, the channels of a position together. `numbers` are in this order.
@@ -313,8 +289,9 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                 copied = beside.code(decisions, (x, y), self.shape.width, done, numbers);
             }
         }
-        self.prepare(frame, &at);
+        self.position.prepare::<P>(frame, &at, &self.now, &self.before);
         if P::LEAST_SQUARES {
+            self.own.known(&self.position.own, &mut self.position.own_known);
             self.local.begin(x, y, &self.position.local, self.shift + 1);
         }
         let mut before = [0i32; 3];
@@ -401,71 +378,6 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         }
         self.now.copied[place(at.here)] = same;
         same
-    }
-
-    /// All that is known of the channels of a position before the first of them.
-    #[inline(always)]
-    fn prepare(&mut self, frame: usize, at: &Neighbours) {
-        let lanes = self.lanes;
-        let position = &mut self.position;
-        let (now, before) = (&self.now, &self.before);
-        let change = |place: usize, c: usize| now.changes[place + c];
-        let old = |place: usize, c: usize| before.values[place + c];
-        let limit = |v: i32| v.clamp(-FEATURE_LIMIT, FEATURE_LIMIT);
-        for c in 0..lanes {
-            let base = old(at.here, c);
-            position.base[c] = base;
-            let (l, u) = (change(at.left, c), change(at.up, c));
-            let (ul, ur) = (change(at.up_left, c), change(at.up_right, c));
-            let (vl, vu, vul) = (now.values[at.left + c], now.values[at.up + c], now.values[at.up_left + c]);
-            let guess = [
-                base,
-                (3 * (vl + vu) - 2 * vul) >> 2,
-                base + ((l + u) >> 1),
-                base + ((2 * (l + u) - ul + ur) >> 2),
-            ];
-            for (fixed, guess) in position.fixed.iter_mut().zip(guess) {
-                fixed[c] = guess.clamp(-VALUE_LIMIT, VALUE_LIMIT);
-            }
-            if !P::LEAST_SQUARES {
-                continue;
-            }
-            let mut feature = |i: usize, own: Option<usize>, value: i32| {
-                position.local[i * lanes + c] = limit(value);
-                if let Some(own) = own {
-                    position.own[own * lanes + c] = limit(value);
-                }
-            };
-            feature(0, Some(0), l);
-            feature(1, Some(1), u);
-            feature(2, Some(2), ul);
-            feature(3, Some(3), ur);
-            for i in 0..4 {
-                feature(4 + i, Some(4 + i), old(at.around[i], c) - base);
-            }
-            feature(8, Some(8), before.changes[at.here + c]);
-            for i in 4..8 {
-                feature(5 + i, None, old(at.around[i], c) - base);
-            }
-            for i in 0..4 {
-                position.own[(9 + i) * lanes + c] = limit(before.changes[at.around[i] + c]);
-            }
-        }
-        for k in 0..tracked::<P>() {
-            let (now, before) = (&now.errors[k], &before.errors[k]);
-            for c in 0..lanes {
-                let own =
-                    2 * (now[at.left + c] + now[at.up + c]) + now[at.up_left + c] + now[at.up_right + c];
-                position.activity[k][c] = if frame < 2 {
-                    own / 6
-                } else {
-                    (own + 2 * before[at.here + c] + before[at.around[1] + c] + before[at.around[3] + c]) / 10
-                };
-            }
-        }
-        if P::LEAST_SQUARES {
-            self.own.known(&position.own, &mut position.own_known);
-        }
     }
 
     #[inline(always)]
@@ -612,30 +524,29 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             class: half,
         };
         if B::NARROW {
-            let below = |bound: i32, i: usize| {
-                self.tables.logistic((i64::from(bound - middle[i]) * inverse[i]) >> 20)
-            };
-            for i in 0..P::SOURCE.len() {
-                if first > 0 {
-                    search.at_low[i] = below(self.cells.bound(first), i);
-                }
-                if end < self.counts[c] {
-                    search.at_high[i] = below(self.cells.bound(end), i).max(search.at_low[i]);
-                }
-            }
+            self.look_at_ends(&mut search);
         }
         let place = |z: i64| blend.saturating_add(((z * scale0) >> 14).clamp(-(1 << 27), 1 << 27) as i32);
-        // The quantiles, as a balanced tree.
-        let (mut low, mut width, mut node) = (0usize, 16usize, 1usize);
-        while width > 1 {
-            width /= 2;
-            let cut = self.cells.near(place(QUANTILES[low + width - 1]));
-            let above = self.decide(decisions, &mut search, cut, node, number);
-            node = 2 * node + usize::from(above);
-            if above {
-                low += width;
+        let cells = self.cells;
+        let cut = |low: usize| cells.near(place(QUANTILES[low - 1]));
+        let low = if !P::LEAST_SQUARES && !B::NARROW && cells.are_floats() && cut(15) - cut(1) >= MANY {
+            let low = self.quantiles.code(decisions, c, half, |low| number >= cut(low));
+            search.between(if low > 0 { cut(low) } else { 0 }, if low < 15 { cut(low + 1) } else { end });
+            if low == 0 || low == 15 || !cells.are_of_one_exponent(search.low, search.high) {
+                self.look_at_ends(&mut search);
             }
-        }
+            low
+        } else {
+            // The quantiles, as a balanced tree.
+            let (mut low, mut width, mut node) = (0usize, 16usize, 1usize);
+            while width > 1 {
+                width /= 2;
+                let above = self.decide(decisions, &mut search, cut(low + width), node, number);
+                node = 2 * node + usize::from(above);
+                low += if above { width } else { 0 };
+            }
+            low
+        };
         if low == 0 || low == 15 {
             let up = low == 15;
             for (i, z) in TAILS.iter().enumerate() {
@@ -648,12 +559,34 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             }
         }
         while search.high - search.low > 1 {
+            if !P::LEAST_SQUARES && cells.are_of_one_exponent(search.low, search.high) {
+                let count = (search.high - search.low) as u32;
+                search.low += decisions.code_even((number - search.low) as u32, count) as i32;
+                break;
+            }
             let cut = (search.low + search.high) >> 1;
             self.halve(decisions, &mut search, cut, number);
         }
         let number = search.low;
         self.learn_scales(&key, &middle, self.cells.value(number));
         number
+    }
+
+    /// What experts give to all below the ends of what is searched.
+    #[inline(always)]
+    fn look_at_ends(&self, search: &mut Search) {
+        for i in 0..P::SOURCE.len() {
+            let below = |index: i32| {
+                let x = (i64::from(self.cells.bound(index) - search.middle[i]) * search.inverse[i]) >> 20;
+                self.tables.logistic(x)
+            };
+            if search.low > 0 {
+                search.at_low[i] = below(search.low);
+            }
+            if search.high < self.counts[search.channel] {
+                search.at_high[i] = below(search.high).max(search.at_low[i]);
+            }
+        }
     }
 
     #[inline(always)]

@@ -22,3 +22,12 @@ pub(super) struct Search {
     pub(super) channel: usize,
     pub(super) class: usize,
 }
+
+impl Search {
+    /// Knows that the number is in a range of at least one.
+    #[inline(always)]
+    pub(super) fn between(&mut self, low: i32, high: i32) {
+        self.low = low;
+        self.high = high.max(low + 1);
+    }
+}
