@@ -45,7 +45,7 @@ def rans(data, table, n):
 def field_heads(cursor):
     unit, heads = cursor.uint(1), []
     if unit:
-        need(unit in (8, 16, 32, 64), f"unit of {unit} bits", Unsupported)
+        need(unit in (8, 16, 24, 32, 40, 64), f"unit of {unit} bits", Unsupported)
         count = cursor.uint(1)
         need(1 <= count <= 8, "field count")
         for _ in range(count):
@@ -91,7 +91,7 @@ def decode_sparse(cursor, length, dependency_bytes):
     """[7.1.1]"""
     cursor.uint(1)
     unit, filler, count = cursor.uint(1), cursor.varint(), cursor.varint()
-    need(unit in (8, 16, 32, 64), f"unit of {unit} bits", Unsupported)
+    need(unit in (8, 16, 24, 32, 40, 64), f"unit of {unit} bits", Unsupported)
     need(8 * length % unit == 0, "length is not a multiple of the unit")
     n = 8 * length // unit
     need(filler < 1 << unit, "filler too wide")
@@ -100,8 +100,8 @@ def decode_sparse(cursor, length, dependency_bytes):
     is_value = np.unpackbits(np.frombuffer(places, np.uint8), bitorder="little")
     need(not is_value[n:].any(), "places not filled with zero bits")
     need(int(is_value.sum()) == count, "places and values differ in number")
-    units = np.full(n, filler, f"<u{unit // 8}")
-    units[is_value[:n] == 1] = np.frombuffer(dense(cursor.rest(), count * unit // 8, dependency_bytes), units.dtype)
+    units = np.tile(np.frombuffer(filler.to_bytes(unit // 8, "little"), np.uint8), (n, 1))
+    units[is_value[:n] == 1] = np.frombuffer(dense(cursor.rest(), count * unit // 8, dependency_bytes), np.uint8).reshape(count, unit // 8)
     return units.tobytes()
 
 
@@ -120,7 +120,7 @@ def decode_units(cursor, length, unit, heads, dependency_bytes):
         units |= decode_field(cursor, width, mode, parameters, n, dependency_bytes) << np.uint64(shift)
         shift += width
     cursor.done("the last field")
-    return units.astype(f"<u{unit // 8}").tobytes()
+    return units.astype("<u8").view(np.uint8).reshape(n, 8)[:, :unit // 8].tobytes()
 
 
 def decode_field(cursor, width, mode, parameters, n, dependency_bytes):

@@ -257,7 +257,7 @@ def decode_difference(payload, length, dependency_bytes, base, decode_fields):
         cursor.done("the form")
         return base
     rest = cursor.rest()
-    need(form != 4 or rest[:1] != b"\0", "differences without a unit")
+    need(form != 4 or rest[:1] in (b"\x08", b"\x10", b"\x20", b"\x40"), "differences of units that no integer has")
     made = decode_fields(rest, length, 1, dependency_bytes)
     if form == 3:
         return bytes(a ^ b for a, b in zip(made, base))

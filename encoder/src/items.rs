@@ -2,6 +2,7 @@
 
 use crate::build::{BuiltContent, CodedArray, decoded, order_of};
 use crate::latents::{MaskContent, TrackContent};
+use crate::packed::{self, Described, Packed};
 use crate::plain::Element;
 use crate::quantise::QuantContent;
 use crate::segment::{Piece, Segment};
@@ -264,6 +265,40 @@ fn element_of(dtype_name: &str) -> Element {
         "I64" | "U64" => Element::Int { bits: 64 },
         _ => Element::Bytes,
     }
+}
+
+/// The longest configuration that is looked into, in bytes.
+const MAX_CONFIG: u64 = 1 << 20;
+
+/// What each item consists of: codes where a quantiser packed them, else what its dtype says.
+pub(crate) fn elements_of(items: &[Item<'_>]) -> Vec<Element> {
+    let described = |item: &Item<'_>| match &item.content {
+        Content::Tensor { dtype_name, .. } => dtype_name.clone(),
+        _ => String::new(),
+    };
+    let dtypes: Vec<String> = items.iter().map(described).collect();
+    let tensors: Vec<Described<'_>> = items
+        .iter()
+        .zip(&dtypes)
+        .map(|(item, dtype)| Described { name: &item.name, dtype, shape: item.shape() })
+        .collect();
+    let mut packed = packed::recognise(&tensors, None);
+    if packed.iter().any(Option::is_some) {
+        packed = packed::recognise(&tensors, config_of(items).as_ref());
+    }
+    let of = |(item, packed): (&Item<'_>, Option<Packed>)| {
+        packed.and_then(Packed::element).unwrap_or_else(|| item.element())
+    };
+    items.iter().zip(packed).map(of).collect()
+}
+
+/// The configuration of a model's folder.
+fn config_of(items: &[Item<'_>]) -> Option<serde_json::Value> {
+    let is_config = |i: &&Item<'_>| matches!(i.content, Content::File { .. }) && i.name == "config.json";
+    let item = items.iter().find(is_config).filter(|i| i.byte_len <= MAX_CONFIG)?;
+    let mut bytes = vec![0; item.byte_len as usize];
+    (item.read)(0, &mut bytes).ok()?;
+    serde_json::from_slice(&bytes).ok()
 }
 
 /// Encodes the items as entries `first_id..` of an asset of the writer's draft. Returns the BLAKE3 of each item's bytes.

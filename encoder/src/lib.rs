@@ -31,6 +31,7 @@ pub mod latents;
 mod merge;
 mod options;
 mod pack;
+pub mod packed;
 pub mod plain;
 pub mod publish;
 pub mod quantise;

@@ -2,7 +2,7 @@
 
 use crate::delta::encode_delta;
 use crate::difference::{self, Member as Pair, Plan};
-use crate::items::{Content, GROUP_DEPENDENCIES, Item};
+use crate::items::{Content, GROUP_DEPENDENCIES, Item, elements_of};
 use crate::labelled::{ClassSet, Coder, Matrix, Member, label, share_classes};
 use crate::plain::{ChunkCode, Element, SharedTable, encode_chunk, encode_fields, shared_tables};
 use crate::writer::{ContainerWriter, NewEntry};
@@ -38,6 +38,8 @@ pub(crate) struct Segment<'w, 'i> {
     first_id: u32,
     items: &'w [Item<'i>],
     options: &'w EncodeOptions,
+    /// What each item consists of.
+    elements: Vec<Element>,
     /// Id of the next shared object.
     next_shared: &'w mut u32,
     /// Objects that are known by their content.
@@ -97,7 +99,8 @@ impl<'w, 'i> Segment<'w, 'i> {
         options: &'w EncodeOptions,
         next_shared: &'w mut u32,
     ) -> Self {
-        Self { writer, asset, first_id, items, options, next_shared, objects: HashMap::new() }
+        let elements = elements_of(items);
+        Self { writer, asset, first_id, items, options, elements, next_shared, objects: HashMap::new() }
     }
 
     /// A forward-only reader needs all shapes before the first byte of a file that they are in.
@@ -129,7 +132,7 @@ impl<'w, 'i> Segment<'w, 'i> {
             .collect::<Result<_, _>>()
             .map_err(EncodeError::coding("labels"))?;
         drop(members);
-        let (items, options) = (self.items, self.options);
+        let (items, options, elements) = (self.items, self.options, &self.elements);
         let pairs = pairs_of(items, pieces);
         let known: Vec<&Pair<'_>> = pairs.iter().flatten().collect();
         let plan = if known.is_empty() {
@@ -155,7 +158,7 @@ impl<'w, 'i> Segment<'w, 'i> {
                 } else if item.base.is_some() {
                     encode_delta(item, piece, coder.as_ref(), options)
                 } else {
-                    encode_piece(item, piece, &tables, labelled.as_ref(), options)
+                    encode_piece(item, (piece, elements[piece.item]), &tables, labelled.as_ref(), options)
                 };
                 coded.map_err(EncodeError::coding(&item.name))
             })
@@ -183,7 +186,7 @@ impl<'w, 'i> Segment<'w, 'i> {
     fn tables(&self, pieces: &[Piece]) -> Result<Vec<SharedTable>> {
         let small = pieces.iter().filter(|p| is_small(&self.items[p.item], p, self.options));
         let offered: Vec<(&[u8], Element)> =
-            small.map(|p| (p.bytes.as_slice(), self.items[p.item].element())).collect();
+            small.map(|p| (p.bytes.as_slice(), self.elements[p.item])).collect();
         if self.options.mappable || offered.len() < 2 {
             return Ok(Vec::new());
         }
@@ -350,7 +353,7 @@ fn encode_codes(item: &Item<'_>, piece: &Piece, options: &EncodeOptions) -> Resu
 
 fn encode_piece(
     item: &Item<'_>,
-    piece: &Piece,
+    (piece, element): (&Piece, Element),
     tables: &[SharedTable],
     labelled: Option<&Labelled<'_>>,
     options: &EncodeOptions,
@@ -367,7 +370,7 @@ fn encode_piece(
         return Ok(Coded { payloads: vec![piece.bytes.clone()], needs: Vec::new(), alone: None });
     }
     let chunk_len = item.chunk_len(options.chunk_len) as usize;
-    let (bytes, effort, element) = (&piece.bytes, options.effort, item.element());
+    let (bytes, effort) = (&piece.bytes, options.effort);
     if options.mappable && item.kind() == registry::entry::TENSOR {
         let payloads = bytes.chunks(chunk_len).map(<[u8]>::to_vec).collect();
         return Ok(Coded { payloads, needs: Vec::new(), alone: None });

@@ -24,6 +24,7 @@ mod interrupts;
 mod kills;
 mod masks;
 mod names;
+mod packed;
 mod pipes;
 mod recipes;
 mod records;

@@ -3,11 +3,14 @@
 //!
 //! `MCODEC_MADE=FILE cargo test -p mcodec-tests --test made -- --nocapture` makes the variants of another model and prints the figures.
 
+#[path = "made/packed.rs"]
+mod packed;
 #[path = "made/variants.rs"]
 mod variants;
 
 use mcodec_decode::{ReadOptions, Reader, source_files};
 use mcodec_encode::{EncodeOptions, Output, encode_path};
+use packed::Packer;
 use std::fs::{self, File};
 use std::path::{Path, PathBuf};
 use variants::{Prune, Quantised, Weights};
@@ -120,5 +123,26 @@ fn quantised_tensors_come_to_their_entropy() {
             println!("e8m0 scales of MXFP4, effort {effort}: {bits:.4} bits per weight");
             assert!(bits <= 0.06, "{bits}");
         }
+    });
+}
+
+/// Beside an ideal order-0 coder of the codes and zero points, scales raw.
+#[test]
+fn packed_codes_come_to_their_entropy() {
+    measured(|all, measure| {
+        let mut add = |what, made: &Quantised| measure.add(what, 1.01, &made.file, |_| made.order0);
+        add("GPTQ 4 bit g64", &packed::packed(all, Packer::Gptq, 4));
+        add("GPTQ 8 bit g64", &packed::packed(all, Packer::Gptq, 8));
+        add("AWQ 4 bit g64", &packed::packed(all, Packer::Awq, 4));
+        add("compressed-tensors 4 bit g64", &packed::packed(all, Packer::CompressedTensors, 4));
+        add("NF4, bitsandbytes", &packed::nf4(all));
+        add("MLX 2 bit g64", &packed::packed(all, Packer::Mlx, 2));
+        add("MLX 3 bit g64", &packed::packed(all, Packer::Mlx, 3));
+        add("MLX 4 bit g64", &packed::packed(all, Packer::Mlx, 4));
+        add("MLX 5 bit g64", &packed::packed(all, Packer::Mlx, 5));
+        add("MLX 6 bit g64", &packed::packed(all, Packer::Mlx, 6));
+        // Its words are of rows below each other, and cut every tenth code.
+        let made = packed::packed(all, Packer::Gptq, 3);
+        measure.add("GPTQ 3 bit g64", 1.05, &made.file, |_| made.order0);
     });
 }

@@ -22,6 +22,11 @@ pub enum Element {
         /// Bits of an integer: 8, 16, 32 or 64; others are treated as bytes.
         bits: u8,
     },
+    /// Codes of one width that follow each other, first bit lowest, whatever words they fill.
+    Codes {
+        /// Bits of a code: 3, 5 or 6; codes of 2, 4 and 8 are within bytes, and others are treated as these.
+        bits: u8,
+    },
     /// Truth values, one a byte, 0 or 1.
     Bool,
     /// Truth values, eight a byte.
@@ -29,7 +34,7 @@ pub enum Element {
 }
 
 impl Element {
-    /// Bits of an element: 8, 16, 32 or 64.
+    /// Bits of an element, or of the least that whole codes fill: 8, 16, 24, 32, 40 or 64.
     #[must_use]
     pub fn unit_bits(self) -> u8 {
         match self {
@@ -37,7 +42,9 @@ impl Element {
             Self::F32 => 32,
             Self::F64 => 64,
             Self::Int { bits: bits @ (16 | 32 | 64) } => bits,
-            Self::Bytes | Self::Fp8 | Self::Bool | Self::Bits | Self::Int { .. } => 8,
+            Self::Codes { bits: 3 | 6 } => 24,
+            Self::Codes { bits: 5 } => 40,
+            Self::Codes { .. } | Self::Bytes | Self::Fp8 | Self::Bool | Self::Bits | Self::Int { .. } => 8,
         }
     }
 

@@ -10,6 +10,9 @@ use super::split::Field;
 /// The widest field that is counted, in bits.
 pub(super) const MAX_COUNTED: u8 = 16;
 
+/// Bytes that are counted at a time: whole units of any size.
+const RUN: usize = 15 << 10;
+
 /// The counts of one field's symbols.
 #[derive(Debug, Clone)]
 pub(super) struct Histogram {
@@ -23,7 +26,7 @@ impl Histogram {
         let mut counts = vec![0u32; 1 << field.width];
         let mask = counts.len() - 1;
         // A few runs at a time: the symbols of a whole chunk would leave the cache.
-        for run in bytes.chunks(1 << 14) {
+        for run in bytes.chunks(RUN) {
             for symbol in planes::symbols(run, unit_bits, field.shift, field.width)? {
                 let count = &mut counts[usize::from(symbol) & mask];
                 *count = count.saturating_add(1);

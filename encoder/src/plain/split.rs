@@ -21,7 +21,7 @@ impl Field {
 /// A cut of a unit into fields.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(super) struct Split {
-    /// Bits of a unit: 8, 16, 32 or 64.
+    /// Bits of a unit.
     pub(super) unit_bits: u8,
     /// The fields from the lowest bits up, without gaps.
     pub(super) fields: Vec<Field>,
@@ -76,6 +76,13 @@ impl Split {
                 splits.push(Self::bytes(unit_bits));
             }
             return splits;
+        }
+        match element {
+            // Two in a symbol, which tells a little of what the group has in common.
+            Element::Codes { bits: 3 } => return vec![Self::of(24, [6; 4])],
+            Element::Codes { bits: 5 } => return vec![Self::of(40, [5; 8])],
+            Element::Codes { bits: 6 } => return vec![Self::of(24, [6; 4])],
+            _ => {}
         }
         let mut splits = vec![Self::bytes(unit_bits)];
         if element == Element::Bool {

@@ -139,7 +139,7 @@ impl<'a> Survey<'a> {
         match self.element {
             Element::Bytes | Element::Bits => true,
             _ if self.effort <= 2 => false,
-            Element::Int { .. } | Element::Fp8 | Element::Bool => true,
+            Element::Int { .. } | Element::Codes { .. } | Element::Fp8 | Element::Bool => true,
             // Starting the library would take longer than all else.
             _ if self.effort <= 6 && packed < FEW_UNITS as f64 => false,
             // Low mantissa bytes are noise unless some rows were widened from a shorter type: then 0 stands out.

@@ -5,7 +5,7 @@ use mcodec_coding::{DecodeTable, planes};
 
 use super::{Element, Field, SharedTable, encode_chunk, encode_fields, shared_tables};
 
-const ELEMENTS: [Element; 12] = [
+const ELEMENTS: [Element; 16] = [
     Element::Bytes,
     Element::Bf16,
     Element::F16,
@@ -16,6 +16,10 @@ const ELEMENTS: [Element; 12] = [
     Element::Int { bits: 16 },
     Element::Int { bits: 32 },
     Element::Int { bits: 64 },
+    Element::Codes { bits: 3 },
+    Element::Codes { bits: 4 },
+    Element::Codes { bits: 5 },
+    Element::Codes { bits: 6 },
     Element::Bool,
     Element::Bits,
 ];

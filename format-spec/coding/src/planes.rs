@@ -45,6 +45,43 @@ macro_rules! unit {
 }
 unit!(u8, u16, u32, u64);
 
+/// A unit of `N` bytes, at most 8, that no integer has: codes of 3, 5 or 6 bits fill 24 or 40.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Odd<const N: usize>(u64);
+
+impl<const N: usize> core::ops::BitOrAssign for Odd<N> {
+    fn bitor_assign(&mut self, other: Self) {
+        self.0 |= other.0;
+    }
+}
+
+impl<const N: usize> Unit for Odd<N> {
+    const BYTES: usize = N;
+    fn load(bytes: &[u8]) -> Self {
+        let mut word = [0; 8];
+        if let Some(bytes) = bytes.first_chunk::<N>() {
+            word[..N].copy_from_slice(bytes);
+        }
+        Self(u64::from_le_bytes(word))
+    }
+    fn store(self, bytes: &mut [u8]) {
+        if let Some(slot) = bytes.first_chunk_mut::<N>() {
+            slot.copy_from_slice(&self.0.to_le_bytes()[..N]);
+        }
+    }
+    fn place(value: u64, shift: u32) -> Self {
+        Self(value << shift)
+    }
+    fn cut(self, shift: u32) -> u64 {
+        self.0 >> shift
+    }
+}
+
+/// Whether units may be of so many bits.
+pub(crate) fn is_unit(bits: u8) -> bool {
+    matches!(bits, 8 | 16 | 24 | 32 | 40 | 64)
+}
+
 /// The low `width` bits set, `width` 1 to 64.
 pub(crate) fn mask(width: u8) -> u64 {
     u64::MAX >> (64 - u32::from(width))
@@ -58,8 +95,8 @@ pub fn packed_len(n: usize, width: u8) -> u64 {
 
 /// Checks that `width` bits at `shift` lie in a unit of `unit_bits`, and that units fill `bytes`.
 fn check(bytes: &[u8], unit_bits: u8, shift: u8, width: u8) -> Result<()> {
-    if !matches!(unit_bits, 8 | 16 | 32 | 64) || !bytes.len().is_multiple_of(usize::from(unit_bits / 8)) {
-        return Err(invalid("a unit is 8, 16, 32 or 64 bits, and units fill the bytes"));
+    if !is_unit(unit_bits) || !bytes.len().is_multiple_of(usize::from(unit_bits / 8)) {
+        return Err(invalid("a unit is 8, 16, 24, 32, 40 or 64 bits, and units fill the bytes"));
     }
     if width == 0 || u32::from(shift) + u32::from(width) > u32::from(unit_bits) {
         return Err(invalid("a field must lie in its unit"));
@@ -84,6 +121,8 @@ pub fn symbols(bytes: &[u8], unit_bits: u8, shift: u8, width: u8) -> Result<Vec<
     Ok(match unit_bits {
         8 => of::<u8>(bytes, shift, mask),
         16 => of::<u16>(bytes, shift, mask),
+        24 => of::<Odd<3>>(bytes, shift, mask),
+        40 => of::<Odd<5>>(bytes, shift, mask),
         32 => of::<u32>(bytes, shift, mask),
         _ => of::<u64>(bytes, shift, mask),
     })
@@ -102,6 +141,8 @@ pub fn packed(bytes: &[u8], unit_bits: u8, shift: u8, width: u8) -> Result<Vec<u
     Ok(match unit_bits {
         8 => pack::<u8>(bytes, shift, width),
         16 => pack::<u16>(bytes, shift, width),
+        24 => pack::<Odd<3>>(bytes, shift, width),
+        40 => pack::<Odd<5>>(bytes, shift, width),
         32 => pack::<u32>(bytes, shift, width),
         _ => pack::<u64>(bytes, shift, width),
     })

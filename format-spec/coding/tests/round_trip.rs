@@ -92,7 +92,7 @@ fn every_lane_count_and_precision() {
 #[test]
 fn every_width() {
     let bytes = noise(8 * 4200);
-    for unit_bits in [8u8, 16, 32, 64] {
+    for unit_bits in [8u8, 16, 24, 32, 40, 64] {
         for width in 1..unit_bits {
             for mode in [Mode::Packed, Mode::Zstd, Mode::Rans { precision: 12, lanes_log2: 3 }] {
                 for units in [0, 1, 7, 8, 9, 4200] {

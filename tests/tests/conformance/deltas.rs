@@ -298,7 +298,7 @@ const REFUSALS: Expect = Expect {
         "not a tensor of the same dtype and shape",
         "differences are the coding of deltas",
         "it has 1 chunks where its descriptor says 0",
-        "differences without a unit",
+        "differences of units that no integer has",
         "rank of factors",
     ],
     entries: &[
@@ -310,7 +310,7 @@ const REFUSALS: Expect = Expect {
         ("no-delta", "differences are the coding of deltas"),
         ("chunk", "it has 1 chunks where its descriptor says 0"),
         ("form", "form of a difference 6 is not supported"),
-        ("no-unit", "differences without a unit"),
+        ("no-unit", "differences of units that no integer has"),
         ("rank", "rank of factors"),
     ],
     unknown: &["form of a difference 6"],

@@ -98,8 +98,12 @@ fn field_modes() -> Vector {
     let field = |width, code| FieldSpec { width, code };
     let coded = |unit, specs: &[FieldSpec<'_>]| encode(&bytes, unit, specs).expect("payload is coded");
     let constant = vec![0xa5; 64];
+    let sixths = table_of(&bytes.iter().map(|b| b & 63).chain(0..64).collect::<Vec<u8>>());
+    let codes = [field(6, FieldCode::Rans { table: &sixths, lanes_log2: 0 }); 4];
     let all = [
         ("stored", [&[0][..], &bytes].concat(), &bytes),
+        ("codes of 6 bits", coded(24, &codes), &bytes),
+        ("codes of 5 bits", coded(40, &[field(5, FieldCode::Packed); 8]), &bytes),
         ("packed", coded(8, &[field(3, FieldCode::Packed), field(5, FieldCode::Packed)]), &bytes),
         (
             "constant",
@@ -137,7 +141,7 @@ fn field_modes() -> Vector {
     hash_bytes(&mut draft, 0, &hashed);
     Vector::sound(
         "field_modes",
-        "every mode of coding `fields`, the stored unit, units of 8 to 64 bits",
+        "every mode of coding `fields`, the stored unit, units of 8 to 64 bits, of 24 and 40 too",
         draft.finished(&Shell::default()),
     )
 }

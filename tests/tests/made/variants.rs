@@ -10,7 +10,7 @@ pub struct Weights {
 }
 
 impl Weights {
-    fn columns(&self) -> usize {
+    pub fn columns(&self) -> usize {
         self.shape.last().map_or(1, |&columns| columns as usize)
     }
 
@@ -205,7 +205,7 @@ fn nearest(magnitudes: &[f32], v: f32) -> u8 {
     (if up < down || (up == down && above.is_multiple_of(2)) { above } else { below }) as u8
 }
 
-fn entropy_bits(symbols: &[u8]) -> f64 {
+pub fn entropy_bits(symbols: &[u8]) -> f64 {
     let mut counts = [0u64; 256];
     symbols.iter().for_each(|&s| counts[usize::from(s)] += 1);
     let n = symbols.len() as f64;
@@ -218,7 +218,7 @@ fn bf16_bits(v: f32) -> u16 {
 }
 
 /// To nearest, of two as near the even one; too large ones become infinite.
-fn f16_bits(v: f32) -> u16 {
+pub fn f16_bits(v: f32) -> u16 {
     let (sign, v) = ((v.to_bits() >> 16 & 0x8000) as u16, v.abs());
     // From half an octave of steps: 2^-24 below the smallest normal number, else 2^-10 of the octave.
     let octave = ((v.to_bits() >> 23) as i32 - 127).max(-14);

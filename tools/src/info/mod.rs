@@ -4,6 +4,7 @@ mod image;
 mod inventory;
 mod ledger;
 mod masks;
+mod packed;
 mod recipe;
 mod redundancy;
 mod report;

@@ -4,6 +4,7 @@ use super::image::{ImageInfo, image_info};
 use super::inventory::{Inventory, Item, layout_name};
 use super::ledger::{Ledger, ledger};
 use super::masks::{LONGEST, MaskInfo, mask_info};
+use super::packed::{self, PackedInfo};
 use super::track::{LatentsInfo, TrackInfo, latents_info, track_info};
 use crate::console::{Console, printable};
 use crate::gguf::GgufHead;
@@ -174,6 +175,8 @@ pub(crate) struct TensorInfo {
     pub(super) track: Option<TrackInfo>,
     /// What it is as masks; null if it holds none.
     pub(super) masks: Option<MaskInfo>,
+    /// Whose codes it holds, if another quantiser packed them; null if not.
+    pub(super) packed: Option<PackedInfo>,
     /// It belongs to a record.
     pub(super) of_record: bool,
     /// Why this version does not decode it; null if it does.
@@ -304,7 +307,9 @@ fn asset_info<S: ReadAt>(reader: &Reader<S>, asset: &Asset, inventory: &Inventor
     let mut pages: Vec<&Page> = items.iter().map(|item| &*item.row.page).collect();
     pages.dedup_by(|a, b| std::ptr::eq(*a, *b));
     let of_kind = |kind: u64| items.iter().copied().filter(move |item| item.kind() == kind);
-    let tensors: Vec<TensorInfo> = of_kind(registry::entry::TENSOR).map(tensor_info).collect();
+    let mut tensors: Vec<TensorInfo> = of_kind(registry::entry::TENSOR).map(tensor_info).collect();
+    let file_items: Vec<&Item> = of_kind(registry::entry::FILE).collect();
+    packed::tell(reader, &file_items, &mut tensors);
     let files: Vec<FileInfo> = of_kind(registry::entry::FILE).map(file_info).collect();
     let own = || tensors.iter().filter(|t| !t.of_record);
     let elements = |t: &TensorInfo| t.shape.iter().fold(1u64, |n, &d| n.saturating_mul(d));
@@ -379,6 +384,7 @@ fn tensor_info(item: &Item) -> TensorInfo {
         ratio: None,
         track: track_info(item),
         masks: mask_info(item),
+        packed: None,
         of_record: item.is_owned(),
         refused: None,
     };

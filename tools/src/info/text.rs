@@ -166,7 +166,11 @@ fn tensor_line(tensor: &TensorInfo) -> String {
     }
     let dtype = printable(tensor.dtype.as_deref().unwrap_or_default());
     let shape = format!("{:?}", tensor.shape);
-    let of = if tensor.of_record { ", of a record" } else { "" };
+    let of = match &tensor.packed {
+        Some(packed) => format!(", codes of {} bits ({})", packed.bits, packed.scheme),
+        None if tensor.of_record => ", of a record".to_owned(),
+        None => String::new(),
+    };
     if let Some(entry) = tensor.alias_of {
         return format!("{dtype:8} {shape:16} alias of entry {entry}{of}");
     }

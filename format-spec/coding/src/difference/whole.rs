@@ -36,7 +36,9 @@ where
         SAME => return Err(corrupt("bytes after the form of a chunk that is its base")),
         XOR | INTEGER | ALONE => {
             match rest.split_first() {
-                Some((0, _)) if form == INTEGER => return Err(corrupt("differences without a unit")),
+                Some((unit, _)) if form == INTEGER && !matches!(unit, 8 | 16 | 32 | 64) => {
+                    return Err(corrupt("differences of units that no integer has"));
+                }
                 Some((0, stored)) if stored.len() == out.len() => out.copy_from_slice(stored),
                 Some((0, _)) => return Err(corrupt("a stored chunk has another length than its content")),
                 _ => fields::decode(rest, shared, out)?,

@@ -3,7 +3,7 @@
 use super::head::{Body, Payload};
 use super::sparse::SparsePayload;
 use crate::error::{CodingError, Result, corrupt};
-use crate::planes::{self, Unit};
+use crate::planes::{self, Odd, Unit};
 use crate::rans::{DecodeTable, StreamDecoder};
 use crate::table::Table;
 use crate::zstd_frame;
@@ -67,6 +67,8 @@ pub(super) fn decode_dense(
     match payload.unit_bits {
         8 => decode_units::<u8>(cursors, out),
         16 => decode_units::<u16>(cursors, out),
+        24 => decode_units::<Odd<3>>(cursors, out),
+        40 => decode_units::<Odd<5>>(cursors, out),
         32 => decode_units::<u32>(cursors, out),
         _ => decode_units::<u64>(cursors, out),
     }

@@ -49,7 +49,7 @@ pub struct FieldSpec<'a> {
     pub code: FieldCode<'a>,
 }
 
-/// The payload of coding 1 of `bytes`, units of `unit_bits` (8, 16, 32 or 64) cut into the fields of `specs`.
+/// The payload of coding 1 of `bytes`, units of `unit_bits` (8, 16, 24, 32, 40 or 64) cut into the fields of `specs`.
 ///
 /// The same arguments always give the same bytes (for zstd fields: with the same zstd library).
 ///
@@ -60,8 +60,8 @@ pub fn encode(bytes: &[u8], unit_bits: u8, specs: &[FieldSpec<'_>]) -> Result<Ve
     if specs.is_empty() || specs.len() > MAX_FIELDS {
         return Err(invalid("a unit has 1 to 8 fields"));
     }
-    if !matches!(unit_bits, 8 | 16 | 32 | 64) || !bytes.len().is_multiple_of(usize::from(unit_bits / 8)) {
-        return Err(invalid("a unit is 8, 16, 32 or 64 bits, and units fill the bytes"));
+    if !planes::is_unit(unit_bits) || !bytes.len().is_multiple_of(usize::from(unit_bits / 8)) {
+        return Err(invalid("a unit is 8, 16, 24, 32, 40 or 64 bits, and units fill the bytes"));
     }
     if specs.iter().map(|spec| u32::from(spec.width)).sum::<u32>() != u32::from(unit_bits) {
         return Err(invalid("field widths do not sum to the unit"));

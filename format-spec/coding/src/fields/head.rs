@@ -81,7 +81,7 @@ impl<'a> Payload<'a> {
 
 /// Bytes of a unit of `unit_bits`, and how many fill `decoded_len`.
 pub(super) fn unit_of(unit_bits: u8, decoded_len: usize) -> Result<(usize, usize)> {
-    if !matches!(unit_bits, 8 | 16 | 32 | 64) {
+    if !crate::planes::is_unit(unit_bits) {
         return Err(CodingError::Unsupported { what: "unit of bits", id: unit_bits.into() });
     }
     let unit_bytes = usize::from(unit_bits / 8);

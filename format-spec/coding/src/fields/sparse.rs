@@ -77,6 +77,8 @@ impl<'a> SparsePayload<'a> {
         match self.unit_bytes {
             1 => self.scatter::<1>(&places, &values, out),
             2 => self.scatter::<2>(&places, &values, out),
+            3 => self.scatter::<3>(&places, &values, out),
+            5 => self.scatter::<5>(&places, &values, out),
             4 => self.scatter::<4>(&places, &values, out),
             _ => self.scatter::<8>(&places, &values, out),
         }
@@ -116,7 +118,7 @@ pub struct SparseUnits {
 }
 
 impl SparseUnits {
-    /// Takes `bytes` apart, units of `unit_bits` (8, 16, 32 or 64) of which many are `filler`.
+    /// Takes `bytes` apart, units of `unit_bits` (8, 16, 24, 32, 40 or 64) of which many are `filler`.
     ///
     /// # Errors
     /// [`crate::CodingError::Invalid`] if units do not fill the bytes, or the filler does not fit one.
