@@ -282,10 +282,7 @@ pub(crate) fn elements_of(items: &[Item<'_>]) -> Vec<Element> {
         .zip(&dtypes)
         .map(|(item, dtype)| Described { name: &item.name, dtype, shape: item.shape() })
         .collect();
-    let mut packed = packed::recognise(&tensors, None);
-    if packed.iter().any(Option::is_some) {
-        packed = packed::recognise(&tensors, config_of(items).as_ref());
-    }
+    let packed = packed::recognise(&tensors, || config_of(items));
     let of = |(item, packed): (&Item<'_>, Option<Packed>)| {
         packed.and_then(Packed::element).unwrap_or_else(|| item.element())
     };

@@ -11,6 +11,7 @@
 
 use crate::plain::Element;
 use serde_json::Value;
+use std::cell::LazyCell;
 use std::collections::HashMap;
 
 /// Who packed weights.
@@ -71,21 +72,23 @@ pub struct Described<'a> {
     pub shape: &'a [u64],
 }
 
-/// Which of a model's tensors are packed codes. `config` is its `config.json`, whose `quantization_config` (or `quantization`) says the
-/// widths that shapes leave open; without it groups of 64 are taken for those of MLX, and 4 bits for those of compressed-tensors.
+/// Which of a model's tensors are packed codes. `config` gives the model's `config.json`, asked for where shapes leave widths open: its
+/// `quantization_config` (or `quantization`) says them. Without it groups of 64 are taken for those of MLX, and 4 bits for those of
+/// compressed-tensors.
 #[must_use]
-pub fn recognise(tensors: &[Described<'_>], config: Option<&Value>) -> Vec<Option<Packed>> {
+pub fn recognise(tensors: &[Described<'_>], config: impl FnOnce() -> Option<Value>) -> Vec<Option<Packed>> {
     let by_name: HashMap<&str, Described<'_>> = tensors.iter().map(|t| (t.name, *t)).collect();
-    let model = Model { by_name, config };
+    let model = Model { by_name, config: LazyCell::new(config) };
     tensors.iter().map(|t| model.packed(t).filter(|p| matches!(p.bits, 2..=8))).collect()
 }
 
-struct Model<'a> {
+struct Model<'a, C> {
     by_name: HashMap<&'a str, Described<'a>>,
-    config: Option<&'a Value>,
+    /// Read when something may depend on it.
+    config: LazyCell<Option<Value>, C>,
 }
 
-impl Model<'_> {
+impl<C: FnOnce() -> Option<Value>> Model<'_, C> {
     fn beside(&self, base: &str, end: &str) -> Option<&Described<'_>> {
         self.by_name.get(format!("{base}{end}").as_str())
     }
@@ -148,7 +151,7 @@ impl Model<'_> {
 
     /// The width that the configuration says, of a layer or of all.
     fn said(&self, layer: Option<&str>, keys: &[&str]) -> Option<u8> {
-        let config = self.config?;
+        let config = (*self.config).as_ref()?;
         let all = config.get("quantization").or_else(|| config.get("quantization_config"))?;
         let of = |value: &Value| keys.iter().find_map(|key| value.get(key)?.as_u64());
         let of_groups =
@@ -165,7 +168,10 @@ mod tests {
     fn found(tensors: &[(&str, &str, &[u64])], config: Option<&Value>) -> Vec<Option<(Scheme, u8, bool)>> {
         let described = |&(name, dtype, shape)| Described { name, dtype, shape };
         let described: Vec<Described<'_>> = tensors.iter().map(described).collect();
-        recognise(&described, config).iter().map(|p| p.map(|p| (p.scheme, p.bits, p.runs_on))).collect()
+        recognise(&described, || config.cloned())
+            .iter()
+            .map(|p| p.map(|p| (p.scheme, p.bits, p.runs_on)))
+            .collect()
     }
 
     #[test]

@@ -25,10 +25,7 @@ pub(super) fn tell<S: ReadAt>(reader: &Reader<S>, files: &[&Item], tensors: &mut
         .iter()
         .map(|t| Described { name: &t.name, dtype: t.dtype.as_deref().unwrap_or_default(), shape: &t.shape })
         .collect();
-    let mut found = recognise(&described, None);
-    if found.iter().any(Option::is_some) {
-        found = recognise(&described, files.iter().find_map(|item| config(reader, item)).as_ref());
-    }
+    let found = recognise(&described, || files.iter().find_map(|item| config(reader, item)));
     drop(described);
     for (tensor, packed) in tensors.iter_mut().zip(found) {
         tensor.packed = packed.map(|p| PackedInfo { scheme: p.scheme.name(), bits: p.bits });

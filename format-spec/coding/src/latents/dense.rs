@@ -73,7 +73,7 @@ impl Shape {
 }
 
 /// Predictors without least squares, and the place of the blend among what errors are kept of.
-const FIXED: usize = 4;
+pub(super) const FIXED: usize = 4;
 pub(super) const BLEND: usize = 4;
 /// The predictors of least squares.
 pub(super) const OWN_GUESS: usize = 5;
@@ -102,7 +102,7 @@ fn is_predictor<P: Profile>(k: usize) -> bool {
     k < FIXED || (P::LEAST_SQUARES && k > BLEND)
 }
 const NODES: usize = 32;
-const CLASSES: usize = 32;
+pub(super) const CLASSES: usize = 32;
 /// Steps of a tail.
 const TAIL: usize = 8;
 

@@ -1,13 +1,10 @@
 //! What is known of a position of a grid before its first number: fixed guesses, features of least squares, errors nearby.
 
 use super::cells::VALUE_LIMIT;
-use super::dense::{TRACKED, tracked};
+use super::dense::{FIXED, TRACKED, tracked};
 use super::least_squares::{FEATURE_LIMIT, LOCAL, OWN};
 use super::neighbours::Neighbours;
 use super::profile::Profile;
-
-/// Guesses without least squares.
-const FIXED: usize = 4;
 
 /// Values of a frame and what is known of them, each a plane of positions by channels, with a position of zeros at the end.
 #[derive(Clone)]

@@ -1,15 +1,13 @@
 //! Which sixteenth of what is expected a number is in, where numbers are so close together that their cells need not be looked at
 //! (`SPEC.md` section 7.10.5).
 
-use super::dense::Decisions;
+use super::dense::{CLASSES, Decisions};
 
 /// Logarithms of `k / (16 - k)`, k from 1 to 15, in units of 2^-10.
 pub(super) const QUANTILES: [i64; 15] =
     [-2773, -1993, -1502, -1125, -807, -523, -257, 0, 257, 523, 807, 1125, 1502, 1993, 2773];
 /// Numbers between the first and the last quantile from which on they are close together.
 pub(super) const MANY: i32 = 24;
-/// Classes of scales.
-const CLASSES: usize = 32;
 
 /// Probabilities of the decisions of a balanced tree of sixteenths, in 65536ths.
 #[derive(Clone)]
