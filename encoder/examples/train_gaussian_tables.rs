@@ -154,7 +154,8 @@ fn one(cache: &Path, path: &Path, density: usize, constants: Constants) -> Fit {
             let options = FitOptions { gaussians: density * pixels / 100_000, steps: 400 };
             let fitted = fit(&target, &options, &Cloud::new(3), &mut |_| ControlFlow::Continue(()));
             let mut set = quantise(&fitted.cloud, &image.quantiser);
-            let pricing = Pricing { image: &image, size: [width as u32, height as u32], strength: 1.0 };
+            let (size, paging) = ([width as u32, height as u32], Paging::Whole);
+            let pricing = Pricing { image: &image, size, paging, strength: 1.0 };
             let pricing = Some(&pricing);
             let options = RefineOptions {
                 sweeps: 4,

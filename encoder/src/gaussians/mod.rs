@@ -7,6 +7,7 @@ mod energy;
 mod fit;
 #[cfg(feature = "gpu")]
 mod on_gpu;
+mod pages;
 mod patch;
 mod price;
 mod pursuit;
@@ -22,10 +23,11 @@ mod tiles;
 mod wrap;
 
 pub use cloud::Cloud;
-pub use energy::{plane_errors, removal_energies, squared_error};
+pub use energy::{plane_errors, removal_energies, squared_errors};
 pub use fit::{FitOptions, Fitted, Progress, fit, fit_prefixes};
 #[cfg(feature = "gpu")]
 pub use on_gpu::{fit_on, fit_prefixes_on};
+pub use pages::Paging;
 pub use price::Pricing;
 pub(crate) use quantise::place;
 pub use quantise::{dequantise, quantise};

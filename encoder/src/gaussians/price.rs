@@ -3,9 +3,10 @@
 use mcodec_coding::gaussians::{
     Area, Card, GaussianSet, Grain, Image, Quantiser, SetCoder, Symbols, canonical_order,
 };
+use rayon::prelude::*;
 
-/// Side of the pages that pictures too large for one set are priced in, pixels.
-const PAGE: u32 = 4096;
+use super::pages::Paging;
+
 /// Bits that the place of a Gaussian takes, about: only what is dropped depends on it.
 const PLACE_BITS: f64 = 11.0;
 
@@ -16,6 +17,8 @@ pub struct Pricing<'a> {
     pub image: &'a Image,
     /// Pixels across and down.
     pub size: [u32; 2],
+    /// How they are cut into pages, each of which is coded by itself.
+    pub paging: Paging,
     /// What a bit is worth: this part of the squared error of the whole divided by its bits.
     pub strength: f64,
 }
@@ -53,46 +56,76 @@ impl Pricing<'_> {
             below.symbols.push(symbols);
             below.colours.extend_from_slice(colours);
         }
-        let columns = self.size[0].div_ceil(PAGE);
-        let page = |symbols: &Symbols| {
-            let at = |index| quantiser.centre_fixed(symbols.scales, index) as u32 / 8 / PAGE;
+        let side = self.paging.side(self.size, range.len());
+        let whole = self.size[0].max(self.size[1]).next_multiple_of(8);
+        let page = side.unwrap_or(whole).max(8);
+        let columns = self.size[0].div_ceil(page);
+        let page_of = |symbols: &Symbols| {
+            let at = |index| quantiser.centre_fixed(symbols.scales, index) as u32 / 8 / page;
             (at(symbols.y) * columns + at(symbols.x)) as usize
         };
-        let mut sets = vec![Vec::new(); 1 + (columns * self.size[1].div_ceil(PAGE)) as usize];
+        let mut sets = vec![Vec::new(); 1 + (columns * self.size[1].div_ceil(page)) as usize];
         for i in range {
             let symbols = &set.symbols[i];
             let place = match Grain::of(quantiser, symbols.scales) {
                 Grain::Coarse => 0,
-                Grain::Fine => 1 + page(symbols),
+                Grain::Fine => 1 + page_of(symbols),
             };
             if let Some(set) = sets.get_mut(place) {
                 set.push(i);
             }
         }
-        let mut coder = SetCoder::new(self.image);
-        for (at, numbers) in sets.iter().enumerate() {
-            let area = match at.checked_sub(1) {
-                None => Area::whole(Grain::Coarse, self.size[0], self.size[1]),
-                Some(_) if sets.len() == 2 => Area::whole(Grain::Fine, self.size[0], self.size[1]),
-                Some(page) => Area::page(Grain::Fine, page as u32 % columns, page as u32 / columns, PAGE),
-            };
-            let mut part = GaussianSet::default();
-            for &i in numbers {
-                part.symbols.push(set.symbols[i]);
-                part.colours.extend_from_slice(&set.colours[i * planes..][..planes]);
+        let area = |at: usize| match (at.checked_sub(1), side) {
+            (None, _) => Area::whole(Grain::Coarse, self.size[0], self.size[1]),
+            (Some(_), None) => Area::whole(Grain::Fine, self.size[0], self.size[1]),
+            (Some(at), Some(side)) => Area::page(Grain::Fine, at as u32 % columns, at as u32 / columns, side),
+        };
+        let listed = |(coder, at): (&mut SetCoder<'_>, usize)| {
+            let area = area(at);
+            let below = &below[usize::from(area.grain == Grain::Fine)];
+            self.cards_of(coder, &area, below, set, &sets[at])
+        };
+        let lists: Vec<Vec<(usize, Card)>> = match side {
+            // Both sets are in one chunk.
+            None => {
+                let mut coder = SetCoder::new(self.image);
+                (0..sets.len()).map(|at| listed((&mut coder, at))).collect()
             }
-            let Some((part, order)) = canonical_order(self.image, &area, &part) else { continue };
-            coder.lay_over(below[usize::from(area.grain == Grain::Fine)].clone());
-            let Ok(list) = coder.cards(&area, &part) else { continue };
-            for (&place, mut card) in order.iter().zip(list) {
-                let i = numbers[place];
-                if set.symbols[i].scales[0] < set.symbols[i].scales[1] {
-                    let scales = card.scales;
-                    card.scales = core::array::from_fn(|a| core::array::from_fn(|b| scales[b][a]));
-                }
-                cards[i] = Some(card);
-            }
+            Some(_) => (0..sets.len())
+                .into_par_iter()
+                .map(|at| listed((&mut SetCoder::new(self.image), at)))
+                .collect(),
+        };
+        lists.into_iter().flatten().for_each(|(i, card)| cards[i] = Some(card));
+    }
+
+    /// The price lists of the Gaussians of these numbers, which are a set.
+    fn cards_of(
+        &self,
+        coder: &mut SetCoder<'_>,
+        area: &Area,
+        below: &GaussianSet,
+        set: &GaussianSet,
+        numbers: &[usize],
+    ) -> Vec<(usize, Card)> {
+        let planes = self.image.quantiser.planes();
+        let mut part = GaussianSet::default();
+        for &i in numbers {
+            part.symbols.push(set.symbols[i]);
+            part.colours.extend_from_slice(&set.colours[i * planes..][..planes]);
         }
+        let Some((part, order)) = canonical_order(self.image, area, &part) else { return Vec::new() };
+        coder.lay_over(below.clone());
+        let Ok(list) = coder.cards(area, &part) else { return Vec::new() };
+        let own = |(&place, mut card): (&usize, Card)| {
+            let i = numbers[place];
+            if set.symbols[i].scales[0] < set.symbols[i].scales[1] {
+                let scales = card.scales;
+                card.scales = core::array::from_fn(|a| core::array::from_fn(|b| scales[b][a]));
+            }
+            (i, card)
+        };
+        order.iter().zip(list).map(own).collect()
     }
 
     /// What a Gaussian costs as it is.

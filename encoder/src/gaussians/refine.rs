@@ -334,8 +334,8 @@ impl<'a> Descent<'a> {
         let columns = self.target.width.div_ceil(LANES);
         let mut next = vec![0u32; columns * self.target.height.div_ceil(CELL)];
         let mut rounds: Vec<Vec<(usize, Vec<Piece>)>> = Vec::new();
-        for &index in order {
-            let pieces = self.pieces(&self.candidates(&set.symbols[index]));
+        let pieces = order.par_iter().map(|&index| self.pieces(&self.candidates(&set.symbols[index])));
+        for (&index, pieces) in order.iter().zip(pieces.collect::<Vec<_>>()) {
             let cells = pieces.iter().flat_map(|Piece { area, .. }| {
                 let (left, right) = (area.left, area.right);
                 (area.top / CELL..area.bottom.div_ceil(CELL))

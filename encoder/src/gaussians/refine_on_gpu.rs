@@ -7,6 +7,7 @@ use mcodec_coding::gaussians::{GaussianSet, Quantiser, Symbols};
 use mcodec_decode::gaussians::{Splat, splat_of};
 use mcodec_gpu::gaussians::{Candidate, Descent as Device, Shape, Sweep, Turn};
 use mcodec_gpu::{Gpu, GpuError};
+use rayon::prelude::*;
 
 use super::fit::Progress;
 use super::patch::Canvas;
@@ -68,13 +69,12 @@ fn sweep(
     let planes = quantiser.planes();
     let rounds = descent.rounds(set, order);
     let sizes: Vec<usize> = rounds.iter().map(Vec::len).collect();
-    let mut forms: Vec<Vec<(Symbols, Splat)>> = Vec::with_capacity(order.len());
-    let mut turns = Vec::with_capacity(order.len());
-    for (index, _) in rounds.into_iter().flatten() {
-        let candidates = descent.candidates(&set.symbols[index]);
-        turns.push(turn(descent, quantiser, index, &candidates));
-        forms.push(candidates);
-    }
+    let turns: Vec<_> = rounds.into_iter().flatten().collect();
+    let turns = turns.par_iter().map(|(index, _)| {
+        let candidates = descent.candidates(&set.symbols[*index]);
+        (turn(descent, quantiser, *index, &candidates), candidates)
+    });
+    let (turns, forms): (Vec<Turn>, Vec<Vec<(Symbols, Splat)>>) = turns.unzip();
     let shapes: Vec<Shape> =
         set.symbols.iter().map(|symbols| shape_of(&splat_of(quantiser, symbols))).collect();
     let colours = set.symbols.iter().zip(set.colours.chunks_exact(planes));

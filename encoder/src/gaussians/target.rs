@@ -1,6 +1,7 @@
 //! What is fitted: planes of f32, and the same cut into tiles.
 
 use mcodec_decode::gaussians::lanes::LANES;
+use rayon::prelude::*;
 
 use super::tiles::{GROUPS, Grid, TILE};
 use super::wrap::Periods;
@@ -172,9 +173,10 @@ const _: () = assert!(GROUPS * LANES == TILE * TILE);
 /// Orthonormal opponent planes Y, U, V, one after another, of planes of red, green and blue: squared errors there are those of RGB (section 1).
 /// `channels_of` of the decoder turns them back.
 pub(crate) fn opponent_planes([r, g, b]: [&[f32]; 3]) -> Vec<f32> {
-    let pixels = || r.iter().zip(g).zip(b).map(|((r, g), b)| (*r, *g, *b));
-    let y = pixels().map(|(r, g, b)| (r + g + b) / 3f32.sqrt());
-    let u = pixels().map(|(r, _, b)| (r - b) / 2f32.sqrt());
-    let v = pixels().map(|(r, g, b)| (2.0 * g - r - b) / 6f32.sqrt());
+    let plane =
+        |value: fn(f32, f32, f32) -> f32| (r, g, b).into_par_iter().map(move |(r, g, b)| value(*r, *g, *b));
+    let y = plane(|r, g, b| (r + g + b) / 3f32.sqrt());
+    let u = plane(|r, _, b| (r - b) / 2f32.sqrt());
+    let v = plane(|r, g, b| (2.0 * g - r - b) / 6f32.sqrt());
     y.chain(u).chain(v).collect()
 }

@@ -3,7 +3,7 @@
 use super::balance::gains_of;
 use super::layer::{CodedLayer, code_layer};
 use super::masking::Masking;
-use super::options::{ImageOptions, Paging, Rate};
+use super::options::{ImageOptions, Rate};
 use super::picture::Picture;
 use super::planes::{Source, means_of};
 use super::steps::fitting_constants;
@@ -15,7 +15,7 @@ use crate::gaussians::{
 use crate::{Device, EncodeError, EncodeOptions, Result};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
 use mcodec_decode::images::{MAX_LAYERS, coded_image};
-use mcodec_format::{ImageDescriptor, MAX_PAGE};
+use mcodec_format::ImageDescriptor;
 use std::ops::ControlFlow;
 
 /// An image, ready to be written.
@@ -52,10 +52,6 @@ const SPARE: f64 = 1.18;
 /// Bits of a Gaussian after the descent as a part of those before it, and how many more are kept than are thought to fit: the weakest then make room.
 const REFINED: f64 = 0.965;
 const MARGIN: f64 = 1.01;
-/// Pages have at least this many bytes on average.
-const PAGE_BYTES: u64 = 4096;
-/// A layer of fewer bytes is one chunk.
-const WHOLE_BYTES: u64 = 4 * PAGE_BYTES;
 /// What a bit is worth in the descent, see [`Pricing::strength`].
 const STRENGTH: f64 = 1.0;
 /// Gaussians of a prefix as a part of those of the next one: they take more bits each, so that these are about half the bytes.
@@ -329,8 +325,12 @@ impl<'a> Job<'a> {
         Ok(EncodedImage { descriptor, layers: made, psnr, interrupted: self.interrupted })
     }
 
+    fn size(&self) -> [u32; 2] {
+        [self.picture.width, self.picture.height]
+    }
+
     pub(super) fn pricing<'c>(&self, coded: &'c Image) -> Pricing<'c> {
-        Pricing { image: coded, size: [self.picture.width, self.picture.height], strength: STRENGTH }
+        Pricing { image: coded, size: self.size(), paging: self.options.paging, strength: STRENGTH }
     }
 
     /// Progress of a fit or descent; ends it if the user wishes.
@@ -541,28 +541,10 @@ impl<'a> Job<'a> {
         let coded = image_of(descriptor)?;
         let mut made = Vec::new();
         for layer in layers {
-            let whole = self.picture.width.max(self.picture.height) <= MAX_PAGE;
-            let page = match self.options.paging {
-                Paging::Side(side) => Some(side),
-                Paging::Whole if whole => None,
-                Paging::Whole | Paging::Auto => {
-                    let bytes = layer.symbols.len() as u64 * 4;
-                    if whole && bytes <= WHOLE_BYTES { None } else { Some(self.page_side(bytes)) }
-                }
-            };
+            let page = self.options.paging.side(self.size(), layer.symbols.len());
             made.push(code_layer(&coded, descriptor, layer, (page, self.options.profile), &made)?);
         }
         Ok(made)
-    }
-
-    /// The least page of a power of two whose average has [`PAGE_BYTES`].
-    fn page_side(&self, bytes: u64) -> u32 {
-        let pixels = u64::from(self.picture.width) * u64::from(self.picture.height);
-        let mut side = 128;
-        while side < MAX_PAGE && u64::from(side) * u64::from(side) * bytes < PAGE_BYTES * pixels {
-            side *= 2;
-        }
-        side
     }
 }
 

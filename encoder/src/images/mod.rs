@@ -25,10 +25,11 @@ mod steps;
 mod windows;
 pub(crate) mod write;
 
+pub use crate::gaussians::Paging;
 pub use file::encode_image;
 pub use fit::{EncodedImage, SizeOf, encode_picture};
 pub use layer::{CodedLayer, code_layer};
-pub use options::{ImageOptions, Importance, Paging, Profile, Rate};
+pub use options::{ImageOptions, Importance, Profile, Rate};
 #[cfg(feature = "images")]
 pub use paths::encode_stack;
 pub use picture::Picture;

@@ -2,6 +2,7 @@
 
 use super::picture::Picture;
 use super::restore;
+use crate::gaussians::Paging;
 use mcodec_format::registry;
 
 /// How large or how good the file is to be.
@@ -43,18 +44,6 @@ impl Rate {
     pub fn bits_of_quality(quality: f64) -> f64 {
         0.3 * ((quality - 50.0) / 50.0 * 3.0).exp2()
     }
-}
-
-/// How a layer is cut into pages.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
-pub enum Paging {
-    /// One chunk for small layers, else pages of about 4 KiB.
-    #[default]
-    Auto,
-    /// One chunk.
-    Whole,
-    /// Pages of this side, in pixels: a multiple of 8.
-    Side(u32),
 }
 
 /// How layers are coded.

@@ -3,6 +3,7 @@
 use super::masking::Masking;
 use super::picture::Picture;
 use mcodec_format::ImageDescriptor;
+use rayon::prelude::*;
 
 /// Rows of a strip that a picture's means are taken from.
 const STRIP: u32 = 64;
@@ -50,7 +51,7 @@ impl<'a> Source<'a> {
         let pixels = picture.width as usize * picture.height as usize;
         for (plane, (&mean, &gain)) in planes.chunks_exact_mut(pixels).zip(self.means.iter().zip(&self.gains))
         {
-            plane.iter_mut().for_each(|value| *value = (*value - mean) * gain);
+            plane.par_iter_mut().for_each(|value| *value = (*value - mean) * gain);
         }
         planes
     }
@@ -58,13 +59,15 @@ impl<'a> Source<'a> {
 
 /// Means of the planes of a picture, without the planes of all of it at once.
 pub(super) fn means_of(picture: &Picture) -> Vec<f64> {
-    let mut sums = vec![0.0f64; picture.channels.len()];
-    for top in (0..picture.height).step_by(STRIP as usize) {
+    let strips = (0..picture.height).into_par_iter().step_by(STRIP as usize).map(|top| {
         let size = [picture.width, STRIP.min(picture.height - top)];
         let planes = picture.part([0, i64::from(top)], size).planes();
-        for (sum, plane) in sums.iter_mut().zip(planes.chunks_exact((size[0] * size[1]) as usize)) {
-            *sum += plane.iter().map(|&p| f64::from(p)).sum::<f64>();
-        }
+        let planes = planes.chunks_exact((size[0] * size[1]) as usize);
+        planes.map(|plane| plane.iter().map(|&p| f64::from(p)).sum()).collect::<Vec<f64>>()
+    });
+    let mut sums = vec![0.0f64; picture.channels.len()];
+    for strip in strips.collect::<Vec<_>>() {
+        sums.iter_mut().zip(strip).for_each(|(sum, of_strip)| *sum += of_strip);
     }
     let pixels = f64::from(picture.width) * f64::from(picture.height);
     sums.into_iter().map(|sum| sum / pixels).collect()

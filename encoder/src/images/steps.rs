@@ -1,6 +1,6 @@
 //! How fine the colours of an image are: their step follows from what the float fit leaves.
 
-use crate::gaussians::{Cloud, Target, dequantise, quantise, squared_error};
+use crate::gaussians::{Cloud, Target, dequantise, quantise, squared_errors};
 use mcodec_coding::gaussians::{Constants, Quantiser};
 
 /// Squared error that rounding the colours of a float fit may add, as a part of that fit's own. The descent takes most of it away again.
@@ -21,8 +21,8 @@ pub(super) fn fitting_constants(
     for index in 0..cloud.len() {
         coloured.push(&cloud.splat(index), rounded.colours(index));
     }
-    let fit = squared_error(target, cloud);
-    let added = (squared_error(target, &coloured) - fit).max(f64::MIN_POSITIVE);
+    let [fit, coloured] = squared_errors(target, [cloud, &coloured]);
+    let added = (coloured - fit).max(f64::MIN_POSITIVE);
     // What rounding adds is as the square of the step.
     let part = (SHARE * fit / added).sqrt();
     if part >= WORTHWHILE {

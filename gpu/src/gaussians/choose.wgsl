@@ -1,20 +1,17 @@
-// Takes the best candidate with its best colours, and draws it in place of the Gaussian as it was: a workgroup for each turn of a now. The
-// text of `reached.wgsl` comes before it.
+// Takes the best candidate with its best colours: a workgroup for each turn of a round. The text of `reached.wgsl` comes before it.
 
 @group(0) @binding(0) var<uniform> now: Round;
 @group(0) @binding(1) var<storage, read> turns: array<Turn>;
 @group(0) @binding(2) var<storage, read> shapes: array<Shape>;
-// Colours of the Gaussians as they are, turn by turn.
-@group(0) @binding(3) var<storage, read> olds: array<f32>;
-@group(0) @binding(4) var<storage, read_write> canvas: array<f32>;
-@group(0) @binding(5) var<storage, read> trials: array<f32>;
+// Of each part of a candidate of the round rise, curve, and pull of each channel.
+@group(0) @binding(3) var<storage, read> trials: array<f32>;
 // Of each turn and channel the colour that is expected, then the bits of each difference from it.
-@group(0) @binding(6) var<storage, read> cards: array<f32>;
+@group(0) @binding(4) var<storage, read> cards: array<f32>;
 // What a bit is worth, the error at the start and at the end, one that is not used; then of each turn which candidate, how much squared error it
 // saves, and its colours in steps.
-@group(0) @binding(7) var<storage, read_write> out: array<f32>;
+@group(0) @binding(5) var<storage, read_write> out: array<f32>;
 // Of each candidate the bits of its form, then the step of each channel.
-@group(0) @binding(8) var<storage, read> prices: array<f32>;
+@group(0) @binding(6) var<storage, read> prices: array<f32>;
 
 const SUMS: u32 = 2u + CHANNELS;
 const HEAD: u32 = 4u;
@@ -28,7 +25,6 @@ const BEYOND: f32 = 0.25;
 
 var<workgroup> costs: array<f32, 64>;
 var<workgroup> chosen: u32;
-var<workgroup> colours: array<f32, CHANNELS>;
 
 fn bits_of(card: u32, index: i32, step: f32) -> f32 {
     let list = i32(now.priced);
@@ -68,34 +64,20 @@ fn round_away(x: f32) -> f32 {
     return sign(x) * floor(min(abs(x), 1e6) + 0.5);
 }
 
-// Adds a Gaussian to all views that have it, or takes it away.
-fn draw(index: u32, turn: u32, local: vec2u, factor: f32, values: ptr<function, array<f32, CHANNELS>>) {
-    let shape = shapes[index];
-    let pixels = now.width * now.height;
-    let rows = rows_of(shape, now.height);
-    for (var row = rows.x + local.y; row < rows.y; row += 8u) {
-        let columns = columns_of(shape, row, now.width);
-        for (var column = columns.x + local.x; column < columns.y; column += 8u) {
-            let w = factor * value_at(shape, f32(column) + 0.5 - shape.at.x, f32(row) + 0.5 - shape.at.y);
-            for (var view = 0u; view < now.views; view++) {
-                if turns[turn].gaussian >= now.of_views[view].x {
-                    continue;
-                }
-                let sums = (view * pixels + row * now.width + column) * (1u + CHANNELS);
-                canvas[sums] += w;
-                for (var c = 0u; c < CHANNELS; c++) {
-                    canvas[sums + 1u + c] = fma(w, (*values)[c], canvas[sums + 1u + c]);
-                }
-            }
-        }
+// A number of what came of a candidate's trial: the sum over its parts.
+fn trial(candidate: u32, number: u32) -> f32 {
+    var sum = 0.0;
+    let first = (candidate - now.first * now.most) * now.parts;
+    for (var part = 0u; part < parts_of(shapes[candidate], now.parts); part++) {
+        sum += trials[(first + part) * SUMS + number];
     }
+    return sum;
 }
 
 @compute @workgroup_size(8, 8)
 fn main(
     @builtin(workgroup_id) id: vec3u,
     @builtin(num_workgroups) all: vec3u,
-    @builtin(local_invocation_id) local: vec3u,
     @builtin(local_invocation_index) me: u32,
 ) {
     let turn = now.first + id.y * all.x + id.x;
@@ -103,11 +85,11 @@ fn main(
     let first = turn * now.most;
     let to = HEAD + turn * SUMS;
     if is_there && me < turns[turn].candidates {
-        let trial = (first + me) * SUMS;
         let price = (first + me) * (1u + CHANNELS);
-        var cost = trials[trial] + out[0] * prices[price];
+        let curve = trial(first + me, 1u);
+        var cost = trial(first + me, 0u) + out[0] * prices[price];
         for (var c = 0u; c < CHANNELS; c++) {
-            cost += best_colour(turn, c, prices[price + 1u + c], trials[trial + 1u], trials[trial + 2u + c]).y;
+            cost += best_colour(turn, c, prices[price + 1u + c], curve, trial(first + me, 2u + c)).y;
         }
         costs[me] = cost;
     }
@@ -126,29 +108,8 @@ fn main(
     }
     workgroupBarrier();
     if me < CHANNELS && is_there {
-        let trial = (first + chosen) * SUMS;
         let step = prices[(first + chosen) * (1u + CHANNELS) + 1u + me];
-        let index = best_colour(turn, me, step, trials[trial + 1u], trials[trial + 2u + me]).x;
-        out[to + 2u + me] = index;
-        colours[me] = index * step;
-    }
-    workgroupBarrier();
-    var before = array<f32, CHANNELS>();
-    var after = array<f32, CHANNELS>();
-    var is_same = chosen == 0u;
-    if is_there {
-        for (var c = 0u; c < CHANNELS; c++) {
-            before[c] = olds[turn * CHANNELS + c];
-            after[c] = colours[c];
-            is_same = is_same && before[c] == after[c];
-        }
-        if !is_same {
-            draw(first, turn, local.xy, -1.0, &before);
-        }
-    }
-    storageBarrier();
-    workgroupBarrier();
-    if is_there && !is_same {
-        draw(first + chosen, turn, local.xy, 1.0, &after);
+        let pull = trial(first + chosen, 2u + me);
+        out[to + 2u + me] = best_colour(turn, me, step, trial(first + chosen, 1u), pull).x;
     }
 }

@@ -1,13 +1,15 @@
 //! The discrete descent: for each Gaussian the caller's candidates are tried, and the best is taken with its best colours. A sweep is one turn
 //! for each Gaussian, in rounds of turns that do not see each other; what it chose is read back once, at its end.
 
+use std::num::NonZeroU64;
+
 use bytemuck::{Pod, Zeroable};
-use wgpu::Buffer;
+use wgpu::{BindingResource, Buffer, BufferBinding};
 
 use super::MAX_CHANNELS;
 use super::fit::{Picture, REACHED, goals};
 use super::grid::Grid;
-use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
+use super::kernel::{Bound, Text, Work, bind, bind_resources, prepare, storage, uniform, workgroups, zeros};
 use super::render::BIN;
 use crate::device::Gpu;
 use crate::error::{GpuError, Result};
@@ -18,10 +20,17 @@ pub const MOST_CANDIDATES: usize = 13;
 const MOST_VIEWS: usize = 17;
 /// Turns that one dispatch has.
 const MOST_AT_ONCE: usize = 65535;
+/// Workgroups that share a large Gaussian, at most; pixels of a Gaussian's box for each, as the kernels have them; and trials of parts that there are of
+/// a round, so that a round of many has few parts.
+const MOST_SHARED: usize = 16;
+const PART: f32 = 2048.0;
+const MOST_TRIALS: usize = 1 << 20;
 /// Parts that the error is summed up in.
 const PARTS: u32 = 256;
 /// Numbers of what was chosen before those of the turns.
 const HEAD: usize = 4;
+/// Bytes from one round to the next: every device can bind a buffer from there.
+const ROUND_STRIDE: usize = size_of::<Round>().next_multiple_of(256);
 
 const COMMON: &str = include_str!("descent.wgsl");
 const CANVAS: Text = Text("canvas", &[include_str!("sums.wgsl"), include_str!("canvas.wgsl")]);
@@ -29,6 +38,7 @@ const ERROR: Text = Text("error of a canvas", &[COMMON, include_str!("canvas_err
 const LAMBDA: Text = Text("worth of a bit", &[include_str!("lambda.wgsl")]);
 const ATTEMPT: Text = Text("candidates", &[COMMON, REACHED, include_str!("attempt.wgsl")]);
 const CHOOSE: Text = Text("choices", &[COMMON, REACHED, include_str!("choose.wgsl")]);
+const REPLACE: Text = Text("replaced Gaussians", &[COMMON, REACHED, include_str!("replace.wgsl")]);
 
 /// A Gaussian ready to be evaluated: its value at (dx, dy) from its centre is 2^-(u^2 + v^2) - exp(-4.5), at least 0, with u = `across` dx + `along`
 /// dy and v = `down` dy.
@@ -126,7 +136,82 @@ struct Round {
     most: u32,
     is_priced: u32,
     priced: u32,
+    parts: u32,
+    padding: [u32; 3],
     of_views: [[u32; 4]; MOST_VIEWS],
+}
+
+impl Round {
+    /// Trials of parts of candidates.
+    fn trials(&self) -> usize {
+        (self.end - self.first) as usize * (self.most * self.parts) as usize
+    }
+}
+
+/// The rounds of a sweep; turns of a large one may as well come one after another.
+fn rounds_of(round: &Round, sweep: &Sweep<'_>) -> Vec<Round> {
+    let mut rounds = Vec::with_capacity(sweep.rounds.len());
+    let mut turns = sweep.turns;
+    for &size in sweep.rounds {
+        let (own, rest) = turns.split_at(size);
+        turns = rest;
+        for own in own.chunks(MOST_AT_ONCE) {
+            let first = rounds.last().map_or(0, |round: &Round| round.end);
+            let areas = own.iter().flat_map(|turn| &turn.candidates).map(|candidate| {
+                let [across, down] = candidate.shape.half;
+                4.0 * across * down
+            });
+            let largest = areas.fold(0.0, f32::max);
+            let most = (MOST_TRIALS / (own.len() * MOST_CANDIDATES)).clamp(1, MOST_SHARED);
+            let parts = ((largest / PART) as usize).clamp(1, most) as u32;
+            rounds.push(Round { first, end: first + own.len() as u32, parts, ..*round });
+        }
+    }
+    rounds
+}
+
+/// What a sweep's turns are, on the device.
+struct Listed {
+    turns: Buffer,
+    /// Candidates of each turn, [`MOST_CANDIDATES`] of them.
+    shapes: Buffer,
+    /// Colours of each turn's Gaussian.
+    olds: Buffer,
+    cards: Buffer,
+    prices: Buffer,
+    /// Residuals of a colour that are priced.
+    priced: usize,
+}
+
+impl Listed {
+    fn new(gpu: &Gpu, channels: usize, sweep: &Sweep<'_>) -> Result<Self> {
+        let all = sweep.turns.len() * MOST_CANDIDATES;
+        let (mut turns, mut shapes) = (Vec::new(), Vec::with_capacity(all));
+        let mut prices = Vec::with_capacity(all * (1 + channels));
+        let (mut olds, mut cards) = (Vec::new(), Vec::new());
+        for turn in sweep.turns {
+            turns.extend([turn.gaussian as u32, turn.candidates.len() as u32]);
+            olds.extend_from_slice(&sweep.colours[turn.gaussian * channels..][..channels]);
+            cards.extend_from_slice(&turn.card);
+            for candidate in &turn.candidates {
+                shapes.push(candidate.shape);
+                prices.push(candidate.bits);
+                prices.extend_from_slice(&candidate.steps);
+            }
+            let missing = MOST_CANDIDATES - turn.candidates.len();
+            shapes.extend(std::iter::repeat_n(Shape::default(), missing));
+            prices.extend(std::iter::repeat_n(0.0, missing * (1 + channels)));
+        }
+        let upload = |what, floats: &[f32]| storage(gpu, what, bytemuck::cast_slice(floats));
+        Ok(Self {
+            turns: storage(gpu, "turns", bytemuck::cast_slice(&turns))?,
+            shapes: storage(gpu, "candidates", bytemuck::cast_slice(&shapes))?,
+            olds: upload("colours", &olds)?,
+            cards: upload("prices of colours", &cards)?,
+            prices: upload("prices", &prices)?,
+            priced: sweep.turns.first().map_or(0, |turn| (turn.card.len() / channels).saturating_sub(1)),
+        })
+    }
 }
 
 /// A picture for sweeps.
@@ -159,6 +244,7 @@ impl<'g> Descent<'g> {
         if !picture.is_sound() || !(1..=MOST_VIEWS).contains(&views) {
             return Err(GpuError::Input("a picture to refine"));
         }
+        prepare(gpu, channels, &[BIN, CANVAS, ERROR, LAMBDA, ATTEMPT, CHOOSE, REPLACE]);
         let centre = |i: usize| i as f32 + 0.5;
         let centres: Vec<f32> = (0..width).map(centre).chain((0..height).map(centre)).collect();
         Ok(Self {
@@ -183,29 +269,8 @@ impl<'g> Descent<'g> {
         let (gpu, channels) = (self.gpu, self.channels);
         let mut work = Work::new(gpu);
         self.draw(&mut work, sweep)?;
-        let upload = |what, floats: &[f32]| storage(gpu, what, bytemuck::cast_slice(floats));
-        let (mut turns, mut shapes, mut prices) = (Vec::new(), Vec::new(), Vec::new());
-        let (mut olds, mut cards) = (Vec::new(), Vec::new());
-        for turn in sweep.turns {
-            turns.extend([turn.gaussian as u32, turn.candidates.len() as u32]);
-            olds.extend_from_slice(&sweep.colours[turn.gaussian * channels..][..channels]);
-            cards.extend_from_slice(&turn.card);
-            for candidate in &turn.candidates {
-                shapes.push(candidate.shape);
-                prices.push(candidate.bits);
-                prices.extend_from_slice(&candidate.steps);
-            }
-            let missing = MOST_CANDIDATES - turn.candidates.len();
-            shapes.extend(std::iter::repeat_n(Shape::default(), missing));
-            prices.extend(std::iter::repeat_n(0.0, missing * (1 + channels)));
-        }
-        let priced = sweep.turns.first().map_or(0, |turn| (turn.card.len() / channels).saturating_sub(1));
         let count = sweep.turns.len();
-        let turns = storage(gpu, "turns", bytemuck::cast_slice(&turns))?;
-        let shapes = storage(gpu, "candidates", bytemuck::cast_slice(&shapes))?;
-        let (olds, cards) = (upload("colours", &olds)?, upload("prices of colours", &cards)?);
-        let prices = upload("prices", &prices)?;
-        let trials = zeros(gpu, "trials", count * MOST_CANDIDATES * (2 + channels))?;
+        let listed = Listed::new(gpu, channels, sweep)?;
         let out = zeros(gpu, "choices", HEAD + count * (2 + channels))?;
         let round = Round {
             width: self.width as u32,
@@ -214,33 +279,17 @@ impl<'g> Descent<'g> {
             end: 0,
             views: self.views as u32,
             most: MOST_CANDIDATES as u32,
-            is_priced: u32::from(priced > 0),
-            priced: priced as u32,
+            is_priced: u32::from(listed.priced > 0),
+            priced: listed.priced as u32,
+            parts: 1,
+            padding: [0; 3],
             of_views: std::array::from_fn(|i| {
                 let (end, weight) = sweep.views.get(i).copied().unwrap_or_default();
                 [u32::try_from(end).unwrap_or(u32::MAX), weight.to_bits(), 0, 0]
             }),
         };
         self.error(&mut work, &round, &out, sweep.worth, false)?;
-        work.submit()?;
-        let mut first = 0;
-        // Turns of a round may as well come one after another.
-        let parts = sweep.rounds.iter().flat_map(|&size| {
-            (0..size.div_ceil(MOST_AT_ONCE)).map(move |part| (size - part * MOST_AT_ONCE).min(MOST_AT_ONCE))
-        });
-        for size in parts {
-            let round = Round { first: first as u32, end: (first + size) as u32, ..round };
-            let round = uniform(gpu, "round", bytemuck::bytes_of(&round))?;
-            first += size;
-            let attempt = [&round, &turns, &shapes, &olds, &self.canvas, &self.goals, &trials];
-            let attempt = bind(gpu, ATTEMPT, channels, &attempt)?;
-            let choose = [&round, &turns, &shapes, &olds, &self.canvas, &trials, &cards, &out, &prices];
-            let choose = bind(gpu, CHOOSE, channels, &choose)?;
-            let mut work = Work::new(gpu);
-            work.run([(&attempt, [MOST_CANDIDATES as u32, size as u32]), (&choose, workgroups(size, 1))]);
-            work.submit()?;
-        }
-        let mut work = Work::new(gpu);
+        self.take_turns(&mut work, &round, sweep, &listed, &out)?;
         self.error(&mut work, &round, &out, sweep.worth, true)?;
         work.submit()?;
         let bytes = gpu.read(&out, 0..4 * (HEAD + count * (2 + channels)) as u64)?;
@@ -252,6 +301,55 @@ impl<'g> Descent<'g> {
         };
         let choices = floats[HEAD..].chunks_exact(2 + channels).zip(sweep.turns).map(choice).collect();
         Ok(Swept { choices, before: f64::from(floats[1]), after: f64::from(floats[2]) })
+    }
+
+    /// All rounds, one after another.
+    fn take_turns(
+        &self,
+        work: &mut Work<'_>,
+        round: &Round,
+        sweep: &Sweep<'_>,
+        listed: &Listed,
+        out: &Buffer,
+    ) -> Result<()> {
+        let (gpu, channels) = (self.gpu, self.channels);
+        let rounds = rounds_of(round, sweep);
+        let most = rounds.iter().map(Round::trials).max().unwrap_or(0);
+        let trials = zeros(gpu, "trials", most * (2 + channels))?;
+        let mut bytes = vec![0; rounds.len() * ROUND_STRIDE];
+        for (round, bytes) in rounds.iter().zip(bytes.chunks_exact_mut(ROUND_STRIDE)) {
+            bytes[..size_of::<Round>()].copy_from_slice(bytemuck::bytes_of(round));
+        }
+        let uniforms = uniform(gpu, "rounds", &bytes)?;
+        let Listed { turns, shapes, olds, cards, prices, .. } = listed;
+        for (at, round) in rounds.iter().enumerate() {
+            let own = BindingResource::Buffer(BufferBinding {
+                buffer: &uniforms,
+                offset: (at * ROUND_STRIDE) as u64,
+                size: NonZeroU64::new(size_of::<Round>() as u64),
+            });
+            let bound = |text, buffers: &[&Buffer]| {
+                let others = buffers.iter().map(|buffer| buffer.as_entire_binding());
+                let all: Vec<_> = std::iter::once(own.clone()).chain(others).collect();
+                bind_resources(gpu, text, channels, &all)
+            };
+            let (size, parts) = (round.end - round.first, round.parts);
+            work.run([
+                (
+                    &bound(ATTEMPT, &[turns, shapes, olds, &self.canvas, &self.goals, &trials])?,
+                    [round.most * parts, size],
+                ),
+                (
+                    &bound(CHOOSE, &[turns, shapes, &trials, cards, out, prices])?,
+                    workgroups(size as usize, 1),
+                ),
+                (
+                    &bound(REPLACE, &[turns, shapes, olds, &self.canvas, out, prices])?,
+                    workgroups((size * parts) as usize, 1),
+                ),
+            ]);
+        }
+        Ok(())
     }
 
     /// Draws all views anew.

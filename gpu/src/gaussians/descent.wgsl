@@ -17,6 +17,8 @@ struct Round {
     is_priced: u32,
     // Numbers of a colour's price list, after the colour that is expected.
     priced: u32,
+    // Workgroups that share a candidate, at most.
+    parts: u32,
     // Of each view one past its last Gaussian, and as a float what its squared error counts.
     of_views: array<vec4u, MOST_VIEWS>,
 }

@@ -5,8 +5,8 @@ use wgpu::{Buffer, BufferUsages};
 
 use super::MAX_CHANNELS;
 use super::grid::Grid;
-use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
-use super::pursuit::Pursuit;
+use super::kernel::{Bound, Text, Work, bind, prepare, storage, uniform, workgroups, zeros};
+use super::pursuit::{self, Pursuit};
 use super::render::BIN;
 use crate::device::Gpu;
 use crate::error::{GpuError, Result};
@@ -17,6 +17,9 @@ pub const GEOMETRY: usize = 5;
 const COLOUR_RATE: f32 = 0.01;
 /// Levels of what is around a Gaussian.
 const LEVELS: usize = 7;
+/// Workgroups that share a large Gaussian, at most, and that there are for all Gaussians together: of very many few are large.
+const MOST_PARTS: usize = 16;
+const MOST_PARTS_ROOM: usize = 1 << 18;
 
 const COMMON: &str = include_str!("fit.wgsl");
 const SUMS: &str = include_str!("sums.wgsl");
@@ -25,10 +28,13 @@ const SHAPE: Text = Text("Gaussians of a fit", &[COMMON, include_str!("shape_fit
 const STEP: Text = Text("blend and error", &[COMMON, SUMS, include_str!("step.wgsl")]);
 const BLEND: Text = Text("blend and residual", &[COMMON, SUMS, include_str!("blend.wgsl")]);
 const TOTAL: Text = Text("error of a step", &[COMMON, include_str!("total.wgsl")]);
-const BACK: Text = Text("gradients", &[COMMON, REACHED, include_str!("back.wgsl")]);
+const BACK: Text = Text("moments", &[COMMON, REACHED, include_str!("back.wgsl")]);
+const GRADIENT: Text = Text("gradients", &[COMMON, REACHED, include_str!("gradient.wgsl")]);
 const ADAM: Text = Text("Adam update", &[COMMON, include_str!("adam.wgsl")]);
 const REMOVAL: Text = Text("removal energies", &[COMMON, REACHED, include_str!("removal.wgsl")]);
 const WEAKEST: Text = Text("weakest Gaussians", &[COMMON, include_str!("weakest.wgsl")]);
+/// All of a fit, apart from the search for places.
+const KERNELS: [Text; 10] = [SHAPE, BIN, STEP, BLEND, TOTAL, BACK, GRADIENT, ADAM, REMOVAL, WEAKEST];
 
 /// What is fitted.
 #[derive(Debug, Clone, Copy)]
@@ -81,6 +87,7 @@ pub(super) struct FitUniform {
     pub(super) levels: u32,
     pub(super) room: u32,
     pub(super) places: u32,
+    pub(super) parts: u32,
 }
 
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
@@ -98,6 +105,7 @@ struct Pass {
     step: Bound,
     total: Bound,
     back: Bound,
+    gradient: Bound,
 }
 
 /// Buffers of a fit that the pursuit needs too.
@@ -132,6 +140,7 @@ pub struct Fit<'g> {
     channels: usize,
     room: usize,
     moving: usize,
+    parts: usize,
     grid: Grid,
     buffers: Buffers,
     shape: Bound,
@@ -157,13 +166,15 @@ impl<'g> Fit<'g> {
     /// device says.
     pub fn new(gpu: &'g Gpu, picture: &Picture<'_>, plan: &Plan<'_>) -> Result<Self> {
         check(picture, plan)?;
+        prepare(gpu, picture.mean.len(), &[&KERNELS[..], &pursuit::KERNELS].concat());
         let (width, height, channels) = (picture.width, picture.height, picture.mean.len());
         let stride = GEOMETRY + channels;
         let room = plan.room.max(plan.values.len() / stride).max(1);
         // Far more than are taken, since most are close to a stronger one; of pictures that are not large, all that there can be.
         let enough = plan.most_moved.saturating_mul(16).saturating_add(4096);
         let places = enough.max((width * height / 2).min(1 << 18)).min(1 << 22);
-        let (around, levels) = surroundings(picture);
+        let parts = (MOST_PARTS_ROOM / room).clamp(1, MOST_PARTS);
+        let (surroundings, levels) = surroundings(gpu, picture)?;
         let fit = FitUniform {
             width: width as u32,
             height: height as u32,
@@ -173,9 +184,9 @@ impl<'g> Fit<'g> {
             levels,
             room: room as u32,
             places: places as u32,
+            parts: parts as u32,
         };
         let upload = |what, floats: &[f32]| storage(gpu, what, bytemuck::cast_slice(floats));
-        let surroundings = upload("surroundings", &around)?;
         let goals = upload("what is fitted", &goals(picture))?;
         let centre = |i: usize| i as f32 + 0.5;
         let centres: Vec<f32> = (0..width).map(centre).chain((0..height).map(centre)).collect();
@@ -184,6 +195,7 @@ impl<'g> Fit<'g> {
         let rates = upload("learning rates", &gains.chain(plan.rates.iter().copied()).collect::<Vec<f32>>())?;
         let buffers = Buffers::new(gpu, picture, plan, &fit)?;
         let gradients = zeros(gpu, "gradients", stride * room)?;
+        let moments = zeros(gpu, "moments", stride * room * parts)?;
         let shapes = zeros(gpu, "shapes of a fit", 12 * room)?;
         let grid = Grid::new(width, height, room);
         let lists = zeros(gpu, "lists of Gaussians", grid.words())?;
@@ -201,12 +213,14 @@ impl<'g> Fit<'g> {
             let pass = PassUniform { weight, end, is_last, tiles: tiles as u32 };
             let pass = uniform(gpu, "pass", bytemuck::bytes_of(&pass))?;
             let step = [&own, &centres, &lists, &shapes, record, &goals, image, &errors];
-            let back = [fit_uniform, &pass, state, &shapes, record, image, &gradients];
+            let back = [fit_uniform, &pass, state, &shapes, record, image, &moments];
+            let gradient = [fit_uniform, &pass, state, &shapes, record, &moments, &gradients];
             passes.push(Pass {
                 bin: bind(gpu, BIN, channels, &[&own, &centres, state, &shapes, &lists])?,
                 step: bind(gpu, STEP, channels, &step)?,
                 total: bind(gpu, TOTAL, channels, &[&pass, &errors, state])?,
                 back: bind(gpu, BACK, channels, &back)?,
+                gradient: bind(gpu, GRADIENT, channels, &gradient)?,
             });
         }
         let pursuit = Pursuit::new(gpu, picture, &buffers, (room, places))?;
@@ -225,6 +239,7 @@ impl<'g> Fit<'g> {
             channels,
             room,
             moving: room - plan.frozen,
+            parts,
             grid,
             buffers,
             passes,
@@ -278,7 +293,8 @@ impl<'g> Fit<'g> {
                 (&pass.bin, self.grid.squares),
                 (&pass.step, self.grid.tiles),
                 (&pass.total, [1, 1]),
-                (&pass.back, workgroups(self.room, 1)),
+                (&pass.back, workgroups(self.room * self.parts, 1)),
+                (&pass.gradient, workgroups(self.room, 64)),
             ]);
         }
         all.push((&self.adam, workgroups(self.moving, 64)));
@@ -315,6 +331,35 @@ impl<'g> Fit<'g> {
         let count = (words[COUNT] as usize).min(self.room);
         let values = words[STATE..][..count * stride].iter().map(|&bits| f32::from_bits(bits));
         Ok((values.collect(), error_of(&words)))
+    }
+}
+
+#[cfg(test)]
+impl Fit<'_> {
+    /// How long kernels take, one after another on what is there: name and seconds.
+    pub(super) fn times(&self, runs: usize) -> Vec<(&'static str, f64)> {
+        let pass = &self.passes[self.passes.len() - 1];
+        let each = [
+            (&self.shape, workgroups(self.room, 64), SHAPE),
+            (&pass.bin, self.grid.squares, BIN),
+            (&pass.step, self.grid.tiles, STEP),
+            (&pass.total, [1, 1], TOTAL),
+            (&pass.back, workgroups(self.room * self.parts, 1), BACK),
+            (&pass.gradient, workgroups(self.room, 64), GRADIENT),
+            (&self.adam, workgroups(self.moving, 64), ADAM),
+            (&self.blend, self.grid.tiles, BLEND),
+            (&self.removal, workgroups(self.room, 1), REMOVAL),
+            (&self.weakest, workgroups(self.moving, 64), WEAKEST),
+        ];
+        let time = |(bound, groups, Text(name, _)): (&Bound, _, _)| {
+            let mut work = Work::new(self.gpu);
+            work.run(std::iter::repeat_n((bound, groups), runs));
+            let start = std::time::Instant::now();
+            work.submit().unwrap();
+            self.gpu.wait().unwrap();
+            (name, start.elapsed().as_secs_f64() / runs as f64)
+        };
+        each.into_iter().map(time).collect()
     }
 }
 
@@ -356,32 +401,39 @@ fn check(picture: &Picture<'_>, plan: &Plan<'_>) -> Result<()> {
 /// Of each pixel how much it counts, then each plane; after all the mean.
 pub(super) fn goals(picture: &Picture<'_>) -> Vec<f32> {
     let (pixels, channels) = (picture.width * picture.height, picture.mean.len());
-    let mut out = Vec::with_capacity(pixels * (1 + channels) + channels);
-    for at in 0..pixels {
-        out.push(picture.importance.map_or(1.0, |importance| importance[at]));
-        out.extend((0..channels).map(|c| picture.planes[c * pixels + at]));
+    let mut out = vec![1.0; pixels * (1 + channels) + channels];
+    let (of_pixels, mean) = out.split_at_mut(pixels * (1 + channels));
+    mean.copy_from_slice(picture.mean);
+    let planes = picture.importance.into_iter().map(|importance| (0, importance));
+    let planes = planes.chain((1..).zip(picture.planes.chunks_exact(pixels)));
+    for (at, plane) in planes {
+        of_pixels[at..].iter_mut().step_by(1 + channels).zip(plane).for_each(|(out, value)| *out = *value);
     }
-    out.extend_from_slice(picture.mean);
     out
 }
 
 /// The planes at ever lower resolution, as means of 2 x 2, and how many levels.
-fn surroundings(picture: &Picture<'_>) -> (Vec<f32>, u32) {
-    let mut out = picture.planes.to_vec();
-    let (mut from, mut width, mut height, mut levels) = (0, picture.width, picture.height, 1);
-    while width > 1 && height > 1 && levels < LEVELS {
-        let (half_width, half_height) = (width / 2, height / 2);
-        let next = out.len();
-        for plane in 0..picture.mean.len() {
-            for y in 0..half_height {
-                let at = from + (plane * height + 2 * y) * width;
-                for x in 0..half_width {
-                    let (above, below) = (at + 2 * x, at + width + 2 * x);
-                    out.push(0.25 * (out[above] + out[above + 1] + out[below] + out[below + 1]));
-                }
-            }
-        }
-        (from, width, height, levels) = (next, half_width, half_height, levels + 1);
+fn surroundings(gpu: &Gpu, picture: &Picture<'_>) -> Result<(Buffer, u32)> {
+    let channels = picture.mean.len();
+    let mut sizes = vec![(picture.width, picture.height)];
+    while let Some(&(width, height)) = sizes.last()
+        && width > 1
+        && height > 1
+        && sizes.len() < LEVELS
+    {
+        sizes.push((width / 2, height / 2));
     }
-    (out, levels as u32)
+    let words = |&(width, height): &(usize, usize)| width * height * channels;
+    let pyramid = zeros(gpu, "surroundings", sizes.iter().map(words).sum())?;
+    gpu.write(&pyramid, 0, bytemuck::cast_slice(picture.planes))?;
+    let mut work = Work::new(gpu);
+    let mut from = 0;
+    for pair in sizes.windows(2) {
+        let to = from + words(&pair[0]);
+        let (halve, groups) = pursuit::halve(gpu, channels, (from, to), (pair[0], channels), &pyramid)?;
+        work.run([(&halve, groups)]);
+        from = to;
+    }
+    work.submit()?;
+    Ok((pyramid, sizes.len() as u32))
 }

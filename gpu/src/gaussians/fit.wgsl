@@ -28,6 +28,8 @@ struct Fit {
     // Gaussians that there is room for, and places.
     room: u32,
     places: u32,
+    // Workgroups that share a Gaussian, at most.
+    parts: u32,
 }
 
 // One pass of a step.

@@ -1,7 +1,7 @@
 //! Kernels, made when they are first needed, and work with them.
 
 use std::collections::HashMap;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 
 use wgpu::{BindGroup, BindingResource, Buffer, BufferUsages, ComputePipeline};
 
@@ -18,15 +18,18 @@ const LEAST: u64 = 64;
 #[derive(Debug, Clone, Copy)]
 pub(crate) struct Text(pub(crate) &'static str, pub(crate) &'static [&'static str]);
 
-/// Kernels by name and number of channels, which is 0 of those that know none.
+/// Name of a kernel and number of its channels, which is 0 of those that know none.
+type Key = (&'static str, usize);
+
+/// Kernels that were asked for: each is made once, and no other waits for it.
 #[derive(Default)]
 pub(crate) struct Kernels {
-    made: Mutex<HashMap<(&'static str, usize), Arc<ComputePipeline>>>,
+    made: Mutex<HashMap<Key, Arc<OnceLock<Result<ComputePipeline>>>>>,
 }
 
 /// A kernel with what it is bound to.
 pub(crate) struct Bound {
-    pipeline: Arc<ComputePipeline>,
+    pipeline: ComputePipeline,
     bindings: BindGroup,
 }
 
@@ -56,16 +59,30 @@ pub(super) fn bind_resources(
     channels: usize,
     resources: &[BindingResource<'_>],
 ) -> Result<Bound> {
-    let pipeline = pipeline(gpu, (text.0, channels), || {
-        format!("const CHANNELS: u32 = {channels}u;\n{}{}", include_str!("splat.wgsl"), text.1.concat())
-    })?;
+    let pipeline = pipeline(gpu, (text.0, channels), || source(text, channels))?;
     bound(gpu, text.0, pipeline, resources)
+}
+
+fn source(text: Text, channels: usize) -> String {
+    format!("const CHANNELS: u32 = {channels}u;\n{}{}", include_str!("splat.wgsl"), text.1.concat())
+}
+
+/// Makes kernels at once, each on a thread: a driver takes some 30 ms for one. What fails is told to those that bind it.
+pub(super) fn prepare(gpu: &Gpu, channels: usize, texts: &[Text]) {
+    std::thread::scope(|scope| {
+        for &text in texts {
+            // Where no thread can be had, it is made when it is bound.
+            _ = std::thread::Builder::new().spawn_scoped(scope, move || {
+                pipeline(gpu, (text.0, channels), || source(text, channels)).is_ok()
+            });
+        }
+    });
 }
 
 fn bound(
     gpu: &Gpu,
     name: &'static str,
-    pipeline: Arc<ComputePipeline>,
+    pipeline: ComputePipeline,
     resources: &[BindingResource<'_>],
 ) -> Result<Bound> {
     let entries: Vec<_> = (0..)
@@ -82,33 +99,29 @@ fn bound(
     Ok(Bound { pipeline, bindings })
 }
 
-fn pipeline(
-    gpu: &Gpu,
-    key: (&'static str, usize),
-    source: impl FnOnce() -> String,
-) -> Result<Arc<ComputePipeline>> {
-    let mut made = gpu.kernels.made.lock().unwrap_or_else(PoisonError::into_inner);
-    if let Some(pipeline) = made.get(&key) {
-        return Ok(Arc::clone(pipeline));
-    }
-    let (name, source) = (key.0, source());
-    let pipeline = gpu.scoped(name, source.len() as u64, || {
-        let module = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
-            label: Some(name),
-            source: wgpu::ShaderSource::Wgsl(source.into()),
-        });
-        gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
-            label: Some(name),
-            layout: None,
-            module: &module,
-            entry_point: Some("main"),
-            compilation_options: wgpu::PipelineCompilationOptions::default(),
-            cache: None,
+fn pipeline(gpu: &Gpu, key: Key, source: impl FnOnce() -> String) -> Result<ComputePipeline> {
+    let kernel = {
+        let mut made = gpu.kernels.made.lock().unwrap_or_else(PoisonError::into_inner);
+        Arc::clone(made.entry(key).or_default())
+    };
+    let make = || {
+        let source = source();
+        gpu.scoped(key.0, source.len() as u64, || {
+            let module = gpu.device().create_shader_module(wgpu::ShaderModuleDescriptor {
+                label: Some(key.0),
+                source: wgpu::ShaderSource::Wgsl(source.into()),
+            });
+            gpu.device().create_compute_pipeline(&wgpu::ComputePipelineDescriptor {
+                label: Some(key.0),
+                layout: None,
+                module: &module,
+                entry_point: Some("main"),
+                compilation_options: wgpu::PipelineCompilationOptions::default(),
+                cache: None,
+            })
         })
-    })?;
-    let pipeline = Arc::new(pipeline);
-    made.insert(key, Arc::clone(&pipeline));
-    Ok(pipeline)
+    };
+    kernel.get_or_init(make).clone()
 }
 
 /// Work to be done in order.

@@ -27,6 +27,8 @@ const COLLECT: Text = Text("collected places", &[FIT, COMMON, include_str!("coll
 const RANK: Text = Text("order of places", &[FIT, COMMON, include_str!("rank.wgsl")]);
 const ACCEPT: Text = Text("places that are taken", &[FIT, COMMON, include_str!("accept.wgsl")]);
 const INSERT: Text = Text("new Gaussians", &[FIT, COMMON, include_str!("insert.wgsl")]);
+/// All of them.
+pub(super) const KERNELS: [Text; 9] = [HALVE, BLUR, ENERGY, MAXIMA, THRESHOLD, COLLECT, RANK, ACCEPT, INSERT];
 
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
@@ -65,10 +67,18 @@ fn sizes_of(picture: &Picture<'_>) -> Vec<(usize, usize)> {
     sizes
 }
 
-/// The kernel that makes a level of the one above: where that is and where it goes, its size, its planes.
-fn halve(gpu: &Gpu, channels: usize, halving: [u32; 8], pyramid: &Buffer) -> Result<Bound> {
+/// The kernel that makes a level of the one above it, and its workgroups: where that is and where it goes, the size of the one above, and its planes.
+pub(super) fn halve(
+    gpu: &Gpu,
+    channels: usize,
+    (above, to): (usize, usize),
+    ((width, height), planes): ((usize, usize), usize),
+    pyramid: &Buffer,
+) -> Result<(Bound, [u32; 2])> {
+    let halving = [above, to, width, height, planes, 0, 0, 0].map(|n| n as u32);
     let halving = storage(gpu, "halving", bytemuck::cast_slice(&halving))?;
-    bind(gpu, HALVE, channels, &[&halving, pyramid])
+    let samples = (width / 2) * (height / 2) * planes;
+    Ok((bind(gpu, HALVE, channels, &[&halving, pyramid])?, workgroups(samples, 64)))
 }
 
 /// Kernels of one search.
@@ -123,10 +133,8 @@ impl Pursuit {
             let halve = match level.checked_sub(1) {
                 None => None,
                 Some(above) => {
-                    let (w, h) = sizes[above];
-                    let above = from - planes * w * h;
-                    let halving = [above, from, w, h, planes, 0, 0, 0].map(|n| n as u32);
-                    Some((halve(gpu, channels, halving, &pyramid)?, workgroups(planes * count, 64)))
+                    let from_above = from - planes * pixels(sizes[above]);
+                    Some(halve(gpu, channels, (from_above, from), (sizes[above], planes), &pyramid)?)
                 }
             };
             let mut of_level = Vec::new();

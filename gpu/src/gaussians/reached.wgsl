@@ -1,4 +1,12 @@
-// The pixels that a Gaussian reaches, shared among the 8 x 8 invocations of a workgroup.
+// The pixels that a Gaussian reaches, shared among the 8 x 8 invocations of a workgroup, and, if it is large, among several workgroups.
+
+// Pixels of a Gaussian's box for each workgroup, about.
+const PART: f32 = 2048.0;
+
+// How many workgroups share a Gaussian, up to `most`. Each takes every so many bands of 8 rows.
+fn parts_of(shape: Shape, most: u32) -> u32 {
+    return clamp(u32(min(4.0 * shape.reach.y * shape.reach.z / PART, 65536.0)), 1u, most);
+}
 
 // Rows: the first, and the one past the last.
 fn rows_of(shape: Shape, height: u32) -> vec2u {

@@ -69,6 +69,37 @@ fn a_picture_is_fitted_without_reading_back() {
     }
 }
 
+/// Prints how long growth, steps and relocation of a fit take, and each kernel of them. `MCODEC_TIMES`: side of the picture, and Gaussians.
+#[test]
+#[ignore = "prints times"]
+fn times() {
+    let Some(gpu) = device() else { return };
+    let wanted = std::env::var("MCODEC_TIMES").unwrap_or_else(|_| "256,500".into());
+    let (side, room) = wanted.split_once(',').expect("a side and a number of Gaussians");
+    let (side, room): (usize, usize) = (side.parse().unwrap(), room.parse().unwrap());
+    let planes = planes(side, side, 3);
+    let picture = Picture { width: side, height: side, planes: &planes, mean: &[0.5; 3], importance: None };
+    let rates = vec![1.0; 1000];
+    let (most_moved, gains, prefixes) = (room, &[], &[]);
+    let plan = Plan { values: &[], frozen: 0, room, most_moved, rates: &rates, gains, prefixes };
+    let fit = Fit::new(&gpu, &picture, &plan).unwrap();
+    let time = |what: &str, runs: usize, run: &dyn Fn(usize)| {
+        let start = std::time::Instant::now();
+        (0..runs).for_each(run);
+        gpu.wait().unwrap();
+        println!("{what:24} {:9.1} us", 1e6 * start.elapsed().as_secs_f64() / runs as f64);
+    };
+    println!("{}: {side} x {side}, {room} Gaussians", gpu.info().name);
+    time("first growth", 1, &|_| fit.grow(room / 8).unwrap());
+    time("growth", 8, &|i| fit.grow(room * (i + 1) / 8).unwrap());
+    time("steps", 50, &|_| fit.step().unwrap());
+    time("steps", 50, &|_| fit.step().unwrap());
+    time("relocation", 4, &|_| fit.relocate(0.05).unwrap());
+    for (name, seconds) in fit.times(20) {
+        println!("  {name:22} {:9.1} us", 1e6 * seconds);
+    }
+}
+
 #[test]
 fn unsound_input_is_refused() {
     let Some(gpu) = device() else { return };

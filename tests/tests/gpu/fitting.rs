@@ -4,8 +4,8 @@ use crate::devices;
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image, Quantiser, Role};
 use mcodec_decode::gpu::{Gpu, Options};
 use mcodec_encode::gaussians::{
-    Cloud, FitOptions, Pricing, Progress, RefineOptions, Target, dequantise, fit, fit_on, fit_prefixes,
-    fit_prefixes_on, quantise, refine, refine_on,
+    Cloud, FitOptions, Paging, Pricing, Progress, RefineOptions, Target, dequantise, fit, fit_on,
+    fit_prefixes, fit_prefixes_on, quantise, refine, refine_on,
 };
 use std::ops::ControlFlow;
 
@@ -69,7 +69,7 @@ fn fits_are_as_good_as_those_of_the_cpu() {
     if let Some(gpu) = &own_device() {
         let target = natural(256);
         let image = image_of();
-        let pricing = Pricing { image: &image, size: [256, 256], strength: 1.0 };
+        let pricing = Pricing { image: &image, size: [256, 256], paging: Paging::Whole, strength: 1.0 };
         let (mut fitted, mut refined) = ([0.0; 2], [0.0; 2]);
         for gaussians in [490, 500, 510] {
             let options = FitOptions { gaussians, steps: 200 };
@@ -146,7 +146,7 @@ fn descents_are_as_good_as_those_of_the_cpu() {
     if let Some(gpu) = &own_device() {
         let target = target(128, true);
         let image = image_of();
-        let pricing = Pricing { image: &image, size: [128, 128], strength: 1.0 };
+        let pricing = Pricing { image: &image, size: [128, 128], paging: Paging::Whole, strength: 1.0 };
         // The CPU tries fewer moves, by the gradient, which only the device has: single descents part, in the mean they do not.
         let mut means = [0.0; 2];
         let cases =

@@ -178,10 +178,15 @@ impl Mixer {
         (evidence, squash((dot >> 16).clamp(-32767, 32767) as i32).clamp(32, 65504))
     }
 
+    /// How likely a one is, as things stand.
+    pub(super) fn chance<const K: usize>(&self, contexts: [usize; K], set: usize) -> f32 {
+        self.mix(contexts, set).1 as f32 / 65536.0
+    }
+
     /// Bits of a zero and of a one, as things stand.
     pub(super) fn bits<const K: usize>(&self, contexts: [usize; K], set: usize) -> [f32; 2] {
-        let one = self.mix(contexts, set).1 as f32;
-        [16.0 - (65536.0 - one).log2(), 16.0 - one.log2()]
+        let one = self.chance(contexts, set);
+        [-(1.0 - one).log2(), -one.log2()]
     }
 
     /// Codes one decision under the states `contexts`, mixed by the weights `set`.

@@ -3,6 +3,7 @@
 use super::mixing::{Binary, Mixer, State, Weights};
 use super::model::Model;
 use crate::error::{Result, corrupt};
+use std::ops::Range;
 
 /// How the numbers of a set are coded: each is given and written, or read, whatever is given; and returned.
 pub(super) trait Numbers {
@@ -187,31 +188,41 @@ impl<const K: usize> Unsigned<K> {
 
 /// Bits that an escape's raw part is thought to take for each octave beyond.
 const ESCAPE_PRICE: f32 = 2.0;
+/// Products of chances are turned into bits below this.
+const LEAST_CHANCE: f32 = 1e-24;
 
 impl<const K: usize> Unsigned<K> {
-    /// What a value costs as things stand, in bits, roughly so if it escapes.
-    pub(super) fn bits(&self, mixer: &Mixer, value: u32, contexts: [usize; K]) -> f32 {
-        let mut sum = 0.0;
-        self.each_bits(mixer, contexts, value + 1, |i, bits| {
-            if i == value {
-                sum = bits;
-            }
-        });
-        sum
+    /// What each value from `first` on costs as things stand, in bits, roughly so if it escapes.
+    pub(super) fn bits(&self, mixer: &Mixer, first: u32, contexts: [usize; K], out: &mut [f32]) {
+        let values = first..first + out.len() as u32;
+        self.each_bits(mixer, contexts, values, |i, bits| out[(i - first) as usize] = bits);
     }
 
-    /// What each value from 0 up to `count` costs.
-    fn each_bits(&self, mixer: &Mixer, contexts: [usize; K], count: u32, mut give: impl FnMut(u32, f32)) {
+    /// What each of these values costs.
+    fn each_bits(
+        &self,
+        mixer: &Mixer,
+        contexts: [usize; K],
+        values: Range<u32>,
+        mut give: impl FnMut(u32, f32),
+    ) {
         let first = core::array::from_fn::<usize, K, _>(|j| self.slots[j].at(contexts[j]) + self.first_node);
-        let mut before = 0.0;
-        for i in 0..count {
+        // The probability that it is not less, as two factors: a power of two, and one that is not small.
+        let (mut bits, mut left) = (0.0, 1.0);
+        for i in 0..values.end {
             if i < self.ones {
-                let [zero, one] =
-                    mixer.bits(first.map(|state| state + i as usize), self.weights + i.min(3) as usize);
-                give(i, before + zero);
-                before += one;
-            } else {
-                give(i, before + ESCAPE_PRICE * ((i - self.ones + 2) as f32).log2());
+                let states = first.map(|state| state + i as usize);
+                let one = mixer.chance(states, self.weights + i.min(3) as usize);
+                if i >= values.start {
+                    give(i, bits - (left * (1.0 - one)).log2());
+                }
+                left *= one;
+                if left < LEAST_CHANCE {
+                    bits -= left.log2();
+                    left = 1.0;
+                }
+            } else if i >= values.start {
+                give(i, bits - left.log2() + ESCAPE_PRICE * ((i - self.ones + 2) as f32).log2());
             }
         }
     }
@@ -265,7 +276,7 @@ impl<const K: usize> Signed<K> {
         let [zero, not] = mixer.bits(states, self.weights);
         let [positive, negative] = mixer.bits(states.map(|state| state + 1), self.weights + 1);
         out[middle] = zero;
-        self.magnitude.each_bits(mixer, contexts, middle as u32, |i, bits| {
+        self.magnitude.each_bits(mixer, contexts, 0..middle as u32, |i, bits| {
             out[middle + 1 + i as usize] = not + positive + bits;
             out[middle - 1 - i as usize] = not + negative + bits;
         });
@@ -308,13 +319,14 @@ impl<const K: usize> Tree<K> {
     /// What the low `bits` bits of `value` cost as things stand.
     pub(super) fn bits(&self, mixer: &Mixer, value: u32, bits: u32, contexts: [usize; K]) -> f32 {
         let states = core::array::from_fn::<usize, K, _>(|j| self.slots[j].at(contexts[j]));
-        let (mut node, mut sum) = (1usize, 0.0);
+        let (mut node, mut chance) = (1usize, 1.0);
         for place in 0..bits {
             let bit = (value >> (bits - 1 - place) & 1) as usize;
-            sum += mixer.bits(states.map(|state| state + node), self.weights + place as usize)[bit];
+            let one = mixer.chance(states.map(|state| state + node), self.weights + place as usize);
+            chance *= if bit == 1 { one } else { 1.0 - one };
             node = node << 1 | bit;
         }
-        sum
+        -chance.log2()
     }
 
     /// Codes a number of `0..=most` by halving: whether it is above the middle of what is left. `most` is below `2^depth`.

@@ -363,6 +363,10 @@ impl Forms<'_> {
         let around = self.around(index);
         let levels = self.image.quantiser.levels() as i32;
         let mut scales = [[f32::INFINITY; 3]; 3];
+        let least = u32::from(given.scales[0]) + u32::from(given.scales[1]);
+        let least = least.saturating_sub(2);
+        let mut sums = [0.0; 5];
+        model.sum.bits(mixer, least, around.of_sum(), &mut sums);
         for (a, row) in (-1i32..).zip(&mut scales) {
             for (b, bits) in (-1i32..).zip(row) {
                 let [k0, k1] = [i32::from(given.scales[0]) + a, i32::from(given.scales[1]) + b];
@@ -370,8 +374,9 @@ impl Forms<'_> {
                     continue;
                 }
                 let (sum, half) = ((k0 + k1) as u32, k0.abs_diff(k1) / 2);
-                *bits = model.sum.bits(mixer, sum, around.of_sum())
-                    + model.difference.bits(mixer, half, around.of_difference(sum));
+                let mut difference = [0.0];
+                model.difference.bits(mixer, half, around.of_difference(sum), &mut difference);
+                *bits = sums[(sum - least) as usize] + difference[0];
             }
         }
         let bits = self.image.quantiser.angle_bits(given.scales);
