@@ -10,7 +10,9 @@ use mcodec_coding::gaussians::{
     Area, CHROMA_FACTOR, Constants, FastEncoder, GaussianSet, Grain, Image, PLAIN_FACTOR, Quantiser, Role,
     SetCoder, Symbols, canonical, static_tables, training, untrained,
 };
-use mcodec_encode::gaussians::{Cloud, FitOptions, Pricing, RefineOptions, Target, fit, quantise, refine};
+use mcodec_encode::gaussians::{
+    Cloud, FitOptions, Paging, Pricing, RefineOptions, Target, fit, quantise, refine,
+};
 use mcodec_encode::images::import::read_picture;
 use std::ops::ControlFlow;
 use std::path::Path;

@@ -2,6 +2,7 @@
 
 use super::balance::gains_of;
 use super::layer::{CodedLayer, code_layer};
+use super::levels::{part_of, weight_of};
 use super::masking::Masking;
 use super::options::{ImageOptions, Rate};
 use super::picture::Picture;
@@ -54,10 +55,6 @@ const REFINED: f64 = 0.965;
 const MARGIN: f64 = 1.01;
 /// What a bit is worth in the descent, see [`Pricing::strength`].
 const STRENGTH: f64 = 1.0;
-/// Gaussians of a prefix as a part of those of the next one: they take more bits each, so that these are about half the bytes.
-pub(super) const SHARE: f64 = 0.47;
-/// What the squared error of a prefix counts beside that of the whole.
-pub(super) const PREFIX: f32 = 0.3;
 /// Bytes of Gaussians that a picture has at any quality.
 const LEAST_BYTES: u64 = 64;
 /// Part of a size that may be left unused, ...
@@ -209,7 +206,7 @@ impl<'a> Job<'a> {
     fn plan(&mut self) {
         let (effort, levels) = (self.effort(), self.levels());
         let steps =
-            STEPS[effort] + (levels - 1) * (STEPS[effort] * 2 / 3) + STEPS[effort] / 2 * (levels - 1).min(1);
+            STEPS[effort] + (levels - 1) * (STEPS[effort] * 2 / 3) + STEPS[effort] * (levels - 1).min(1);
         let windows = self.windows.map_or(1, |windows| windows.all().len());
         self.total = ((steps + 8 * SWEEPS[effort]) * windows) as u64;
     }
@@ -362,8 +359,8 @@ impl<'a> Job<'a> {
         self.target.psnr(errors.iter().zip(gains).map(|(error, gain)| error / f64::from(gain * gain)).sum())
     }
 
-    /// A float fit of `count` Gaussians in all, and where its prefixes end. Each layer doubles what there is. Layers are fitted one on
-    /// another, each while those below stay as they are; then they are moved together, so that all prefixes are good pictures.
+    /// A float fit of `count` Gaussians in all, and where its prefixes end. Layers are fitted one on another, each while those below stay
+    /// as they are; then they are moved together, so that all prefixes are good pictures.
     fn float_fit(&mut self, count: usize) -> Result<(Cloud, Vec<(usize, f32)>)> {
         let (effort, levels) = (self.effort(), self.levels());
         // A short descent would not drop them all.
@@ -373,8 +370,7 @@ impl<'a> Job<'a> {
         let mut cloud = Cloud::new(planes);
         let mut prefixes = Vec::new();
         for level in 0..levels {
-            let share = SHARE.powi((levels - 1 - level) as i32);
-            let gaussians = ((count as f64 * share * spare) as usize).max(cloud.len() + 1);
+            let gaussians = ((count as f64 * part_of(level, levels) * spare) as usize).max(cloud.len() + 1);
             let steps = if level == 0 { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
             let options = FitOptions { gaussians, steps };
             cloud = device.fit(&target, &options, &cloud, &mut |_| self.watch(1))?.cloud;
@@ -382,13 +378,12 @@ impl<'a> Job<'a> {
                 break;
             }
             if level + 1 < levels {
-                prefixes.push((cloud.len(), PREFIX));
+                prefixes.push((cloud.len(), weight_of(level)));
             }
         }
         if levels > 1 {
             let all: Vec<_> = prefixes.iter().copied().chain([(cloud.len(), 1.0)]).collect();
-            let steps = STEPS[effort] / 2;
-            cloud = device.fit_prefixes(&target, cloud, &all, steps, &mut |_| self.watch(1))?;
+            cloud = device.fit_prefixes(&target, cloud, &all, STEPS[effort], &mut |_| self.watch(1))?;
         }
         self.target.planes = target.planes;
         Ok((cloud, prefixes))
@@ -507,7 +502,7 @@ impl<'a> Job<'a> {
     fn settle(&self, coded: &Image, layers: &mut Vec<GaussianSet>, sweeps: usize) -> Result<f64> {
         let mut set = joined(layers);
         let ends = ends_of(layers);
-        let prefixes: Vec<_> = ends.iter().map(|&end| (end, PREFIX)).collect();
+        let prefixes: Vec<_> = ends.iter().copied().zip((0..).map(weight_of)).collect();
         let pricing = self.pricing(coded);
         let keep = set.symbols.len();
         let options = RefineOptions {
@@ -529,9 +524,9 @@ impl<'a> Job<'a> {
     fn energies(&self, coded: &Image, set: &GaussianSet, ends: &[usize]) -> Vec<f32> {
         let cloud = dequantise(set, &coded.quantiser);
         let mut all = removal_energies(&self.target, &cloud, 0);
-        for &end in ends {
+        for (level, &end) in ends.iter().enumerate() {
             let prefix = removal_energies(&self.target, &cloud.first(end), 0);
-            all.iter_mut().zip(prefix).for_each(|(sum, energy)| *sum += PREFIX * energy);
+            all.iter_mut().zip(prefix).for_each(|(sum, energy)| *sum += weight_of(level) * energy);
         }
         all
     }

@@ -9,6 +9,7 @@ pub mod import;
 #[cfg(feature = "images")]
 mod ktx2;
 mod layer;
+mod levels;
 mod masking;
 mod mosaic;
 #[cfg(feature = "images")]

@@ -4,7 +4,8 @@
 //! window after window, then has all Gaussians of the neighbours around it. Windows come one after another, so what comes out is the same on any number
 //! of threads.
 
-use super::fit::{Job, PREFIX, SHARE, STEPS, SURPLUS, SWEEPS, ends_of, joined, parted};
+use super::fit::{Job, STEPS, SURPLUS, SWEEPS, ends_of, joined, parted};
+use super::levels::{part_of, weight_of};
 use super::windows::{Window, Windows};
 use crate::Result;
 use crate::gaussians::{
@@ -107,7 +108,7 @@ impl Job<'_> {
         let mut own = Cloud::new(target.channels());
         let mut prefixes = Vec::new();
         for level in 0..levels {
-            let share = SHARE.powi((levels - 1 - level) as i32);
+            let share = part_of(level, levels);
             let mut frozen = work.beneath[level].clone();
             let beneath = frozen.len();
             frozen.append(&own);
@@ -116,12 +117,12 @@ impl Job<'_> {
             let fitted = fit(target, &FitOptions { gaussians, steps }, &frozen, &mut |_| self.watch(1));
             own = fitted.cloud.rest(beneath);
             if level + 1 < levels {
-                prefixes.push((own.len(), PREFIX));
+                prefixes.push((own.len(), weight_of(level)));
             }
         }
         if levels > 1 && !self.interrupted {
             let all: Vec<_> = prefixes.iter().copied().chain([(own.len(), 1.0)]).collect();
-            own = fit_prefixes(target, own, (&all, &work.beneath), STEPS[effort] / 2, &mut |_| self.watch(1));
+            own = fit_prefixes(target, own, (&all, &work.beneath), STEPS[effort], &mut |_| self.watch(1));
         }
         let mut set = quantise(&own, &coded.quantiser);
         let sweeps = if self.interrupted { 0 } else { SWEEPS[effort] };
@@ -203,7 +204,7 @@ impl Job<'_> {
                 continue;
             }
             let work = self.work(windows, (number, window), coded, layers);
-            let prefixes: Vec<_> = ends.iter().map(|&end| (end, PREFIX)).collect();
+            let prefixes: Vec<_> = ends.iter().copied().zip((0..).map(weight_of)).collect();
             let keep = set.symbols.len();
             self.descend(&work, coded, &mut set, (&prefixes, sweeps, keep));
             let mut moved = GaussianSet::default();
@@ -249,7 +250,7 @@ impl Job<'_> {
             let own = dequantise(&set, &coded.quantiser);
             ends.push(places.len());
             for (level, (beneath, &end)) in work.beneath.iter().zip(&ends).enumerate() {
-                let weight = if level + 1 == ends.len() { 1.0 } else { PREFIX };
+                let weight = if level + 1 == ends.len() { 1.0 } else { weight_of(level) };
                 let mut cloud = beneath.clone();
                 cloud.append(&own.first(end));
                 let risen = removal_energies(&work.target, &cloud, beneath.len());

@@ -12,8 +12,9 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The script.
+/// The scripts: beside other codecs, and level beside level.
 const SCRIPT: &str = include_str!("../../peers/images.py");
+const LEVELS: &str = include_str!("../../peers/levels.py");
 
 /// Measures every picture of the folders and files that are named.
 pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
@@ -38,15 +39,20 @@ pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> any
         );
     };
     let script = tempfile::Builder::new().suffix(".py").tempfile().context("a file for the script")?;
-    std::fs::write(script.path(), SCRIPT).context("writing the script")?;
+    std::fs::write(script.path(), if args.levels.is_some() { LEVELS } else { SCRIPT })
+        .context("writing the script")?;
     let rates: Vec<String> = args.rates.iter().map(f64::to_string).collect();
+    let effort = common.effort.unwrap_or(5).to_string();
     let mut command = Command::new(python);
     command.arg(script.path()).arg(std::env::current_exe()?).arg(rates.join(","));
-    command
-        .arg(args.svg.clone().unwrap_or_default())
-        .arg(common.effort.unwrap_or(5).to_string())
-        .arg(args.results.clone().unwrap_or_default())
-        .args(&pictures);
+    match args.levels {
+        Some(levels) => command.args([effort, levels.to_string()]),
+        None => command
+            .arg(args.svg.clone().unwrap_or_default())
+            .arg(effort)
+            .arg(args.results.clone().unwrap_or_default()),
+    };
+    command.args(&pictures);
     let output = command.stderr(std::process::Stdio::inherit()).output().context("running the script")?;
     console.cancel().check()?;
     if !output.status.success() {

@@ -94,6 +94,9 @@ pub(crate) struct BenchImages {
     /// Keep what is measured in this file, so that a run that was stopped goes on where it was
     #[arg(long, value_name = "FILE", value_hint = ValueHint::FilePath)]
     pub(crate) results: Option<PathBuf>,
+    /// Files of N levels instead of other codecs: what each prefix is worth beside a file of its size
+    #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16), conflicts_with_all = ["svg", "results"])]
+    pub(crate) levels: Option<u8>,
 }
 
 #[derive(Debug, Args)]
