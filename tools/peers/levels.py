@@ -14,8 +14,15 @@ from pathlib import Path
 mcodec, rates, effort, levels, *pictures = sys.argv[1:]
 
 
+# Of diff: there is a difference.
+DIFFERS = 4
+
+
 def told(*args):
-    return subprocess.run([mcodec, *map(str, args)], check=True, capture_output=True, text=True).stdout
+    done = subprocess.run([mcodec, *map(str, args)], capture_output=True, text=True)
+    if done.returncode not in (0, DIFFERS):
+        sys.exit(done.stderr)
+    return done.stdout
 
 
 def encode(picture, out, rate, count):
