@@ -57,7 +57,7 @@ fn files_are_as_good_and_drawn_as_on_the_cpu() {
         let mean = |of: usize, own: f64| others.iter().fold(own, |sum, both| sum + both[of]) / 4.0;
         let (all, all_cpu) = (mean(1, psnr), mean(0, cpu));
         crate::say(&format!("files of the CPU and the GPU: {cpu:.2} {psnr:.2}, {others:.2?} dB"));
-        assert!(all > all_cpu - 0.2 && psnr > cpu - 0.6, "{psnr} {cpu} {others:?}");
+        assert!(all > all_cpu - 0.1 && psnr > cpu - 0.6, "{psnr} {cpu} {others:?}");
         assert!(bytes.len() < here.len() + here.len() / 10, "{} {}", bytes.len(), here.len());
         assert!(encode(&picture, device).unwrap().0 == bytes, "the same file each time");
 
