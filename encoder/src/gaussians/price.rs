@@ -44,9 +44,21 @@ impl Pricing<'_> {
     fn layer(&self, set: &GaussianSet, range: std::ops::Range<usize>, cards: &mut [Option<Card>]) {
         let quantiser = &self.image.quantiser;
         let planes = quantiser.planes();
-        let mut below = [GaussianSet::default(), GaussianSet::default()];
+        let side = self.paging.side(self.size, range.len());
+        let whole = self.size[0].max(self.size[1]).next_multiple_of(8);
+        let page = side.unwrap_or(whole).max(8);
+        let columns = self.size[0].div_ceil(page);
+        let place_of = |symbols: &Symbols| {
+            let at = |index| quantiser.centre_fixed(symbols.scales, index) as u32 / 8 / page;
+            match Grain::of(quantiser, symbols.scales) {
+                Grain::Coarse => 0,
+                Grain::Fine => 1 + (at(symbols.y) * columns + at(symbols.x)) as usize,
+            }
+        };
+        let count = 1 + (columns * self.size[1].div_ceil(page)) as usize;
+        let mut below = vec![GaussianSet::default(); count];
         for (symbols, colours) in set.symbols.iter().zip(set.colours.chunks_exact(planes)).take(range.start) {
-            let below = &mut below[usize::from(Grain::of(quantiser, symbols.scales) == Grain::Fine)];
+            let Some(below) = below.get_mut(place_of(symbols)) else { continue };
             let mut symbols = *symbols;
             if symbols.scales[0] < symbols.scales[1] {
                 let angles = 1u32 << quantiser.angle_bits(symbols.scales);
@@ -56,22 +68,9 @@ impl Pricing<'_> {
             below.symbols.push(symbols);
             below.colours.extend_from_slice(colours);
         }
-        let side = self.paging.side(self.size, range.len());
-        let whole = self.size[0].max(self.size[1]).next_multiple_of(8);
-        let page = side.unwrap_or(whole).max(8);
-        let columns = self.size[0].div_ceil(page);
-        let page_of = |symbols: &Symbols| {
-            let at = |index| quantiser.centre_fixed(symbols.scales, index) as u32 / 8 / page;
-            (at(symbols.y) * columns + at(symbols.x)) as usize
-        };
-        let mut sets = vec![Vec::new(); 1 + (columns * self.size[1].div_ceil(page)) as usize];
+        let mut sets = vec![Vec::new(); count];
         for i in range {
-            let symbols = &set.symbols[i];
-            let place = match Grain::of(quantiser, symbols.scales) {
-                Grain::Coarse => 0,
-                Grain::Fine => 1 + page_of(symbols),
-            };
-            if let Some(set) = sets.get_mut(place) {
+            if let Some(set) = sets.get_mut(place_of(&set.symbols[i])) {
                 set.push(i);
             }
         }
@@ -80,33 +79,29 @@ impl Pricing<'_> {
             (Some(_), None) => Area::whole(Grain::Fine, self.size[0], self.size[1]),
             (Some(at), Some(side)) => Area::page(Grain::Fine, at as u32 % columns, at as u32 / columns, side),
         };
-        let listed = |(coder, at): (&mut SetCoder<'_>, usize)| {
-            let area = area(at);
-            let below = &below[usize::from(area.grain == Grain::Fine)];
-            self.cards_of(coder, &area, below, set, &sets[at])
-        };
+        let parts = sets.iter().zip(below).enumerate().filter(|(_, (numbers, _))| !numbers.is_empty());
+        let parts: Vec<_> = parts.map(|(at, (numbers, below))| (area(at), numbers, below)).collect();
         let lists: Vec<Vec<(usize, Card)>> = match side {
             // Both sets are in one chunk.
             None => {
                 let mut coder = SetCoder::new(self.image);
-                (0..sets.len()).map(|at| listed((&mut coder, at))).collect()
+                let own = parts.into_iter().map(|part| self.cards_of(&mut coder, set, part));
+                own.collect()
             }
-            Some(_) => (0..sets.len())
+            Some(_) => parts
                 .into_par_iter()
-                .map(|at| listed((&mut SetCoder::new(self.image), at)))
+                .map(|part| self.cards_of(&mut SetCoder::new(self.image), set, part))
                 .collect(),
         };
         lists.into_iter().flatten().for_each(|(i, card)| cards[i] = Some(card));
     }
 
-    /// The price lists of the Gaussians of these numbers, which are a set.
+    /// The price lists of the Gaussians of these numbers, which are the set of an area over what is below it.
     fn cards_of(
         &self,
         coder: &mut SetCoder<'_>,
-        area: &Area,
-        below: &GaussianSet,
         set: &GaussianSet,
-        numbers: &[usize],
+        (area, numbers, below): (Area, &Vec<usize>, GaussianSet),
     ) -> Vec<(usize, Card)> {
         let planes = self.image.quantiser.planes();
         let mut part = GaussianSet::default();
@@ -114,9 +109,9 @@ impl Pricing<'_> {
             part.symbols.push(set.symbols[i]);
             part.colours.extend_from_slice(&set.colours[i * planes..][..planes]);
         }
-        let Some((part, order)) = canonical_order(self.image, area, &part) else { return Vec::new() };
-        coder.lay_over(below.clone());
-        let Ok(list) = coder.cards(area, &part) else { return Vec::new() };
+        let Some((part, order)) = canonical_order(self.image, &area, &part) else { return Vec::new() };
+        coder.lay_over(below);
+        let Ok(list) = coder.cards(&area, &part) else { return Vec::new() };
         let own = |(&place, mut card): (&usize, Card)| {
             let i = numbers[place];
             if set.symbols[i].scales[0] < set.symbols[i].scales[1] {

@@ -69,8 +69,14 @@ fn source(text: Text, channels: usize) -> String {
 
 /// Makes kernels at once, each on a thread: a driver takes some 30 ms for one. What fails is told to those that bind it.
 pub(super) fn prepare(gpu: &Gpu, channels: usize, texts: &[Text]) {
+    let missing = {
+        let made = gpu.kernels.made.lock().unwrap_or_else(PoisonError::into_inner);
+        let is_made =
+            |text: &&Text| made.get(&(text.0, channels)).is_some_and(|kernel| kernel.get().is_some());
+        texts.iter().filter(|text| !is_made(text)).copied().collect::<Vec<Text>>()
+    };
     std::thread::scope(|scope| {
-        for &text in texts {
+        for text in missing {
             // Where no thread can be had, it is made when it is bound.
             _ = std::thread::Builder::new().spawn_scoped(scope, move || {
                 pipeline(gpu, (text.0, channels), || source(text, channels)).is_ok()
