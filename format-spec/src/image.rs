@@ -100,7 +100,7 @@ impl ChannelGroup {
 }
 
 /// Step constants that have a number; others are written out.
-const PRESETS: [[u8; 5]; 2] = [[80, 42, 80, 60, 75], [60, 30, 60, 40, 75]];
+const PRESETS: [[u8; 5]; 2] = [[80, 42, 80, 60, 75], [60, 30, 60, 36, 75]];
 /// In place of a preset's number: the constants follow.
 const WRITTEN_OUT: u8 = 127;
 /// Beside a preset's number: gains follow.

@@ -1,6 +1,7 @@
 //! From a picture to coded layers: how many Gaussians, fit, descent, and what is dropped to keep within the size.
 
 use super::balance::gains_of;
+use super::effort::Effort;
 use super::layer::{CodedLayer, code_layer};
 use super::levels::{part_of, weight_of};
 use super::masking::Masking;
@@ -40,10 +41,6 @@ impl EncodedImage {
     }
 }
 
-/// Steps of the fit by effort, from 1.
-pub(super) const STEPS: [usize; 9] = [60, 120, 200, 300, 400, 500, 700, 1000, 1600];
-/// Sweeps of the descent by effort, from 1.
-pub(super) const SWEEPS: [usize; 9] = [1, 2, 3, 5, 8, 8, 8, 10, 12];
 /// Bits per pixel from which the finer steps are better.
 const HIGH_RATE: f64 = 0.6;
 /// More Gaussians are fitted than will be kept by this part; the descent drops those that save least.
@@ -95,6 +92,7 @@ pub(super) struct Job<'a> {
     windows: Option<Windows>,
     /// What fits: a GPU only for pictures that it can fit.
     device: Device,
+    pub(super) effort: Effort,
     pub(super) interrupted: bool,
     /// Steps and sweeps done, and in all.
     done: u64,
@@ -112,7 +110,6 @@ pub fn encode_picture(
     size_of: &SizeOf<'_>,
 ) -> Result<EncodedImage> {
     let mut job = Job::new(picture, options, encode)?;
-    job.plan();
     let pixels = f64::from(picture.width) * f64::from(picture.height);
     match options.rate.of_picture(picture, None) {
         Rate::Gaussians(count) => job.attempt(count, Constants::LOW_RATE, None),
@@ -185,6 +182,7 @@ impl<'a> Job<'a> {
             descriptor,
             windows,
             device,
+            effort: Effort::of(encode.effort, 0.0),
             interrupted: false,
             done: 0,
             total: 0,
@@ -202,17 +200,13 @@ impl<'a> Job<'a> {
         }
     }
 
-    /// Steps and sweeps that are to come, as [`Self::watch`] counts them.
-    fn plan(&mut self) {
-        let (effort, levels) = (self.effort(), self.levels());
-        let steps =
-            STEPS[effort] + (levels - 1) * (STEPS[effort] * 2 / 3) + STEPS[effort] * (levels - 1).min(1);
+    /// Sets out to fit so many Gaussians: how long, and how much that is as [`Self::watch`] counts it.
+    fn plan(&mut self, count: usize) {
+        let pixels = f64::from(self.picture.width) * f64::from(self.picture.height);
+        self.effort = Effort::of(self.encode.effort, count as f64 / pixels);
         let windows = self.windows.map_or(1, |windows| windows.all().len());
-        self.total = ((steps + 8 * SWEEPS[effort]) * windows) as u64;
-    }
-
-    pub(super) fn effort(&self) -> usize {
-        usize::from(self.encode.effort.clamp(1, 9)) - 1
+        let all = self.effort.all_steps(self.levels()) + 8 * self.effort.sweeps;
+        self.total = self.done + (all * windows) as u64;
     }
 
     pub(super) fn levels(&self) -> usize {
@@ -295,6 +289,7 @@ impl<'a> Job<'a> {
         constants: Constants,
         budget: Option<(u64, &SizeOf<'_>)>,
     ) -> Result<EncodedImage> {
+        self.plan(count);
         let mut descriptor = self.descriptor(constants);
         let mut coded = image_of(&descriptor)?;
         let (mut layers, mut error) = match self.windows {
@@ -362,17 +357,16 @@ impl<'a> Job<'a> {
     /// A float fit of `count` Gaussians in all, and where its prefixes end. Layers are fitted one on another, each while those below stay
     /// as they are; then they are moved together, so that all prefixes are good pictures.
     fn float_fit(&mut self, count: usize) -> Result<(Cloud, Vec<(usize, f32)>)> {
-        let (effort, levels) = (self.effort(), self.levels());
+        let (effort, levels) = (self.effort, self.levels());
         // A short descent would not drop them all.
-        let spare = if SWEEPS[effort] > DROPS { 1.0 + SURPLUS } else { 1.0 };
+        let spare = if effort.sweeps > DROPS { 1.0 + SURPLUS } else { 1.0 };
         let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
         let (planes, device) = (target.channels(), self.device.clone());
         let mut cloud = Cloud::new(planes);
         let mut prefixes = Vec::new();
         for level in 0..levels {
             let gaussians = ((count as f64 * part_of(level, levels) * spare) as usize).max(cloud.len() + 1);
-            let steps = if level == 0 { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
-            let options = FitOptions { gaussians, steps };
+            let options = FitOptions { gaussians, steps: effort.steps_of_level(level) };
             cloud = device.fit(&target, &options, &cloud, &mut |_| self.watch(1))?.cloud;
             if self.interrupted {
                 break;
@@ -383,7 +377,7 @@ impl<'a> Job<'a> {
         }
         if levels > 1 {
             let all: Vec<_> = prefixes.iter().copied().chain([(cloud.len(), 1.0)]).collect();
-            cloud = device.fit_prefixes(&target, cloud, &all, STEPS[effort], &mut |_| self.watch(1))?;
+            cloud = device.fit_prefixes(&target, cloud, &all, effort.steps, &mut |_| self.watch(1))?;
         }
         self.target.planes = target.planes;
         Ok((cloud, prefixes))
@@ -397,10 +391,10 @@ impl<'a> Job<'a> {
         (cloud, prefixes, count): (&Cloud, &[(usize, f32)], usize),
         budget: Option<(u64, &SizeOf<'_>)>,
     ) -> Result<(Vec<GaussianSet>, f64)> {
-        let (effort, levels, planes) = (self.effort(), self.levels(), self.target.channels());
+        let (effort, levels, planes) = (self.effort, self.levels(), self.target.channels());
         let mut set = quantise(cloud, &coded.quantiser);
         let mut keep = count;
-        if let Some((budget, size_of)) = budget.filter(|_| SWEEPS[effort] > DROPS) {
+        if let Some((budget, size_of)) = budget.filter(|_| effort.sweeps > DROPS) {
             let ends: Vec<usize> = prefixes.iter().map(|prefix| prefix.0).collect();
             let size = |set: GaussianSet, ends: &[usize]| {
                 size_of(descriptor, &self.code(descriptor, &parted(set, ends, planes))?)
@@ -411,7 +405,7 @@ impl<'a> Job<'a> {
         }
         let pricing = self.pricing(coded);
         let options = RefineOptions {
-            sweeps: SWEEPS[effort],
+            sweeps: effort.sweeps,
             frozen: 0,
             keep: keep.max(levels),
             prefixes,
@@ -481,7 +475,7 @@ impl<'a> Job<'a> {
             }
             let more = (count as f64 * room / (1.0 - room)).ceil() as usize;
             let frozen = dequantise(&joined(layers), &coded.quantiser);
-            let options = FitOptions { gaussians: count + more, steps: STEPS[self.effort()] / FILL_STEPS };
+            let options = FitOptions { gaussians: count + more, steps: self.effort.steps / FILL_STEPS };
             let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
             let device = self.device.clone();
             let fitted = device.fit(&target, &options, &frozen, &mut |_| self.watch(0))?;

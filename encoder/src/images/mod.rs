@@ -2,6 +2,7 @@
 
 mod balance;
 mod device;
+mod effort;
 pub(crate) mod file;
 mod fit;
 #[cfg(feature = "images")]

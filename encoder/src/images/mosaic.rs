@@ -4,7 +4,7 @@
 //! window after window, then has all Gaussians of the neighbours around it. Windows come one after another, so what comes out is the same on any number
 //! of threads.
 
-use super::fit::{Job, STEPS, SURPLUS, SWEEPS, ends_of, joined, parted};
+use super::fit::{Job, SURPLUS, ends_of, joined, parted};
 use super::levels::{part_of, weight_of};
 use super::windows::{Window, Windows};
 use crate::Result;
@@ -102,8 +102,8 @@ impl Job<'_> {
 
     /// Layers of a window, in its own coordinates.
     fn fit_window(&mut self, work: &Work<'_>, coded: &Image, count: usize) -> Result<Vec<GaussianSet>> {
-        let (effort, levels) = (self.effort(), self.levels());
-        let spare = if SWEEPS[effort] > DROPS { 1.0 + SURPLUS } else { 1.0 };
+        let (effort, levels) = (self.effort, self.levels());
+        let spare = if effort.sweeps > DROPS { 1.0 + SURPLUS } else { 1.0 };
         let target = &work.target;
         let mut own = Cloud::new(target.channels());
         let mut prefixes = Vec::new();
@@ -113,8 +113,8 @@ impl Job<'_> {
             let beneath = frozen.len();
             frozen.append(&own);
             let gaussians = beneath + ((count as f64 * share * spare) as usize).max(own.len() + 1);
-            let steps = if level == 0 { STEPS[effort] } else { STEPS[effort] * 2 / 3 };
-            let fitted = fit(target, &FitOptions { gaussians, steps }, &frozen, &mut |_| self.watch(1));
+            let options = FitOptions { gaussians, steps: effort.steps_of_level(level) };
+            let fitted = fit(target, &options, &frozen, &mut |_| self.watch(1));
             own = fitted.cloud.rest(beneath);
             if level + 1 < levels {
                 prefixes.push((own.len(), weight_of(level)));
@@ -122,10 +122,10 @@ impl Job<'_> {
         }
         if levels > 1 && !self.interrupted {
             let all: Vec<_> = prefixes.iter().copied().chain([(own.len(), 1.0)]).collect();
-            own = fit_prefixes(target, own, (&all, &work.beneath), STEPS[effort], &mut |_| self.watch(1));
+            own = fit_prefixes(target, own, (&all, &work.beneath), effort.steps, &mut |_| self.watch(1));
         }
         let mut set = quantise(&own, &coded.quantiser);
-        let sweeps = if self.interrupted { 0 } else { SWEEPS[effort] };
+        let sweeps = if self.interrupted { 0 } else { effort.sweeps };
         let ends = self.descend(work, coded, &mut set, (&prefixes, sweeps, count.max(levels)));
         self.check_interrupt()?;
         Ok(parted(set, &ends, target.channels()))

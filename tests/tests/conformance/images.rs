@@ -159,7 +159,7 @@ fn one_stream() -> Vector {
 
 fn pages() -> Vector {
     let mut image = image(90, 75, &[group(GroupKind::Colour)]);
-    image.constants = [60, 30, 60, 40, 75];
+    image.constants = [60, 30, 60, 36, 75];
     let mut blobs = scattered(&image, 60, [0.5, 15.0], 3);
     // The last page is left empty, and one Gaussian lies in its page's last column of cells.
     blobs.retain(|blob| blob.centre[0] < 64.0 || blob.centre[1] < 64.0);
@@ -368,7 +368,7 @@ pub fn write_images(dir: &Path) {
     blobs.extend(scattered(&colour, 40, [15.0, 110.0], 22));
     let write = |name: &str, bytes: Vec<u8>| fs::write(dir.join(name), bytes).expect("image is written");
     write("image-pages.mcodec", file(&colour, &[(blobs.clone(), Some(128)), (blobs.clone(), None)]));
-    colour.constants = [60, 30, 60, 40, 75];
+    colour.constants = [60, 30, 60, 36, 75];
     write("image-stream.mcodec", file(&colour, &[(blobs, None)]));
     let mut dice = Dice(Noise(23));
     for seed in 24..36 {

@@ -28,7 +28,7 @@ impl Constants {
     /// For up to about half a bit per pixel.
     pub const LOW_RATE: Self = Self { scale: 80, position: 42, angle: 80, colour: 60, footprint: 75 };
     /// For 0.7 bits per pixel and more.
-    pub const HIGH_RATE: Self = Self { scale: 60, position: 30, angle: 60, colour: 40, footprint: 75 };
+    pub const HIGH_RATE: Self = Self { scale: 60, position: 30, angle: 60, colour: 36, footprint: 75 };
 
     /// As they are stored.
     #[must_use]
