@@ -1,14 +1,18 @@
-//! How fine the colours of an image are: their step follows from what the float fit leaves.
+//! How fine the steps of an image are: as its float fit asks for.
 
 use crate::gaussians::{Cloud, Target, dequantise, quantise, squared_errors};
 use mcodec_coding::gaussians::{Constants, Quantiser};
 
-/// Squared error that rounding the colours of a float fit may add, as a part of that fit's own. The descent takes most of it away again.
-const SHARE: f64 = 0.5;
+/// Squared error that rounding the colours of a float fit may add, as a part of that fit's own, ...
+const COLOURS: f64 = 0.12;
+/// ... and rounding its forms. The descent takes most of it away again.
+const FORMS: f64 = 4.0;
 /// A step is changed only to less than this part of the usual one: up to here the usual one is as good.
 const WORTHWHILE: f64 = 0.75;
+/// Steps of scales, positions and angles are not below these: finer scales would not reach the largest Gaussians.
+const FINEST: [u8; 3] = [44, 10, 20];
 
-/// These constants with finer colours, where the fit is so near its target that the usual ones would spoil it: smooth pictures of 16 bits above all.
+/// These constants with finer steps, where the fit is so near its target that the usual ones would spoil it: smooth pictures of 16 bits above all.
 pub(super) fn fitting_constants(
     target: &Target,
     cloud: &Cloud,
@@ -17,17 +21,23 @@ pub(super) fn fitting_constants(
 ) -> Constants {
     let quantiser = Quantiser::new(usual, factors);
     let rounded = dequantise(&quantise(cloud, &quantiser), &quantiser);
-    let mut coloured = Cloud::new(cloud.channels());
+    let (mut coloured, mut formed) = (Cloud::new(cloud.channels()), Cloud::new(cloud.channels()));
     for index in 0..cloud.len() {
         coloured.push(&cloud.splat(index), rounded.colours(index));
+        formed.push(&rounded.splat(index), cloud.colours(index));
     }
-    let [fit, coloured] = squared_errors(target, [cloud, &coloured]);
-    let added = (coloured - fit).max(f64::MIN_POSITIVE);
+    let [fit, coloured, formed] = squared_errors(target, [cloud, &coloured, &formed]);
     // What rounding adds is as the square of the step.
-    let part = (SHARE * fit / added).sqrt();
-    if part >= WORTHWHILE {
-        return usual;
+    let part = |with: f64, share: f64| (share * fit / (with - fit).max(f64::MIN_POSITIVE)).sqrt();
+    let finer = |usual: u8, part: f64, least: u8| {
+        if part < WORTHWHILE { (f64::from(usual) * part).round().max(least.into()) as u8 } else { usual }
+    };
+    let (colours, forms) = (part(coloured, COLOURS), part(formed, FORMS));
+    Constants {
+        scale: finer(usual.scale, forms, FINEST[0]),
+        position: finer(usual.position, forms, FINEST[1]),
+        angle: finer(usual.angle, forms, FINEST[2]),
+        colour: finer(usual.colour, colours, 1),
+        ..usual
     }
-    let colour = (f64::from(usual.colour) * part).round().clamp(1.0, 255.0) as u8;
-    Constants { colour, ..usual }
 }
