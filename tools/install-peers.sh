@@ -18,7 +18,7 @@ fi
 
 # One by one: a peer without a wheel for this machine is left out, and the table says so.
 pip install --quiet numpy ml_dtypes safetensors
-for peer in pillow imagecodecs zipnn==0.5.4 zstandard==0.25.0 pcodec==1.1.0 blosc2==4.14.1 openzl==0.3.0 lmzip==1.3.0 ggml-python==0.0.45; do
+for peer in pillow imagecodecs etcpak zipnn==0.5.4 zstandard==0.25.0 pcodec==1.1.0 blosc2==4.14.1 openzl==0.3.0 lmzip==1.3.0 ggml-python==0.0.45; do
     pip install --quiet "$peer" || echo "install-peers: $peer could not be installed; the table will say so" >&2
 done
 

@@ -120,8 +120,7 @@ fn a_gradient_of_16_bits_stays_one() {
     let rms = error(&picture, &samples, 0, |_| true).sqrt() * 4096.0;
     let most = samples.iter().zip(&picture.channels[0]).fold(0f32, |most, (a, b)| most.max((a - b).abs()));
     eprintln!("{rms:.3}/4096, at most {:.3}/4096", most * 4096.0);
-    // The goal is a quarter of a step of 12 bits; 1.1 to 1.5 steps are reached.
-    assert!(rms < 1.6, "{rms}/4096");
+    assert!(rms < 1.0, "{rms}/4096");
 }
 
 /// The channel of a material that is the same everywhere.
@@ -192,9 +191,9 @@ fn twelve_channels_are_not_far_below_twelve_files() {
     }
     // The mean says what the plane that is the same everywhere is: it is exact.
     assert!(error(&stack, &rounded(&together), CONSTANT, |_| true) == 0.0);
-    // The goal is that no channel is more than half a decibel below its own file. It is not reached where what channels share is little:
-    // the worst was 4.9 dB below, the mean 1.6.
-    assert!(worst >= -6.0 && sum / 12.0 >= -2.4, "{worst} dB, mean {} dB", sum / 12.0);
+    // The goal is that no channel is more than half a decibel below its own file, as it is in real materials but for maps that are nearly the same
+    // everywhere. Here it is not reached, as what channels share is little: the worst was 5.5 dB below, the mean 0.9.
+    assert!(worst >= -6.0 && sum / 12.0 >= -1.6, "{worst} dB, mean {} dB", sum / 12.0);
 }
 
 #[test]

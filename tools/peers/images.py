@@ -6,7 +6,8 @@ at each rate, PSNR over RGB in dB, and MS-SSIM of the luma, means over the pictu
 with one thread at qualities that come closer to each rate until two are within 12% of each other, and PSNR is interpolated between them, linear in the
 logarithm of the rate. A peer that does not reach a rate on a picture is left out of the mean there, and the table says how many pictures it stands for
 and by how much mcodec is ahead on those. Of pictures with alpha the worse of black and white behind them counts; peers are given them without alpha, in front of the one and of the other, and
-so need not code it, as mcodec and ASTC do. ASTC is scaled down until it has the rate. What is measured is added to RESULTS, a line of JSON each, and found there by the next run: one that was
+so need not code it, as mcodec and textures do. Formats of textures are scaled down until they have the rate: of ASTC and Basis Universal the best of several modes counts, at the
+fastest BC7 of etcpak. What is measured is added to RESULTS, a line of JSON each, and found there by the next run: one that was
 stopped goes on. Lines of mcodec hold for the very same program only.
 """
 import hashlib, io, json, math, os, shutil, subprocess, sys, tempfile
@@ -16,6 +17,10 @@ try:
     import imagecodecs as ic
 except ImportError:
     ic = None
+try:
+    import etcpak
+except ImportError:
+    etcpak = None
 
 MCODEC, RATES, SVG, EFFORT, RESULTS, *PICTURES = sys.argv[1:]
 RATES = [float(rate) for rate in RATES.split(',')]
@@ -111,9 +116,7 @@ if ic is not None:
 else:
     ABSENT += ['JPEG XL and AVIF (no imagecodecs)']
 ASTCENC = next(filter(None, map(shutil.which, ['astcenc-avx2', 'astcenc', 'astcenc-sse4.1', 'astcenc-native'])), None)
-if ASTCENC is None:
-    ABSENT.append('ASTC (no astcenc)')
-ABSENT += ['BC7 (8 bits per pixel: beyond all rates, and in quality no better than ASTC when scaled down)', 'Basis Universal (not built in)']
+BASISU = shutil.which('basisu')
 
 
 def sweep(run, picture):
@@ -138,22 +141,81 @@ def sweep(run, picture):
     return sorted(scores.values())
 
 
-def astc(picture, rate, folder):
-    """The best of three block sizes, scaled to this rate."""
+def scaled(picture, scale, block):
+    """A picture at this scale, in whole blocks."""
+    image = Image.fromarray(picture)
+    size = [max(block, int(scale * side) // block * block) if scale < 1 else side for side in image.size]
+    return image.resize(size, Image.LANCZOS)
+
+
+def point(picture, texture, size):
+    """(bits per pixel, PSNR, MS-SSIM) of a texture of so many bytes, drawn as large as the picture is."""
     height, width = picture.shape[:2]
-    image, found = Image.fromarray(picture), []
-    source, coded, back = (os.path.join(folder, name) for name in ('a.png', 'a.astc', 'b.png'))
+    decoded = np.asarray(texture.convert('RGBA' if picture.shape[2] == 4 else 'RGB').resize((width, height), Image.BICUBIC))
+    return (size * 8 / (width * height), *score(picture, decoded))
+
+
+def best(points, rate):
+    return max((point for point in points if point[0] <= 1.02 * rate), key=lambda point: point[1], default=None)
+
+
+def quietly(*command):
+    subprocess.run(command, stdout=subprocess.DEVNULL, check=True)
+
+
+def astc(picture, rate, folder):
+    """The best of three block sizes."""
+    found, (source, coded, back) = [], (os.path.join(folder, name) for name in ('a.png', 'a.astc', 'b.png'))
     for block in (12, 8, 6):
-        scale = math.sqrt(min(1, rate * block * block / 128))
-        size = [max(block, int(scale * side) // block * block) if scale < 1 else side for side in (width, height)]
-        image.resize(size, Image.LANCZOS).save(source)
-        run = lambda *command: subprocess.run([ASTCENC, *command, '-j', '1'], stdout=subprocess.DEVNULL, check=True)
-        run('-cl', source, coded, f'{block}x{block}', '-medium')
-        run('-dl', coded, back)
-        decoded = np.asarray(Image.open(back).convert(image.mode).resize((width, height), Image.BICUBIC))
-        found.append(((os.path.getsize(coded) - 16) * 8 / (width * height), *score(picture, decoded)))
-    within = [point for point in found if point[0] <= 1.02 * rate]
-    return max(within, key=lambda point: point[1], default=None)
+        scaled(picture, math.sqrt(min(1, rate * block * block / 128)), block).save(source)
+        quietly(ASTCENC, '-cl', source, coded, f'{block}x{block}', '-medium', '-j', '1')
+        quietly(ASTCENC, '-dl', coded, back, '-j', '1')
+        found.append(point(picture, Image.open(back), os.path.getsize(coded) - 16))
+    return best(found, rate)
+
+
+def bc7(picture, rate, _):
+    image = scaled(picture, math.sqrt(min(1, rate / 8)), 4).convert('RGBA')
+    width, height = (side + -side % 4 for side in image.size)
+    whole = np.pad(np.asarray(image), ((0, height - image.height), (0, width - image.width), (0, 0)), mode='edge')
+    params = etcpak.BC7CompressBlockParams()
+    params.init_linear_weights()
+    blocks = etcpak.compress_bc7(whole.tobytes(), width, height, params)
+    decoded = np.asarray(ic.bcn_decode(blocks, ic.BCN.FORMAT.BC7, shape=(height, width, 4)))[:image.height, :image.width]
+    return best([point(picture, Image.fromarray(np.ascontiguousarray(decoded)), len(blocks))], rate)
+
+
+def basis(picture, rate, folder):
+    """The best of ETC1S and XUASTC at several qualities, each at the scale at which the whole file has the rate."""
+    found, (source, coded) = [], (os.path.join(folder, name) for name in ('a.png', 'a.ktx2'))
+    for mode, quality, bits in (('-etc1s', 60, 1.4), ('-etc1s', 100, 2), ('-ldr_8x8i', 60, 1.2), ('-ldr_12x12i', 60, .7)):
+        scale = math.sqrt(min(1, rate / bits))
+        for _ in range(4):
+            scaled(picture, scale, 4).save(source)
+            quietly(BASISU, mode, '-quality', str(quality), '-ktx2', '-no_multithreading', source, '-output_file', coded)
+            unpacked = os.path.join(folder, 'unpacked')
+            shutil.rmtree(unpacked, ignore_errors=True)
+            os.mkdir(unpacked)
+            subprocess.run([BASISU, '-unpack', '-no_ktx', coded], cwd=unpacked, stdout=subprocess.DEVNULL, check=True)
+            drawn = next(name for name in os.listdir(unpacked) if 'unpacked_rgba_RGBA32' in name)
+            found.append(point(picture, Image.open(os.path.join(unpacked, drawn)), os.path.getsize(coded)))
+            ratio = found[-1][0] / rate
+            if .96 <= ratio <= 1.02 or scale == 1 and ratio < 1:
+                break
+            scale = min(1, scale / math.sqrt(1.01 * ratio))
+    return best(found, rate)
+
+
+SCALED = {}
+for name, run, is_there, missing in (
+    ('ASTC, scaled', astc, ASTCENC, 'astcenc'),
+    ('BC7, scaled', bc7, etcpak and ic, 'etcpak and imagecodecs'),
+    ('Basis Universal, scaled', basis, BASISU, 'basisu'),
+):
+    if is_there:
+        SCALED[name] = run
+    else:
+        ABSENT.append(f'{name.split(",")[0]} (no {missing})')
 
 
 def interpolated(points, rate):
@@ -222,10 +284,10 @@ def measure(results, path, folder):
         for rate in RATES:
             values = [interpolated(points, rate) for points in sweeps]
             found.setdefault(name, {})[rate] = None if None in values else np.min(values, axis=0).tolist()
-    if ASTCENC:
+    for name, run in SCALED.items():
         for rate in RATES:
-            point = results.of(path, 'ASTC, scaled', rate, lambda: astc(picture, rate, folder))
-            found.setdefault('ASTC, scaled', {})[rate] = point and point[1:]
+            one = results.of(path, name, rate, lambda: run(picture, rate, folder))
+            found.setdefault(name, {})[rate] = one and one[1:]
     return found
 
 
@@ -277,7 +339,7 @@ def plot(curves):
     x0, x1 = math.log2(min(r for r, _ in points)) - .2, math.log2(max(r for r, _ in points)) + .2
     y0, y1 = math.floor(min(v for _, v in points)), math.ceil(max(v for _, v in points))
     at = lambda r, v: (60 + 520 * (math.log2(r) - x0) / (x1 - x0), 340 - 310 * (v - y0) / (y1 - y0))
-    colours = ['#888888', '#2a9d8f', '#e9a23b', '#457b9d', '#d62828', '#6a4c93']
+    colours = ['#888888', '#2a9d8f', '#e9a23b', '#457b9d', '#d62828', '#6a4c93', '#bc6c25', '#588157']
     out = ['<svg xmlns="http://www.w3.org/2000/svg" width="760" height="390" font-family="sans-serif" font-size="12">',
            '<rect width="760" height="390" fill="white"/>']
     for v in range(y0, y1 + 1):

@@ -2,28 +2,44 @@
 
 use super::fit::bits_of_gaussian;
 use super::picture::Picture;
-use crate::gaussians::{Cloud, FitOptions, Target, fit};
+use crate::gaussians::{Cloud, FitOptions, Target, fit, plane_errors};
 use mcodec_format::{Depth, GroupKind, ImageDescriptor};
-use std::ops::ControlFlow;
+use std::ops::{ControlFlow, Range};
 
-/// Steps of the small fits that tell how hard each plane is.
-const STEPS: usize = 40;
-/// Square pixels, at half the size, for each Gaussian of one at least.
-const LEAST_PIXELS: usize = 24;
+/// Steps of the short fits that tell how hard each plane is, as a part of those of a fit: shorter ones do not do justice to sharp edges.
+const STEPS: f64 = 0.6;
+/// How often all planes are fitted together to see how each fares; the best of these counts.
+const ROUNDS: usize = 3;
+/// The part of what a plane has too much that is taken from its gain; what it lacks is made up for.
+const GIVEN_UP: f64 = 0.5;
+/// Pixels for each Gaussian of one at least.
+const LEAST_PIXELS: usize = 12;
 /// Of larger pictures, halves of this size or less are looked at.
-const PIXELS: u64 = 1 << 20;
+const PIXELS: u64 = 1 << 18;
 /// Bits of a file beside its Gaussians.
 const BESIDE: f64 = 1600.0;
-/// Squared error of a sample that counts as none, and the least that errors are told apart by: half of what rounding to 8 bits makes, and to more.
+/// Squared error of a sample that counts as none, and the least that errors are told apart by, of 8 bits and of more: of a plane that is nearly the same everywhere, rounding takes most away.
 const NOTHING: f64 = 1e-9;
-const LEAST: [f64; 2] = [6e-7, 1e-9];
+const LEAST: [f64; 2] = [1e-7, 1e-9];
 /// No plane is coded larger than this, as the largest are by themselves.
 const MOST: f32 = 1.8;
 
-/// Gains of the planes of a stack whose file has so many bits: errors of each weigh inversely to what they would be in a file of its own, of its part of the
-/// bits. One picture by itself, or a stack of one, has none.
-pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64) -> Vec<i8> {
+/// Planes that weigh alike, beside others.
+struct Unit {
+    planes: Range<usize>,
+    /// Mean squared error of a sample in files of their own; `None` if that is none.
+    alone: Option<f64>,
+    /// Greatest value.
+    most: f32,
+    /// log2 of how much larger they are fitted than they are.
+    gain: f64,
+}
+
+/// Gains of the planes of a stack whose file has so many bits: as much as each channel would lose beside a file of its own, of its part of the bits, it
+/// is made to weigh more. One picture by itself, or a stack of one, has none.
+pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64, steps: usize) -> Vec<i8> {
     let planes = image.channel_count();
+    let steps = (STEPS * steps as f64) as usize;
     if picture.groups.len() < 2 {
         return vec![0; planes];
     }
@@ -33,33 +49,93 @@ pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64) ->
     }
     let picture = small.as_ref();
     let least = LEAST[usize::from(picture.groups.iter().any(|group| group.depth != Depth::Unorm8))];
-    let units = units_of(picture);
-    let all = picture.planes();
-    let means = image.plane_means();
     let (width, height) = (picture.width as usize, picture.height as usize);
     let pixels = width * height;
-    let mut wanted = Vec::with_capacity(planes);
-    for unit in units {
-        let mut own = all[unit.start * pixels..unit.end * pixels].to_vec();
-        let mut most = 0f32;
-        for (plane, &mean) in own.chunks_exact_mut(pixels).zip(&means[unit.clone()]) {
-            plane.iter_mut().for_each(|value| *value -= mean);
-            most = plane.iter().fold(most, |most, value| most.max(value.abs()));
-        }
-        let error = error_of(Target::new(width, height, own, None), bits * unit.len() as f64 / planes as f64);
-        let gain = (error > NOTHING).then(|| error.max(least).sqrt().recip());
-        wanted.extend(unit.map(|_| (gain, most)));
+    let mut all = picture.planes();
+    for (plane, mean) in all.chunks_exact_mut(pixels).zip(image.plane_means()) {
+        plane.iter_mut().for_each(|value| *value -= mean);
     }
-    // The hardest is coded as it is, unless another would be too large then.
-    let hardest = wanted.iter().filter_map(|(gain, _)| *gain).fold(f64::INFINITY, f64::min);
-    let quarters = |gain: f64| 4.0 * (gain / hardest).log2();
-    let room = |most: f32| 4.0 * f64::from(MOST / most.max(1e-6)).log2();
-    let beyond = wanted.iter().filter_map(|&(gain, most)| Some(quarters(gain?) - room(most)));
-    let shift = beyond.fold(0.0, f64::max).min(16.0);
-    let stated = |&(gain, most): &(Option<f64>, f32)| {
-        gain.map_or(0.0, |gain| (quarters(gain) - shift).min(room(most)).round().clamp(-63.0, 63.0)) as i8
+    let of_planes = |range: Range<usize>| all[range.start * pixels..range.end * pixels].to_vec();
+    let alone = |planes_of: Vec<f32>, share: usize| {
+        errors_of(&Target::new(width, height, planes_of, None), bits * share as f64 / planes as f64, steps)
     };
-    wanted.iter().map(stated).collect()
+    let mut units = Vec::new();
+    for (range, is_colour) in units_of(picture) {
+        let own = of_planes(range.clone());
+        let most = own.iter().fold(0f32, |most, value| most.max(value.abs()));
+        let error: f64 = if is_colour {
+            // Channels are as many as planes, in their order.
+            let one = |channel: &Vec<f32>| {
+                let mean = channel.iter().sum::<f32>() / pixels as f32;
+                alone(channel.iter().map(|value| value - mean).collect(), 1)[0]
+            };
+            picture.channels[range.clone()].iter().map(one).sum()
+        } else {
+            alone(own, range.len()).iter().sum()
+        };
+        let error = error / range.len() as f64;
+        let alone = (error > NOTHING).then(|| error.max(least));
+        units.push(Unit { planes: range, alone, most, gain: alone.map_or(0.0, |error| -0.5 * error.log2()) });
+    }
+    let together = |target: &Target| errors_of(target, bits, steps);
+    let mut best: Option<(f64, Vec<i8>)> = None;
+    for _ in 0..ROUNDS {
+        let gains = stated(&units, planes);
+        let lack = weigh_together(&mut units, (&all, [width, height]), &together, least);
+        if best.as_ref().is_none_or(|(least, _)| lack < *least) {
+            best = Some((lack, gains));
+        }
+    }
+    best.map_or_else(|| vec![0; planes], |(_, gains)| gains)
+}
+
+/// Fits all planes together as they weigh now, and lets those weigh more that then are further from what they would be alone. Gives by how much the worst
+/// is, as a difference of log2 of errors' roots.
+fn weigh_together(
+    units: &mut [Unit],
+    (all, [width, height]): (&[f32], [usize; 2]),
+    errors_of: &dyn Fn(&Target) -> Vec<f64>,
+    least: f64,
+) -> f64 {
+    let pixels = width * height;
+    let mut planes = all.to_vec();
+    let greatest = units.iter().filter(|unit| unit.alone.is_some()).map(|unit| unit.gain);
+    let greatest = greatest.fold(f64::NEG_INFINITY, f64::max);
+    let scale = |unit: &Unit| (unit.gain - greatest).exp2();
+    let mut target_gains = vec![1.0; all.len() / pixels];
+    for unit in units.iter() {
+        let scale = scale(unit) as f32;
+        planes[unit.planes.start * pixels..unit.planes.end * pixels].iter_mut().for_each(|v| *v *= scale);
+        target_gains[unit.planes.clone()].fill(scale);
+    }
+    let target = Target { gains: target_gains, ..Target::new(width, height, planes, None) };
+    let errors = errors_of(&target);
+    let mut most = f64::NEG_INFINITY;
+    for unit in units {
+        let Some(alone) = unit.alone else { continue };
+        let error = errors[unit.planes.clone()].iter().sum::<f64>() / unit.planes.len() as f64;
+        let error = error / scale(unit).powi(2);
+        let lack = 0.5 * (error.max(least) / alone).log2();
+        unit.gain += if lack < 0.0 { GIVEN_UP * lack } else { lack };
+        most = most.max(lack);
+    }
+    most
+}
+
+/// Gains as an image states them.
+fn stated(units: &[Unit], planes: usize) -> Vec<i8> {
+    let hard = || units.iter().filter(|unit| unit.alone.is_some());
+    // The hardest is coded as it is, unless another would be too large then.
+    let hardest = hard().map(|unit| unit.gain).fold(f64::INFINITY, f64::min);
+    let quarters = |unit: &Unit| 4.0 * (unit.gain - hardest);
+    let room = |unit: &Unit| 4.0 * f64::from(MOST / unit.most.max(1e-6)).log2();
+    let shift = hard().map(|unit| quarters(unit) - room(unit)).fold(0.0, f64::max).min(16.0);
+    let mut gains = vec![0; planes];
+    for unit in hard() {
+        let gain = (quarters(unit) - shift).min(room(unit)).round().clamp(-63.0, 63.0) as i8;
+        gains[unit.planes.clone()].fill(gain);
+    }
+    gains
 }
 
 /// A picture at half the size.
@@ -79,8 +155,8 @@ fn halved(picture: &Picture) -> Picture {
     }
 }
 
-/// Planes that weigh alike: those of a colour, which are turned back into channels together; others each for itself.
-fn units_of(picture: &Picture) -> Vec<std::ops::Range<usize>> {
+/// Planes that weigh alike, and whether they are those of one colour: these are turned back into channels together. Others each for itself.
+fn units_of(picture: &Picture) -> Vec<(Range<usize>, bool)> {
     let mut units = Vec::new();
     let mut next = 0;
     for group in &picture.groups {
@@ -89,21 +165,18 @@ fn units_of(picture: &Picture) -> Vec<std::ops::Range<usize>> {
             _ => (1, group.channel_count()),
         };
         for _ in 0..count {
-            units.push(next..next + each);
+            units.push((next..next + each, group.kind == GroupKind::Colour));
             next += each;
         }
     }
     units
 }
 
-/// Mean squared error of a sample in a file of so many bits, roughly: that of a small fit at half the size.
-fn error_of(target: Target, bits: f64) -> f64 {
-    let pixels = (target.width * target.height) as f64;
-    let planes = target.channels();
-    let small = target.halved().unwrap_or(target);
-    let most = (small.width * small.height / LEAST_PIXELS).max(4);
-    let gaussians = ((bits - BESIDE) / bits_of_gaussian(bits / pixels, planes)).max(4.0) as usize;
-    let options = FitOptions { gaussians: gaussians.min(most), steps: STEPS };
-    let fitted = fit(&small, &options, &Cloud::new(planes), &mut |_| ControlFlow::Continue(()));
-    10f64.powf(-fitted.psnr / 10.0)
+/// Mean squared error of a sample of each plane in a file of so many bits, roughly: that of a short fit.
+fn errors_of(target: &Target, bits: f64, steps: usize) -> Vec<f64> {
+    let (pixels, planes) = (target.width * target.height, target.channels());
+    let gaussians = ((bits - BESIDE) / bits_of_gaussian(bits / pixels as f64, planes)).max(4.0) as usize;
+    let options = FitOptions { gaussians: gaussians.min((pixels / LEAST_PIXELS).max(4)), steps };
+    let fitted = fit(target, &options, &Cloud::new(planes), &mut |_| ControlFlow::Continue(()));
+    plane_errors(target, &fitted.cloud).iter().map(|error| error / pixels as f64).collect()
 }

@@ -161,7 +161,8 @@ impl<'a> Job<'a> {
             means: Vec::new(),
         };
         descriptor.set_means(&means_of(picture));
-        descriptor.gains = gains_of(picture, &descriptor, Self::bits_wanted(picture, options));
+        let steps = Effort::of(encode.effort, 0.0).steps;
+        descriptor.gains = gains_of(picture, &descriptor, Self::bits_wanted(picture, options), steps);
         let masking = (importance.is_none() && options.masking).then(|| Masking::of(picture));
         let map = importance.map(|map| &map.weights[..]);
         let source = Source::new(picture, &descriptor, map, masking);

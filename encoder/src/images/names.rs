@@ -1,6 +1,7 @@
 //! What a material's picture holds, by the end of its name, as engines and authoring tools name them.
 
 use super::picture::Picture;
+use crate::gaussians::opponent_planes;
 use mcodec_format::{Depth, GroupKind, Transfer};
 
 /// Ends of names of pictures that hold directions.
@@ -59,6 +60,28 @@ pub(super) fn type_by_name(picture: &mut Picture, stem: &str) {
     }
 }
 
+/// Types three channels of which a picture makes a colour, but which have so little in common that they are better coded each for itself: a map that
+/// is in red only, or several maps that are packed in one.
+pub(super) fn type_by_content(picture: &mut Picture) {
+    let (width, [group]) = (picture.width as usize, &mut picture.groups[..]) else { return };
+    let [r, g, b] = &picture.channels[..] else { return };
+    if group.kind != GroupKind::Colour || group.depth == Depth::Float {
+        return;
+    }
+    let detail = |plane: &[f32]| {
+        let steps = plane.chunks_exact(width).flat_map(|row| row.windows(2).map(|pair| pair[1] - pair[0]));
+        // What rounding to 8 bits makes of nothing.
+        steps.map(|step| f64::from(step * step)).sum::<f64>() / plane.len() as f64 + 1e-6
+    };
+    let channels: f64 = [r, g, b].iter().map(|plane| detail(plane).ln()).sum();
+    let planes = opponent_planes([r, g, b]);
+    let planes: f64 = planes.chunks_exact(r.len()).map(|plane| detail(plane).ln()).sum();
+    if planes > channels {
+        group.kind = GroupKind::Data;
+        group.channels = ["red", "green", "blue"].map(String::from).to_vec();
+    }
+}
+
 /// Whether the words of a name end in one of these, written together or apart.
 fn ends_in(stem: &str, ends: &[&str]) -> bool {
     let mut words: Vec<String> = Vec::new();
@@ -82,6 +105,7 @@ fn ends_in(stem: &str, ends: &[&str]) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use mcodec_format::ChannelGroup;
 
     #[test]
     fn names_are_read_as_they_are_written() {
@@ -93,5 +117,28 @@ mod tests {
         }
         assert!(ends_in("LeatherParts_OcclusionRoughMetal", &ORM) && ends_in("wall_orm", &ORM));
         assert!(ends_in("Wall_AmbientOcclusion", &NUMBERS));
+    }
+
+    #[test]
+    fn channels_that_are_no_colour_are_told_by_what_they_hold() {
+        let picture = |channel: fn(usize, usize) -> f32| Picture {
+            width: 32,
+            height: 32,
+            groups: vec![ChannelGroup::of(GroupKind::Colour)],
+            channels: (0..3).map(|c| (0..1024).map(|i| channel(c, i)).collect()).collect(),
+            wraps: [false; 2],
+        };
+        let noise = |c: usize, i: usize| ((i * 7 + c * 131 + 1) as f32).sin().abs();
+        let only_red = |c: usize, i: usize| if c == 0 { ((i * 7) as f32).sin().abs() } else { 0.0 };
+        let colour = |c: usize, i: usize| 0.5 * ((i * 7) as f32).sin().abs() + 0.1 * c as f32;
+        for (channel, kind) in [
+            (noise as fn(usize, usize) -> f32, GroupKind::Data),
+            (only_red, GroupKind::Data),
+            (colour, GroupKind::Colour),
+        ] {
+            let mut picture = picture(channel);
+            type_by_content(&mut picture);
+            assert_eq!((picture.groups[0].kind, picture.groups[0].channel_count()), (kind, 3));
+        }
     }
 }

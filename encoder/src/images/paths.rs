@@ -2,7 +2,7 @@
 
 use super::file::{add_picture, finish};
 use super::import::{Imported, looks_like_picture, read_picture};
-use super::names::type_by_name;
+use super::names::{type_by_content, type_by_name};
 use super::options::{ImageOptions, Rate};
 use super::picture::Picture;
 use crate::writer::ContainerWriter;
@@ -126,6 +126,7 @@ pub fn encode_stack(
         notes.extend(more);
         input_bytes += std::fs::metadata(path).map_err(EncodeError::io("read", path))?.len();
         type_by_name(&mut picture, &stem(path));
+        type_by_content(&mut picture);
         picture.groups.iter_mut().for_each(|group| group.name = stem(path));
         stack = Some(match stack {
             None => picture,

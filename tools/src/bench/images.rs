@@ -12,9 +12,10 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The scripts: beside other codecs, and level beside level.
+/// The scripts: beside other codecs, level beside level, and a stack beside files of its channels.
 const SCRIPT: &str = include_str!("../../peers/images.py");
 const LEVELS: &str = include_str!("../../peers/levels.py");
+const STACK: &str = include_str!("../../peers/stack.py");
 
 /// Measures every picture of the folders and files that are named.
 pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
@@ -39,14 +40,14 @@ pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> any
         );
     };
     let script = tempfile::Builder::new().suffix(".py").tempfile().context("a file for the script")?;
-    std::fs::write(script.path(), if args.levels.is_some() { LEVELS } else { SCRIPT })
-        .context("writing the script")?;
+    std::fs::write(script.path(), script_of(args)).context("writing the script")?;
     let rates: Vec<String> = args.rates.iter().map(f64::to_string).collect();
     let effort = common.effort.unwrap_or(5).to_string();
     let mut command = Command::new(python);
     command.arg(script.path()).arg(std::env::current_exe()?).arg(rates.join(","));
     match args.levels {
         Some(levels) => command.args([effort, levels.to_string()]),
+        None if args.stack => command.arg(effort),
         None => command
             .arg(args.svg.clone().unwrap_or_default())
             .arg(effort)
@@ -60,6 +61,14 @@ pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> any
     }
     console.print(&String::from_utf8_lossy(&output.stdout))?;
     Ok(Outcome::Done)
+}
+
+fn script_of(args: &BenchImages) -> &'static str {
+    match args.levels {
+        Some(_) => LEVELS,
+        None if args.stack => STACK,
+        None => SCRIPT,
+    }
 }
 
 fn is_picture(path: &Path) -> bool {

@@ -97,6 +97,9 @@ pub(crate) struct BenchImages {
     /// Files of N levels instead of other codecs: what each prefix is worth beside a file of its size
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(2..=16), conflicts_with_all = ["svg", "results"])]
     pub(crate) levels: Option<u8>,
+    /// A stack of all of them instead of other codecs: what each channel is worth beside a file of its own
+    #[arg(long, conflicts_with_all = ["svg", "results", "levels"])]
+    pub(crate) stack: bool,
 }
 
 #[derive(Debug, Args)]

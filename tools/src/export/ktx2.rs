@@ -109,7 +109,8 @@ fn may_be_srgb(format: TexelFormat) -> bool {
 }
 
 fn is_srgb(group: &ChannelGroup) -> bool {
-    group.transfer == Transfer::Srgb && group.kind != GroupKind::Data
+    // Colours that were coded each for itself are still colours.
+    group.transfer == Transfer::Srgb && (group.kind != GroupKind::Data || group.channels.len() == 3)
 }
 
 impl Texture {
