@@ -3,9 +3,10 @@
 use crate::gaussians::{Cloud, Target, dequantise, quantise, squared_errors};
 use mcodec_coding::gaussians::{Constants, Quantiser};
 
-/// Squared error that rounding the colours of a float fit may add, as a part of that fit's own, ...
-const COLOURS: f64 = 0.12;
-/// ... and rounding its forms. The descent takes most of it away again.
+/// Squared error that rounding the colours of a float fit may add, as a part of that fit's own, by the square of their step: 0.12 at the usual step, and
+/// more where the usual step is finer, as less is to be had there.
+const COLOURS: f64 = 432.0;
+/// The same of rounding its forms. The descent takes most of it away again.
 const FORMS: f64 = 4.0;
 /// A step is changed only to less than this part of the usual one: up to here the usual one is as good.
 const WORTHWHILE: f64 = 0.75;
@@ -32,7 +33,8 @@ pub(super) fn fitting_constants(
     let finer = |usual: u8, part: f64, least: u8| {
         if part < WORTHWHILE { (f64::from(usual) * part).round().max(least.into()) as u8 } else { usual }
     };
-    let (colours, forms) = (part(coloured, COLOURS), part(formed, FORMS));
+    let share = COLOURS / f64::from(usual.colour).powi(2);
+    let (colours, forms) = (part(coloured, share), part(formed, FORMS));
     Constants {
         scale: finer(usual.scale, forms, FINEST[0]),
         position: finer(usual.position, forms, FINEST[1]),
