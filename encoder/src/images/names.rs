@@ -128,7 +128,12 @@ mod tests {
             channels: (0..3).map(|c| (0..1024).map(|i| channel(c, i)).collect()).collect(),
             wraps: [false; 2],
         };
-        let noise = |c: usize, i: usize| ((i * 7 + c * 131 + 1) as f32).sin().abs();
+        let noise = |c: usize, i: usize| {
+            let mixed = ((i + 1024 * c) as u32).wrapping_mul(0x9E37_79B1);
+            let mixed = (mixed ^ mixed >> 15).wrapping_mul(0x85EB_CA6B);
+            // Of unlike size: equal ones are as good turned as they are.
+            (0.2 + 0.4 * c as f32) * ((mixed ^ mixed >> 13) & 0xffff) as f32 / 65535.0
+        };
         let only_red = |c: usize, i: usize| if c == 0 { ((i * 7) as f32).sin().abs() } else { 0.0 };
         let colour = |c: usize, i: usize| 0.5 * ((i * 7) as f32).sin().abs() + 0.1 * c as f32;
         for (channel, kind) in [
