@@ -195,7 +195,7 @@ fn collect_image(image: &Value, add: &mut impl FnMut(&str, &Value)) {
     }
     let constants = match image["constants"].to_string().as_str() {
         "[80,42,80,60,75]" => "preset 0",
-        "[60,30,60,40,75]" => "preset 1",
+        "[60,30,60,36,75]" => "preset 1",
         _ => "preset 127",
     };
     add("Images", &constants.into());

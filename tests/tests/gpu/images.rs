@@ -95,7 +95,8 @@ fn stacks_of_faint_planes_are_fitted_and_drawn_as_on_the_cpu() {
     for gpu in devices().iter().take(1) {
         let (_, cpu) = encode(&picture, Device::default()).unwrap();
         let (bytes, psnr) = encode(&picture, Device::gpu(Arc::clone(gpu), UseGpu::On)).unwrap();
-        assert!(psnr > cpu - 0.3, "{psnr} {cpu}");
+        // As of any one small picture: what rounding moves.
+        assert!(psnr > cpu - 0.6, "{psnr} {cpu}");
         let open = || Reader::open(bytes.clone(), ReadOptions::default().threads(2)).unwrap();
         let (here, there) = (open(), open().drawing_on(Arc::clone(gpu), false));
         let [here, there] =
