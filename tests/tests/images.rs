@@ -232,6 +232,23 @@ fn a_stack_is_one_image_with_channels_by_name() {
     assert!(psnr(&stack, &samples) > 28.0);
 }
 
+#[test]
+fn a_stack_in_which_nothing_changes_is_exact() {
+    let dir = tempfile::tempdir().unwrap();
+    let level = |name: &str, value: f32| Picture {
+        width: 40,
+        height: 24,
+        groups: vec![ChannelGroup { name: name.into(), ..group(GroupKind::Grey) }],
+        channels: vec![vec![value; 40 * 24]],
+        wraps: [false; 2],
+    };
+    let stack = level("one", 37.0 / 255.0).stacked(level("other", 1.0)).unwrap();
+    let bits = ImageOptions { rate: Rate::BitsPerPixel(4.0), ..ImageOptions::default() };
+    let samples = draw(&encode(dir.path(), &stack, &options(bits)), None, 1.0, None);
+    let bytes = |value: f32| (value * 255.0).round() as u8;
+    assert!(samples.chunks_exact(2).all(|pixel| [37, 255] == [bytes(pixel[0]), bytes(pixel[1])]));
+}
+
 /// Flips every byte of a small file in turn: an error, a warning or a picture, never a panic.
 #[test]
 fn damaged_files_are_refused_or_read() {

@@ -27,22 +27,20 @@ def encode(sources, out, rate, *options):
     return out.stat().st_size
 
 
+def channels_of(picture):
+    with Image.open(picture) as image:
+        return np.atleast_3d(np.asarray(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB")))
+
+
 def decoded(coded, *options):
     back = coded.with_suffix(".png")
     told("decode", coded, "-o", back, *options)
-    with Image.open(back) as image:
-        return np.asarray(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB"))
+    return channels_of(back)
 
 
 def psnr(a, b):
     error = np.mean((a.astype(float) - b.astype(float)) ** 2)
     return math.inf if error == 0 else 10 * math.log10(255**2 / error)
-
-
-def channels_of(picture):
-    with Image.open(picture) as image:
-        samples = np.asarray(image if image.mode in ("L", "RGB", "RGBA") else image.convert("RGB"))
-    return np.atleast_3d(samples)
 
 
 def measure(rate, folder):
@@ -52,12 +50,12 @@ def measure(rate, folder):
     count = sum(channels.shape[2] for channels in sources.values())
     found = []
     for name, channels in sources.items():
-        together = np.atleast_3d(decoded(stack, "--channels", name))
+        together = decoded(stack, "--channels", name)
         share = size * 8 / count / (channels.shape[0] * channels.shape[1])
         for c in range(channels.shape[2]):
             Image.fromarray(channels[..., c]).save(source)
             encode([source], one, share)
-            found.append((f"{name}, {c}", psnr(channels[..., c], together[..., c]), psnr(channels[..., c], decoded(one))))
+            found.append((f"{name}, {c}", psnr(channels[..., c], together[..., c]), psnr(channels[..., c], decoded(one)[..., 0])))
             print(found[-1][0], file=sys.stderr)
     return size, found
 

@@ -18,8 +18,9 @@ const LEAST_PIXELS: usize = 12;
 const PIXELS: u64 = 1 << 18;
 /// Bits of a file beside its Gaussians.
 const BESIDE: f64 = 1600.0;
-/// Squared error of a sample that counts as none, and the least that errors are told apart by, of 8 bits and of more: of a plane that is nearly the same everywhere, rounding takes most away.
+/// Squared error of a sample that counts as none, ...
 const NOTHING: f64 = 1e-9;
+/// ... and the least that errors are told apart by, of 8 bits and of more: of a plane that is nearly the same everywhere, rounding takes most away.
 const LEAST: [f64; 2] = [1e-7, 1e-9];
 /// No plane is coded larger than this, as the largest are by themselves.
 const MOST: f32 = 1.8;
@@ -36,8 +37,13 @@ struct Unit {
 }
 
 /// Gains of the planes of a stack whose file has so many bits: as much as each channel would lose beside a file of its own, of its part of the bits, it
-/// is made to weigh more. One picture by itself, or a stack of one, has none.
-pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64, steps: usize) -> Vec<i8> {
+/// is made to weigh more. One picture by itself, or a stack of one, has none. `steps`: of the fit that follows; `go_on` is asked at each step.
+pub(super) fn gains_of(
+    picture: &Picture,
+    image: &ImageDescriptor,
+    bits: f64,
+    (steps, go_on): (usize, &dyn Fn() -> ControlFlow<()>),
+) -> Vec<i8> {
     let planes = image.channel_count();
     let steps = (STEPS * steps as f64) as usize;
     if picture.groups.len() < 2 {
@@ -55,9 +61,10 @@ pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64, st
     for (plane, mean) in all.chunks_exact_mut(pixels).zip(image.plane_means()) {
         plane.iter_mut().for_each(|value| *value -= mean);
     }
+    let errors_of = |target: &Target, bits: f64| errors_of(target, bits, (steps, go_on));
     let of_planes = |range: Range<usize>| all[range.start * pixels..range.end * pixels].to_vec();
     let alone = |planes_of: Vec<f32>, share: usize| {
-        errors_of(&Target::new(width, height, planes_of, None), bits * share as f64 / planes as f64, steps)
+        errors_of(&Target::new(width, height, planes_of, None), bits * share as f64 / planes as f64)
     };
     let mut units = Vec::new();
     for (range, is_colour) in units_of(picture) {
@@ -77,12 +84,15 @@ pub(super) fn gains_of(picture: &Picture, image: &ImageDescriptor, bits: f64, st
         let alone = (error > NOTHING).then(|| error.max(least));
         units.push(Unit { planes: range, alone, most, gain: alone.map_or(0.0, |error| -0.5 * error.log2()) });
     }
-    let together = |target: &Target| errors_of(target, bits, steps);
+    if units.iter().all(|unit| unit.alone.is_none()) {
+        return vec![0; planes];
+    }
+    let together = |target: &Target| errors_of(target, bits);
     let mut best: Option<(f64, Vec<i8>)> = None;
     for _ in 0..ROUNDS {
         let gains = stated(&units, planes);
         let lack = weigh_together(&mut units, (&all, [width, height]), &together, least);
-        if best.as_ref().is_none_or(|(least, _)| lack < *least) {
+        if best.as_ref().is_none_or(|(fewest, _)| lack < *fewest) {
             best = Some((lack, gains));
         }
     }
@@ -173,10 +183,10 @@ fn units_of(picture: &Picture) -> Vec<(Range<usize>, bool)> {
 }
 
 /// Mean squared error of a sample of each plane in a file of so many bits, roughly: that of a short fit.
-fn errors_of(target: &Target, bits: f64, steps: usize) -> Vec<f64> {
+fn errors_of(target: &Target, bits: f64, (steps, go_on): (usize, &dyn Fn() -> ControlFlow<()>)) -> Vec<f64> {
     let (pixels, planes) = (target.width * target.height, target.channels());
     let gaussians = ((bits - BESIDE) / bits_of_gaussian(bits / pixels as f64, planes)).max(4.0) as usize;
     let options = FitOptions { gaussians: gaussians.min((pixels / LEAST_PIXELS).max(4)), steps };
-    let fitted = fit(target, &options, &Cloud::new(planes), &mut |_| ControlFlow::Continue(()));
+    let fitted = fit(target, &options, &Cloud::new(planes), &mut |_| go_on());
     plane_errors(target, &fitted.cloud).iter().map(|error| error / pixels as f64).collect()
 }

@@ -162,7 +162,12 @@ impl<'a> Job<'a> {
         };
         descriptor.set_means(&means_of(picture));
         let steps = Effort::of(encode.effort, 0.0).steps;
-        descriptor.gains = gains_of(picture, &descriptor, Self::bits_wanted(picture, options), steps);
+        let go_on = || match encode.check_cancel() {
+            Ok(()) => ControlFlow::Continue(()),
+            Err(_) => ControlFlow::Break(()),
+        };
+        let bits = Self::bits_wanted(picture, options);
+        descriptor.gains = gains_of(picture, &descriptor, bits, (steps, &go_on));
         let masking = (importance.is_none() && options.masking).then(|| Masking::of(picture));
         let map = importance.map(|map| &map.weights[..]);
         let source = Source::new(picture, &descriptor, map, masking);

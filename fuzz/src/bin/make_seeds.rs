@@ -523,7 +523,7 @@ fn gaussians(root: &Path) -> Result<()> {
     use mcodec_fuzz::targets::gaussians::{areas, coded};
     for (name, planes, constants, size, page, n) in [
         ("grey", 0, [80, 42, 80, 60, 75], [9, 7], 0, 12u32),
-        ("colour", 2, [60, 30, 60, 40, 75], [30, 20], 0, 40),
+        ("colour", 2, [60, 30, 60, 36, 75], [30, 20], 0, 40),
         ("page", 2, [80, 42, 80, 60, 75], [30, 20], 0x14, 20),
         ("planes", 15, [40, 255, 3, 9, 1], [20, 3], 0, 15),
         ("crowd", 3, [80, 1, 1, 200, 255], [1, 1], 1, 60),
