@@ -479,6 +479,8 @@ class Dense:
         self.light = self.unit == 255
         self.counters = {} if self.counted and not self.light else None
         self.inputs, self.rate = ([4000] * 8 + [3000] * 10, 2) if self.counters is not None else ([9011] * 8, 3)
+        if self.digits:
+            self.inputs = self.inputs + [2000] * 8
         self.source = (4,) if self.light else (4, 4, 5, 6, 0, 2, 4, 4)
         self.tracked = range(5 if self.light else 7)
         self.guesses = [k for k in self.tracked if k != 4]
@@ -553,8 +555,7 @@ class Dense:
                 else:
                     if self.counters is not None:
                         self.surround(t, x, y, c, beside, around, changes)
-                    ahead = self.digits.ends(t + 1, x, y, c) if self.digits and t + 1 < self.grid.frames else None
-                    self.numbers[t, x, y, c] = Number(self, c, guess, activity, heard, ahead).decode()
+                    self.numbers[t, x, y, c] = Number(self, c, guess, activity, heard, self.places_ahead(t, x, y, c)).decode()
                 value = self.line.value(self.numbers[t, x, y, c])
                 for k in self.tracked:
                     error = self.errors[t, x, y, c, k] = abs(value - guess[k])
@@ -572,6 +573,23 @@ class Dense:
             self.turn = (self.turn + 1) % 4
             for own, (features, target) in zip(self.own, owns):
                 own.learn(features, target, self.unit, self.turn)
+
+    def places_ahead(self, t, x, y, c):
+        """[7.12] Of each place ahead: where it lies, how sharply, and for those of the same frame the value in the frame before."""
+        if not self.digits or self.light:
+            return None
+        grid, places = self.grid, []
+        for k, sharpness in enumerate((256, 190, 160, 140, 120, 110)):
+            places.append((t + 1 + k, x, y, sharpness) if t + 1 + k < grid.frames else None)
+        places += [(t, x + 1, y, 128) if x + 1 < grid.width else None, (t, x, y + 1, 128) if y + 1 < grid.height else None]
+        return [place and self.place_ahead(*place, c, t) for place in places]
+
+    def place_ahead(self, t, x, y, sharpness, c, now):
+        lo, hi = self.digits.ends(t, x, y, c)
+        return self.span(lo, hi, c), sharpness, None if t > now else self.value(t - 1, (x, y), c)
+
+    def span(self, lo, hi, c):
+        return (self.line.bound(lo) if lo > 0 else -V), (self.line.bound(hi) if hi < self.counts[c] else V)
 
     def from_beside(self, t, x, y):
         """[7.10.2] The position that this one was taken from, if it was."""
@@ -649,9 +667,9 @@ class Number:
     def __init__(self, dense, c, guess, activity, heard, ahead=None):
         self.dense, self.line, self.c, self.guess = dense, dense.line, c, guess
         self.guesses = [guess[k] for k in dense.source]
-        if ahead and not dense.light:
-            low = self.line.bound(ahead[0]) if ahead[0] > 0 else -V
-            high = self.line.bound(ahead[1]) if ahead[1] < dense.counts[c] else V
+        self.ahead = ahead
+        if ahead and ahead[0]:
+            low, high = ahead[0][0]
             self.guesses[7] = max(low, min(max(high, low), self.guesses[7]))
 
         def degree(x, shift):
@@ -751,6 +769,8 @@ class Number:
         dense, experts = self.dense, range(len(self.dense.source))
         at = [self.given(i, self.line.bound(m)) for i in experts]
         x = [log2(self.at_high[i] - at[i] + 48) - log2(at[i] - self.at_low[i] + 48) for i in experts]
+        if self.ahead:
+            x += [self.spoken_for(place, self.line.bound(m)) if place else 0 for place in self.ahead]
         places = []
         if dense.counters is not None:
             g = self.low + (self.high << 9) + (m << 18)
@@ -779,6 +799,21 @@ class Number:
             one = max(32, min(65504, one + toward_zero(2 * ((65535 if bit else 0) - one), 2 * seen + 3)))
             dense.counters[place] = one, min(seen + 1, 120)
         return self.follow(bit, m, at)
+
+    def spoken_for(self, place, bound):
+        """[7.12] The input of a place ahead."""
+        (a, b), sharpness, was = place
+        low, high = self.dense.span(self.low, self.high, self.c)
+        step = min(self.scale >> 3, 1 << 27)
+
+        def likelihood(x):
+            x = x if was is None else was + ((x - self.guess[4]) >> 1)
+            inverse = self.inverse[0] * sharpness >> 8
+            below = 0 if a <= -V else logistic((a - x) * inverse >> 20)
+            up_to = 1 << 31 if b >= V else logistic((b - x) * inverse >> 20)
+            return log2(max(up_to - below, 0) + (1 << 20))
+
+        return 2 * (likelihood(min(bound + high >> 1, bound + step)) - likelihood(max(bound + low >> 1, bound - step)))
 
     def learn(self, value):
         for (i, key), guess in zip(self.keys, self.guesses):

@@ -1,5 +1,6 @@
 //! The dense coder: blended predictors and a mixture of experts, one decision after another. Both directions are one piece of code.
 
+use super::ahead::{Ahead, Ends, PLACES};
 use super::avx2::{self, Work};
 use super::beside::Beside;
 use super::cells::{Cells, VALUE_LIMIT};
@@ -9,9 +10,9 @@ use super::least_squares::{FEATURE_LIMIT, LANES, LocalSquares, OWN_KNOWN, OwnSqu
 use super::mixing::{Correction, Mixer};
 use super::neighbours::Neighbours;
 use super::position::{Frame, Position};
-pub(super) use super::profile::{Counted, Light, Profile, Whole};
+pub(super) use super::profile::{Counted, Light, Profile, Refined, Whole};
 use super::quantiles::{MANY, QUANTILES, Quantiles};
-use super::search::{Limits, Search};
+use super::search::Search;
 use super::tables::{STRETCH_LIMIT, Tables};
 use crate::binary::{BinaryDecoder, BinaryEncoder};
 use core::marker::PhantomData;
@@ -85,6 +86,8 @@ const COUNTER_BITS: u32 = 18;
 pub(super) const INPUTS: usize = EXPERTS;
 /// The same with counters.
 pub(super) const COUNTED_INPUTS: usize = EXPERTS + COUNTERS;
+/// The same with what places ahead tell.
+pub(super) const REFINED_INPUTS: usize = EXPERTS + PLACES;
 /// The most experts.
 pub(super) const EXPERTS: usize = 8;
 /// The expert that looks at the next frame, where digits of it are known.
@@ -143,6 +146,7 @@ pub(super) struct Dense<P: Profile, const N: usize> {
     copies: [u16; 16],
     /// If it is asked whether positions are what is beside them.
     beside: Option<Beside>,
+    ahead: Ahead,
     scratch: Vec<i32>,
     /// Means of the scales that the number at hand is coded with.
     means: [u32; EXPERTS],
@@ -160,6 +164,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         let keys = CLASSES * CLASSES;
         let contexts: [usize; EXPERTS] = [keys, keys, keys, keys, keys, keys, shape.channels * CLASSES, keys];
         let start = core::array::from_fn(|i| match i {
+            EXPERTS.. if P::AHEAD => 2000,
             _ if !P::COUNTERS => 9011,
             0..EXPERTS => 4000,
             _ => 3000,
@@ -190,6 +195,7 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             counts: vec![cells.count(); shape.channels],
             copies: [1 << 12; 16],
             beside: None,
+            ahead: Ahead::new(),
             scratch: Vec::new(),
             means: [0; EXPERTS],
         }
@@ -309,9 +315,12 @@ impl<P: Profile, const N: usize> Dense<P, N> {
                     self.surround(c, &at, &before);
                 }
                 if !copied {
-                    let limits = Limits { here: limits(c, self.counts[c]), next: bounds.next(spot, c) };
+                    if P::AHEAD {
+                        self.look_ahead(bounds, (frame, spot), &at, c);
+                    }
+                    let ends = limits(c, self.counts[c]);
                     let known = i32::from(*number);
-                    *number = self.code_number::<B>(decisions, c, limits, &guess, &heard, known) as u16;
+                    *number = self.code_number::<B>(decisions, c, ends, &guess, &heard, known) as u16;
                 }
                 let value = self.cells.value(i32::from(*number));
                 let here = at.here + c;
@@ -378,6 +387,31 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         }
         self.now.copied[place(at.here)] = same;
         same
+    }
+
+    /// Where the values of places ahead lie.
+    #[inline(always)]
+    fn look_ahead(&mut self, bounds: &impl Bounds, (frame, spot): (usize, usize), at: &Neighbours, c: usize) {
+        let plane = self.shape.height * self.shape.width;
+        let ends = |place: usize| {
+            let (first, end) = bounds.of(place, c, self.counts[c]);
+            self.ends(c, first, end)
+        };
+        let frames = core::array::from_fn(|k| {
+            (frame + 1 + k < self.shape.frames).then(|| ends(spot + (1 + k) * plane))
+        });
+        let beside = [at.around[1], at.around[3]].map(|to| {
+            (to != at.here).then(|| (ends(frame * plane + to / self.lanes), self.before.values[to + c]))
+        });
+        (self.ahead.frames, self.ahead.beside) = (frames, beside);
+    }
+
+    /// Where the values lie of numbers from `first` to below `end`.
+    #[inline(always)]
+    fn ends(&self, c: usize, first: i32, end: i32) -> Ends {
+        let low = if first > 0 { self.cells.bound(first) } else { -VALUE_LIMIT };
+        let high = if end < self.counts[c] { self.cells.bound(end) } else { VALUE_LIMIT };
+        Ends { low, high }
     }
 
     #[inline(always)]
@@ -499,18 +533,18 @@ impl<P: Profile, const N: usize> Dense<P, N> {
         &mut self,
         decisions: &mut impl Decisions,
         c: usize,
-        limits: Limits,
+        (first, end): (i32, i32),
         guess: &[i32; TRACKED],
         heard: &[i32; TRACKED],
         number: i32,
     ) -> i32 {
         let (mut middle, key, inverse, scale0, half) = self.experts(c, guess, heard);
-        let (first, end) = limits.here;
-        if let Some((next, after)) = limits.next.filter(|_| B::NARROW && P::SOURCE.len() > AHEAD) {
-            // What changes little is now about where it will be.
-            let low = if next > 0 { self.cells.bound(next) } else { -VALUE_LIMIT };
-            let high = if after < self.counts[c] { self.cells.bound(after) } else { VALUE_LIMIT };
-            middle[AHEAD] = middle[AHEAD].clamp(low, high.max(low));
+        if P::AHEAD {
+            self.ahead.expect(guess[BLEND], scale0, inverse[0]);
+            if let Some(next) = self.ahead.frames[0] {
+                // What changes little is now about where it will be.
+                middle[AHEAD] = next.clamp(middle[AHEAD]);
+            }
         }
         let blend = guess[BLEND];
         let mut search = Search {
@@ -630,6 +664,10 @@ impl<P: Profile, const N: usize> Dense<P, N> {
             at[i] = self.tables.logistic(x).clamp(search.at_low[i], search.at_high[i]);
             inputs[i] = self.tables.log2(search.at_high[i] - at[i] + 48)
                 - self.tables.log2(at[i] - search.at_low[i] + 48);
+        }
+        if P::AHEAD {
+            let ends = self.ends(search.channel, search.low, search.high);
+            self.ahead.inputs(self.tables, bound, ends, &mut inputs[EXPERTS.min(N)..]);
         }
         let decision = (search.low as u32) | (search.high as u32) << 9 | (cut as u32) << 18;
         if P::COUNTERS {

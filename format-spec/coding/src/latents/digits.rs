@@ -267,9 +267,6 @@ pub(super) trait Bounds {
 
     /// The lowest number, and the one after the last, of channel `c` at the place of this number; `count` of them in all.
     fn of(&self, place: usize, c: usize, count: i32) -> (i32, i32);
-
-    /// The same of the next frame, if there is one.
-    fn next(&self, place: usize, c: usize) -> Option<(i32, i32)>;
 }
 
 /// Nothing is known.
@@ -282,19 +279,12 @@ impl Bounds for Free {
     fn of(&self, _: usize, _: usize, count: i32) -> (i32, i32) {
         (0, count)
     }
-
-    #[inline(always)]
-    fn next(&self, _: usize, _: usize) -> Option<(i32, i32)> {
-        None
-    }
 }
 
 /// Digits are known, or numbers of a coarser grid.
 pub(super) struct Known {
     digits: Vec<u16>,
     channels: usize,
-    /// Positions of a frame.
-    plane: usize,
     /// Of each channel, the first number of each digit and the one after the last.
     ranges: Vec<Vec<(i32, i32)>>,
 }
@@ -302,7 +292,7 @@ pub(super) struct Known {
 impl Known {
     /// Of digits of each channel of each position, each among the channel's ranges.
     pub(super) fn new(digits: Vec<u16>, shape: Shape, ranges: Vec<Vec<(i32, i32)>>) -> Self {
-        Self { digits, channels: shape.channels, plane: shape.height * shape.width, ranges }
+        Self { digits, channels: shape.channels, ranges }
     }
 
     /// Of numbers from 0 to below `count`, which stand for those from `low` on.
@@ -340,12 +330,6 @@ impl Bounds for Known {
     #[inline(always)]
     fn of(&self, place: usize, c: usize, _: i32) -> (i32, i32) {
         self.ranges[c][usize::from(self.digits[place * self.channels + c])]
-    }
-
-    #[inline(always)]
-    fn next(&self, place: usize, c: usize) -> Option<(i32, i32)> {
-        let digit = self.digits.get((place + self.plane) * self.channels + c)?;
-        Some(self.ranges[c][usize::from(*digit)])
     }
 }
 

@@ -2,7 +2,7 @@
 
 use super::beside;
 use super::cells::{Cells, VALUE_LIMIT};
-use super::dense::{Decisions, Dense, INPUTS, Light, Shape, Whole};
+use super::dense::{Decisions, Dense, INPUTS, Light, REFINED_INPUTS, Refined, Shape, Whole};
 use super::digits::{Bounds, Digits, Free, Known};
 use super::element::Element;
 use super::fast;
@@ -326,15 +326,18 @@ fn put_dense(
 }
 
 /// Codes numbers with least squares of features in this unit, or without; `asked`: whether positions are what is beside them.
-fn code(
+fn code<B: Bounds>(
     cells: Cells,
     shape: Shape,
     (shift, asked): (Option<u32>, bool),
     decisions: &mut impl Decisions,
-    bounds: &impl Bounds,
+    bounds: &B,
     numbers: &mut [u16],
 ) {
     match shift {
+        Some(shift) if B::NARROW => {
+            Dense::<Refined, REFINED_INPUTS>::new(cells, shape, shift).code(decisions, bounds, numbers);
+        }
         Some(shift) => {
             Dense::<Whole, INPUTS>::new(cells, shape, shift)
                 .with_beside(asked)

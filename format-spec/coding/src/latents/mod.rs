@@ -1,6 +1,7 @@
 //! Grids of numbers with frames, rows and channels, coded under their neighbours in space and time: latents of image and video
 //! tokenizers (`SPEC.md` sections 7.8 and 7.9). All that decides about bits is integer arithmetic.
 
+mod ahead;
 mod avx2;
 mod beside;
 mod cells;

@@ -10,6 +10,8 @@ pub(super) trait Profile {
     const SOURCE: &'static [usize];
     /// Whether what came of the same surroundings is counted.
     const COUNTERS: bool;
+    /// Whether places that are still to come are looked at: something is known of them.
+    const AHEAD: bool;
 }
 
 /// All of them.
@@ -20,6 +22,18 @@ impl Profile for Whole {
     const LEAST_SQUARES: bool = true;
     const SOURCE: &'static [usize] = &[BLEND, BLEND, OWN_GUESS, LOCAL_GUESS, 0, 2, BLEND, BLEND];
     const COUNTERS: bool = false;
+    const AHEAD: bool = false;
+}
+
+/// All of them, and what is known of places ahead: for grids that refine others.
+#[derive(Clone)]
+pub(super) struct Refined;
+
+impl Profile for Refined {
+    const LEAST_SQUARES: bool = true;
+    const SOURCE: &'static [usize] = Whole::SOURCE;
+    const COUNTERS: bool = false;
+    const AHEAD: bool = true;
 }
 
 /// All of them, and counters: for digits.
@@ -30,6 +44,7 @@ impl Profile for Counted {
     const LEAST_SQUARES: bool = true;
     const SOURCE: &'static [usize] = Whole::SOURCE;
     const COUNTERS: bool = true;
+    const AHEAD: bool = false;
 }
 
 /// Few, and quick.
@@ -40,4 +55,5 @@ impl Profile for Light {
     const LEAST_SQUARES: bool = false;
     const SOURCE: &'static [usize] = &[BLEND];
     const COUNTERS: bool = false;
+    const AHEAD: bool = false;
 }

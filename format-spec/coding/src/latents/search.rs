@@ -2,12 +2,6 @@
 
 use super::dense::EXPERTS;
 
-/// What digits tell of a number, and of that in its place in the next frame: the lowest that it can be, and the one after the last.
-pub(super) struct Limits {
-    pub(super) here: (i32, i32),
-    pub(super) next: Option<(i32, i32)>,
-}
-
 /// What is known of a number while it is searched for.
 pub(super) struct Search {
     /// It is at least this.
