@@ -46,6 +46,18 @@ pub(super) struct Set {
     pub(super) dtype: Option<String>,
 }
 
+impl Set {
+    /// Copies the files to a folder within `work`; returns it and where to encode it to.
+    pub(super) fn copied_to(&self, work: &Path) -> anyhow::Result<(PathBuf, PathBuf)> {
+        let clips = work.join("clips");
+        fs::create_dir(&clips)?;
+        for (at, file) in self.files.iter().enumerate() {
+            fs::copy(file, clips.join(format!("clip_{at}.npy")))?;
+        }
+        Ok((clips, work.join("coded.mcodec")))
+    }
+}
+
 /// What mcodec makes of a set.
 #[derive(Debug, Serialize)]
 struct Row {
@@ -67,6 +79,9 @@ pub(crate) fn run(args: &BenchLatents, common: &Common, console: &Console) -> an
     let mut sets = sets_of(&args.paths)?;
     if args.reduce {
         return super::reduced::run(&sets, args, common, console);
+    }
+    if let Some(quantiser) = &args.quantise {
+        return super::refined::run(&sets, quantiser, args, common, console);
     }
     let Some(python) = find_python() else {
         bail!(
@@ -175,11 +190,7 @@ fn found(file: &Path, name: &str) -> anyhow::Result<Option<Set>> {
 
 fn measure(set: &mut Set, args: &BenchLatents, common: &Common, console: &Console) -> anyhow::Result<()> {
     let work = tempfile::tempdir().context("a folder for arrays")?;
-    let (clips, coded) = (work.path().join("clips"), work.path().join("coded.mcodec"));
-    fs::create_dir(&clips)?;
-    for (at, file) in set.files.iter().enumerate() {
-        fs::copy(file, clips.join(format!("clip_{at}.npy")))?;
-    }
+    let (clips, coded) = set.copied_to(work.path())?;
     let steps: Vec<Option<f64>> = match set.tokens {
         // Rounded is rounded, whatever is left of it: floats of 32 bits say no more of that.
         None if set.kind != "f32" => [None].into_iter().chain(STEPS.map(Some)).collect(),

@@ -21,6 +21,7 @@ mod memory;
 pub(crate) mod pages;
 mod peers;
 mod reduced;
+mod refined;
 mod report;
 mod shuffle;
 mod spawn;

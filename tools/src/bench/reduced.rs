@@ -79,11 +79,7 @@ fn bits(
     options: &EncodeOptions,
 ) -> anyhow::Result<(f64, f64, Option<f64>)> {
     let work = tempfile::tempdir().context("a folder for arrays")?;
-    let (clips, coded) = (work.path().join("clips"), work.path().join("coded.mcodec"));
-    fs::create_dir(&clips)?;
-    for (at, file) in set.files.iter().enumerate() {
-        fs::copy(file, clips.join(format!("clip_{at}.npy")))?;
-    }
+    let (clips, coded) = set.copied_to(work.path())?;
     let latents =
         LatentsOptions { dtype: set.dtype.clone(), precision, reduction, ..LatentsOptions::default() };
     let output = Output::File { path: coded.clone(), force: true };

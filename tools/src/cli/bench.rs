@@ -122,6 +122,9 @@ pub(crate) struct BenchLatents {
     /// Instead: what --reduce keeps and what it loses, temporal and spatial apart, and bits with and without rounding to 1/8 of a deviation
     #[arg(long)]
     pub(crate) reduce: bool,
+    /// Instead: what tokens cost in the file of the latents that they are quantised from, as fsq:8,8,8,5,5,5
+    #[arg(long, value_name = "fsq:LEVELS", conflicts_with = "reduce")]
+    pub(crate) quantise: Option<String>,
 }
 
 #[derive(Debug, Args)]
