@@ -306,8 +306,8 @@ impl<'a> Job<'a> {
             }
             None => {
                 let (cloud, prefixes) = self.float_fit(count)?;
-                let factors = coded.quantiser.factors();
-                let constants = fitting_constants(&self.target, &cloud, constants, factors);
+                let judged = (coded.quantiser.factors(), self.levels());
+                let constants = fitting_constants(&self.target, &cloud, constants, judged);
                 descriptor.constants = constants.to_bytes();
                 coded = image_of(&descriptor)?;
                 self.refined(&descriptor, &coded, (&cloud, &prefixes, count), budget)?

@@ -8,6 +8,8 @@ use mcodec_coding::gaussians::{Constants, Quantiser};
 const COLOURS: f64 = 432.0;
 /// The same of rounding its forms. The descent takes most of it away again.
 const FORMS: f64 = 4.0;
+/// Squared error of a fit of one level as a part of that of a fit of several, about: theirs asks for steps as fine.
+const OF_ONE_LEVEL: f64 = 0.75;
 /// A step is changed only to less than this part of the usual one: up to here the usual one is as good.
 const WORTHWHILE: f64 = 0.75;
 /// Steps of scales, positions and angles are not below these: finer scales would not reach the largest Gaussians.
@@ -18,7 +20,7 @@ pub(super) fn fitting_constants(
     target: &Target,
     cloud: &Cloud,
     usual: Constants,
-    factors: &[u8],
+    (factors, levels): (&[u8], usize),
 ) -> Constants {
     let quantiser = Quantiser::new(usual, factors);
     let rounded = dequantise(&quantise(cloud, &quantiser), &quantiser);
@@ -28,8 +30,9 @@ pub(super) fn fitting_constants(
         formed.push(&rounded.splat(index), cloud.colours(index));
     }
     let [fit, coloured, formed] = squared_errors(target, [cloud, &coloured, &formed]);
+    let allowed = if levels > 1 { OF_ONE_LEVEL * fit } else { fit };
     // What rounding adds is as the square of the step.
-    let part = |with: f64, share: f64| (share * fit / (with - fit).max(f64::MIN_POSITIVE)).sqrt();
+    let part = |with: f64, share: f64| (share * allowed / (with - fit).max(f64::MIN_POSITIVE)).sqrt();
     let finer = |usual: u8, part: f64, least: u8| {
         if part < WORTHWHILE { (f64::from(usual) * part).round().max(least.into()) as u8 } else { usual }
     };
