@@ -52,28 +52,33 @@ impl<'a> RawBits<'a> {
     pub(super) fn residuals(&mut self, symbols: &[u16], out: &mut [i32]) {
         let out = &mut out[..symbols.len()];
         let ((fours, rest), (out_fours, out_rest)) = (symbols.as_chunks::<4>(), out.as_chunks_mut::<4>());
+        // Each word waits for where it begins, so that stays in a register.
+        let mut at = self.at;
         for (symbols, out) in fours.iter().zip(out_fours) {
-            self.at_once(symbols, out);
+            at += self.at_once(at, symbols, out);
         }
         for (symbol, out) in rest.iter().zip(out_rest) {
-            self.at_once(&[*symbol], core::array::from_mut(out));
+            at += self.at_once(at, &[*symbol], core::array::from_mut(out));
         }
+        self.at = at;
     }
 
-    /// Up to four, whose bits are in one word wherever it begins.
+    /// Up to four, whose bits are in one word wherever it begins: at bit `at`. Returns how many bits they have.
     #[inline(always)]
-    fn at_once<const N: usize>(&mut self, symbols: &[u16; N], out: &mut [i32; N]) {
+    fn at_once<const N: usize>(&self, at: u64, symbols: &[u16; N], out: &mut [i32; N]) -> u64 {
         const { assert!(N <= 4) };
-        let byte = (self.at >> 3) as usize;
+        let byte = (at >> 3) as usize;
         let word = self.bytes.get(byte..).and_then(<[u8]>::first_chunk).copied();
         let word = u64::from_le_bytes(word.unwrap_or_else(|| self.last(byte)));
-        let mut word = word >> (self.at & 7);
+        let mut word = word >> (at & 7);
+        let mut all = 0;
         for (out, &symbol) in out.iter_mut().zip(symbols) {
             let (bits, lead) = PARTS[usize::from(symbol) % PARTS.len()];
             *out = (lead | (word as u32 & ((1 << bits) - 1))) as i32;
             word >>= bits;
-            self.at += u64::from(bits);
+            all += u64::from(bits);
         }
+        all
     }
 
     /// What is left from a byte on.
