@@ -40,21 +40,24 @@ impl Layout {
         Self { own, alias, bucket_slots }
     }
 
+    /// Of each bucket: how many slots are its own symbol's, the symbol of the others, and the rank of the first of these.
+    pub(crate) fn buckets(&self) -> impl Iterator<Item = (u32, usize, u32)> + '_ {
+        let mut next_rank = self.own.clone();
+        self.own.iter().zip(&self.alias).map(move |(&own, &alias)| {
+            let symbol = usize::from(alias);
+            let rank = next_rank[symbol];
+            next_rank[symbol] += self.bucket_slots - own;
+            (own, symbol, rank)
+        })
+    }
+
     /// Calls `visit(slot, symbol, rank)` for every slot, by rising slot.
     pub(crate) fn for_each_slot(&self, mut visit: impl FnMut(usize, usize, u32)) {
-        let mut next_rank = self.own.clone();
-        let mut slot = 0;
-        for (bucket, (&own, &alias)) in self.own.iter().zip(&self.alias).enumerate() {
-            for rank in 0..own {
-                visit(slot, bucket, rank);
-                slot += 1;
-            }
-            let symbol = usize::from(alias);
-            for _ in own..self.bucket_slots {
-                visit(slot, symbol, next_rank[symbol]);
-                next_rank[symbol] += 1;
-                slot += 1;
-            }
+        let slots = self.bucket_slots as usize;
+        for (bucket, (own, alias, first)) in self.buckets().enumerate() {
+            let (from, others) = (bucket * slots, bucket * slots + own as usize);
+            (from..others).zip(0..).for_each(|(slot, rank)| visit(slot, bucket, rank));
+            (others..from + slots).zip(first..).for_each(|(slot, rank)| visit(slot, alias, rank));
         }
     }
 }

@@ -124,21 +124,15 @@ impl Classes {
 
 /// The buckets of a table, whose frequencies sum to 2^`precision`.
 pub(crate) fn buckets_of(layout: &Layout, freqs: &[u16; SYMBOLS], precision: u32) -> [Bucket; SYMBOLS] {
-    let bucket_slots = 1usize << (precision - SYMBOLS.ilog2());
+    let bucket_slots = 1u32 << (precision - SYMBOLS.ilog2());
     let mut buckets = [Bucket::default(); SYMBOLS];
-    for (bucket, &freq) in buckets.iter_mut().zip(freqs) {
-        bucket.own_frequency = freq;
-    }
-    layout.for_each_slot(|slot, symbol, rank| {
-        let (number, place) = (slot / bucket_slots, slot % bucket_slots);
-        let bucket = &mut buckets[number % SYMBOLS];
-        if symbol == number && place as u32 == rank {
-            bucket.own = place as u8 + 1;
-        } else {
+    for ((bucket, &freq), (own, symbol, first)) in buckets.iter_mut().zip(freqs).zip(layout.buckets()) {
+        (bucket.own, bucket.own_frequency) = (own as u8, freq);
+        if own < bucket_slots {
             (bucket.other, bucket.other_frequency) = (symbol as u8, freqs[symbol % SYMBOLS]);
-            bucket.other_rank = (rank as u16).wrapping_sub(place as u16);
+            bucket.other_rank = (first as u16).wrapping_sub(own as u16);
         }
-    });
+    }
     buckets
 }
 

@@ -93,20 +93,12 @@ impl ByteTables {
         for (layout, freqs) in classes.layouts() {
             let (mut own, mut alias) = ([0; SYMBOLS], [0; SYMBOLS]);
             let mut rank = [0u16; SYMBOLS];
-            layout.for_each_slot(|slot, symbol, of_symbol| {
-                let (bucket, place) = (slot / bucket_slots as usize, slot as u32 % bucket_slots);
-                if symbol == bucket && place == of_symbol {
-                    own[bucket] = place as u8 + 1;
-                } else {
-                    alias[bucket] = symbol as u8;
-                    rank[bucket] = of_symbol.wrapping_sub(place) as u16;
-                }
-            });
-            // A bucket of one symbol: all its slots are the alias's, which is itself.
-            for bucket in 0..SYMBOLS {
-                if u32::from(own[bucket]) == bucket_slots {
-                    (own[bucket], alias[bucket], rank[bucket]) = (0, bucket as u8, 0);
-                }
+            for (bucket, (of_own, symbol, first)) in layout.buckets().enumerate().take(SYMBOLS) {
+                // A bucket of one symbol: all its slots are the alias's, which is itself.
+                let is_whole = of_own == bucket_slots;
+                own[bucket] = if is_whole { 0 } else { of_own as u8 };
+                alias[bucket] = if is_whole { bucket } else { symbol } as u8;
+                rank[bucket] = if is_whole { 0 } else { first.wrapping_sub(of_own) as u16 };
             }
             tables.own.push(own);
             tables.alias.push(alias);

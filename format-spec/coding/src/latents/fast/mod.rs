@@ -145,8 +145,7 @@ impl Work for Frames<'_, '_> {
                     }
                 }
                 planes.rebuild(y, &residuals, &mut modes);
-                planes.copy_row(y, &mut row);
-                self.output.put(t, y * width, &row);
+                self.output.put(t, y * width, planes.row_without_fill(y, &mut row));
             }
             planes.next_frame();
         }

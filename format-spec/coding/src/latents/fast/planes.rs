@@ -293,17 +293,18 @@ impl Planes {
         }
     }
 
-    /// The values of a row, without what fills channels up.
+    /// The values of a row, without what fills channels up; in `out`, if there is such.
     #[inline(always)]
-    pub(super) fn copy_row(&self, y: usize, out: &mut [i16]) {
+    pub(super) fn row_without_fill<'a>(&'a self, y: usize, out: &'a mut [i16]) -> &'a [i16] {
         let (from, channels) = (self.row(y), self.shape.channels);
         let values = &self.values[from..from + self.shape.width * self.lanes];
         if self.lanes == channels {
-            return out.copy_from_slice(values);
+            return values;
         }
         for (out, values) in out.chunks_exact_mut(channels).zip(values.chunks_exact(self.lanes)) {
             out.copy_from_slice(&values[..channels]);
         }
+        out
     }
 }
 
