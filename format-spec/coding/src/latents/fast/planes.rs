@@ -22,9 +22,9 @@ pub(super) struct Planes {
     shape: Shape,
 }
 
-/// Of each predictor: how often what is left and above counts, the corner, of the frame before what was here and what was left and
-/// above, and what is added before the sum is divided by four.
-const PREDICTORS: [[i32; 5]; 4] = [[0, 0, 4, 0, 0], [2, 0, 4, -2, 0], [3, -2, 0, 0, 2], [1, 0, 4, -1, 0]];
+/// Of each predictor, in quarters: how often what is left and above counts, and whether it is that of the plane through them and the
+/// corner. The others begin with what was here in the frame before, and it is the change of what is left and above that counts.
+const PREDICTORS: [(i32, bool); 4] = [(0, false), (2, false), (3, true), (1, false)];
 
 /// What is known around eight channels of a position.
 #[derive(Default)]
@@ -42,10 +42,8 @@ struct Around {
 #[derive(Clone, Copy, Default)]
 struct Counts {
     sides: [i32; LANES],
-    corner: [i32; LANES],
-    before: [i32; LANES],
-    sides_before: [i32; LANES],
-    rounding: [i32; LANES],
+    /// All ones for the plane.
+    is_plane: [i32; LANES],
 }
 
 impl Counts {
@@ -53,12 +51,24 @@ impl Counts {
     #[inline(always)]
     fn sum(&self, around: &Around) -> [i32; LANES] {
         core::array::from_fn(|i| {
-            self.sides[i] * (around.left[i] + around.up[i])
-                + self.corner[i] * around.corner[i]
-                + self.before[i] * around.before[i]
-                + self.sides_before[i] * (around.left_before[i] + around.up_before[i])
-                + self.rounding[i]
+            let sides = around.left[i] + around.up[i];
+            self.sum_of(
+                i,
+                sides,
+                around.corner[i],
+                around.before[i],
+                around.left_before[i] + around.up_before[i],
+            )
         })
+    }
+
+    /// The same of one channel, from the sums of what is and was left and above.
+    #[inline(always)]
+    fn sum_of(&self, i: usize, sides: i32, corner: i32, before: i32, sides_before: i32) -> i32 {
+        let is_plane = self.is_plane[i];
+        self.sides[i] * (sides - (sides_before & !is_plane))
+            + ((2 - 2 * corner) & is_plane)
+            + ((4 * before) & !is_plane)
     }
 }
 
@@ -79,8 +89,8 @@ impl Modes {
     /// Sets the predictor of a channel.
     pub(super) fn set(&mut self, c: usize, mode: usize) {
         let (counts, i) = (&mut self.counts[c / LANES], c % LANES);
-        [counts.sides[i], counts.corner[i], counts.before[i], counts.sides_before[i], counts.rounding[i]] =
-            PREDICTORS[mode % PREDICTORS.len()];
+        let (sides, is_plane) = PREDICTORS[mode % PREDICTORS.len()];
+        (counts.sides[i], counts.is_plane[i]) = (sides, -i32::from(is_plane));
     }
 }
 
@@ -168,14 +178,8 @@ impl Planes {
     #[inline(always)]
     pub(super) fn predict(&self, x: usize, y: usize, c: usize) -> [[i32; LANES]; 4] {
         let around = self.around(x, y, c);
-        PREDICTORS.map(|[sides, corner, before, sides_before, rounding]| {
-            let counts = Counts {
-                sides: [sides; LANES],
-                corner: [corner; LANES],
-                before: [before; LANES],
-                sides_before: [sides_before; LANES],
-                rounding: [rounding; LANES],
-            };
+        PREDICTORS.map(|(sides, is_plane)| {
+            let counts = Counts { sides: [sides; LANES], is_plane: [-i32::from(is_plane); LANES] };
             counts.sum(&around).map(|sum| sum >> 2)
         })
     }
@@ -259,12 +263,7 @@ impl Planes {
             let (up, corner, here) = (wide(up), wide(corner), wide(here));
             let (left, over) = (wide(left), wide(over));
             *sums = core::array::from_fn(|i| {
-                n.sides[i] * up[i]
-                    + n.corner[i] * corner[i]
-                    + n.before[i] * here[i]
-                    + n.sides_before[i] * (left[i] + over[i])
-                    + n.rounding[i]
-                    + 4 * residuals[i]
+                n.sum_of(i, up[i], corner[i], here[i], left[i] + over[i]) + 4 * residuals[i]
             });
         }
     }
