@@ -147,6 +147,7 @@ def decode_grid(payload, length, coding, dependency_bytes, tokens=b""):
 def decode_fast(grid):
     cursor, channels = grid.cursor, grid.channels
     base = cursor.uint(1)
+    need(base <= 9, "least degree")
     modes = BitReader(cursor.take((2 * grid.frames * channels + 7) // 8))
     tables = Classes(cursor.take(cursor.varint()))
     plain = len(tables.table) == 49 and not tables.signs and tables.m == 0 and tables.exponent == 8 and tables.mantissa == 7

@@ -18,6 +18,8 @@ use tables::tables_for;
 
 /// Classes of a frame: half octaves of what was wrong nearby.
 const DEGREES: usize = 24;
+/// The greatest least degree: twice the logarithm of 2^16, less all degrees but the last.
+const MOST_BASE: u8 = 32 - (DEGREES as u8 - 1);
 /// The class of what fills a row up to whole lanes; the others are those of first frames, then those of other frames.
 const FILLER: u8 = 2 * DEGREES as u8;
 
@@ -86,7 +88,10 @@ pub(super) fn encode(shape: Shape, numbers: &[i16], base: u8) -> Result<Vec<u8>>
 /// What is malformed.
 pub(super) fn decode(bytes: &[u8], shape: Shape, output: Output<'_>) -> Result<()> {
     let mut rest = bytes;
-    let base = take_u8(&mut rest, "least degree")?.into();
+    let base = take_u8(&mut rest, "least degree")?;
+    if base > MOST_BASE {
+        return Err(corrupt("least degree"));
+    }
     let mode_bytes = (shape.frames as u64 * shape.channels as u64).div_ceil(4);
     let modes = BitSource::new(take_bytes(&mut rest, mode_bytes, "modes")?);
     let length = take(&mut rest)?;
@@ -100,7 +105,7 @@ pub(super) fn decode(bytes: &[u8], shape: Shape, output: Output<'_>) -> Result<(
     let length = take(&mut rest)?;
     let raw = RawBits::new(take_bytes(&mut rest, length, "raw bits")?);
     let symbols = ClassedDecoder::new(&tables, rest)?;
-    avx2::run(Frames { shape, base, modes, raw, symbols, output })
+    avx2::run(Frames { shape, base: base.into(), modes, raw, symbols, output })
 }
 
 /// The frames of a grid, which are decoded row by row.

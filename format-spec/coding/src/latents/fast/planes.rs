@@ -15,6 +15,8 @@ pub(super) struct Planes {
     wrong_before: Vec<u16>,
     pub(super) values: Vec<i16>,
     before: Vec<i16>,
+    /// Of a row, what was wrong around each symbol.
+    nearby: Vec<u16>,
     /// Positions of a row with its margins.
     stride: usize,
     /// Channels, and what fills them up.
@@ -100,7 +102,8 @@ impl Planes {
         let stride = shape.width + 2 * MARGIN;
         let size = (shape.height + 2 * MARGIN) * stride * lanes;
         let (wrong, values) = (vec![0; size], vec![0; size]);
-        Self { wrong_before: wrong.clone(), wrong, before: values.clone(), values, stride, lanes, shape }
+        let (wrong_before, before, nearby) = (wrong.clone(), values.clone(), Vec::new());
+        Self { wrong, wrong_before, values, before, nearby, stride, lanes, shape }
     }
 
     /// Where position 0 of row `y` is.
@@ -115,7 +118,7 @@ impl Planes {
 
     /// The class of each symbol of row `y`.
     #[inline(always)]
-    pub(super) fn classes(&self, y: usize, first: bool, base: i32, out: &mut Vec<u8>) {
+    pub(super) fn classes(&mut self, y: usize, first: bool, base: i32, out: &mut Vec<u8>) {
         let Shape { channels, width, .. } = self.shape;
         let (lanes, here) = (self.lanes, self.row(y));
         let (up, two_up, down) =
@@ -129,13 +132,19 @@ impl Planes {
         );
         let (u, ul, ur, uu) = (wrong(up), wrong(up - lanes), wrong(up + lanes), wrong(two_up));
         let (p, l, r, d) = (before(here), before(here - lanes), before(here + lanes), before(down));
+        // What does not fit 16 bits is of the last class, as `base` is at most MOST_BASE.
+        self.nearby.resize(count, 0);
+        for (i, sum) in self.nearby.iter_mut().enumerate() {
+            let twice = u[i].saturating_add(p[i]);
+            let row = twice.saturating_add(twice).saturating_add(ul[i]).saturating_add(ur[i]);
+            let row = row.saturating_add(uu[i]).saturating_add(l[i]).saturating_add(r[i]);
+            *sum = row.saturating_add(d[i]);
+        }
         out.clear();
         out.resize(count, 0);
-        for (i, out) in out.iter_mut().enumerate() {
-            let of = |wrong: &[u16]| i32::from(wrong[i]);
-            let sum = 2 * (of(u) + of(p)) + of(ul) + of(ur) + of(uu) + of(l) + of(r) + of(d) + 1;
+        for (out, sum) in out.iter_mut().zip(&self.nearby) {
             // Twice the logarithm, rounded down, and the next bit: of a float's bits.
-            let log = ((sum as f32).to_bits() >> 22) as i32 - 254;
+            let log = (((i32::from(*sum) + 1) as f32).to_bits() >> 22) as i32 - 254;
             *out = ((log - base).clamp(0, most) + offset) as u8;
         }
         if lanes > channels {
