@@ -105,11 +105,15 @@ impl<'a> Output<'a> {
         let plane_of = |c: usize| 2 * ((t * channels + c) * plane + first);
         let tiles = (channels / TILE * TILE, count / TILE * TILE);
         for c in (0..tiles.0).step_by(TILE) {
-            for x in (0..tiles.1).step_by(TILE) {
-                let tile = transposed(&self.words[x * channels + c..], channels);
-                for (i, row) in tile.iter().enumerate() {
-                    self.out[plane_of(c + i) + 2 * x..][..2 * TILE].copy_from_slice(&row.to_le_bytes());
-                }
+            let rows: [_; TILE] = core::array::from_fn(|i| plane_of(c + i)..plane_of(c + i) + 2 * tiles.1);
+            // They are apart, and within.
+            let Ok(rows) = self.out.get_disjoint_mut(rows) else { continue };
+            let [one, two, three, four] = rows.map(|row| row.as_chunks_mut::<{ 2 * TILE }>().0.iter_mut());
+            let rows = one.zip(two).zip(three.zip(four));
+            let words = self.words[c..].chunks(TILE * channels);
+            for (((one, two), (three, four)), words) in rows.zip(words) {
+                let tile = transposed(words, channels).map(u64::to_le_bytes);
+                [*one, *two, *three, *four] = tile;
             }
         }
         for c in 0..channels {
