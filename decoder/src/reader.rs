@@ -646,6 +646,16 @@ impl<S: ReadAt> Reader<S> {
     /// # Errors
     /// As [`Reader::read_into`]; also if it is above the limit on output.
     pub fn read(&self, entry: &Entry, range: Range<u64>) -> Result<Vec<u8>> {
+        let mut out = Vec::new();
+        self.read_to(entry, range, &mut out)?;
+        Ok(out)
+    }
+
+    /// The same into memory that is there, or is made so: `out` is as long as the range afterwards, and undefined after an error.
+    ///
+    /// # Errors
+    /// As [`Reader::read`].
+    pub fn read_to(&self, entry: &Entry, range: Range<u64>, out: &mut Vec<u8>) -> Result<()> {
         let len = range.end.saturating_sub(range.start);
         Limits::check("decoded length", len, self.limits().output_bytes)?;
         if range.end > entry.byte_len() {
@@ -654,8 +664,8 @@ impl<S: ReadAt> Reader<S> {
         }
         // What the chunks can decode to bounds the allocation: the chunk table was checked against the file.
         self.check_stored(entry, range.clone())?;
-        let mut out = Vec::new();
-        let n = usize::try_from(len).ok().filter(|&n| out.try_reserve_exact(n).is_ok());
+        let more = |n: usize, out: &Vec<u8>| n.saturating_sub(out.len());
+        let n = usize::try_from(len).ok().filter(|&n| out.try_reserve_exact(more(n, out)).is_ok());
         let Some(n) = n else {
             return Err(DecodeError::Request(format!(
                 "{len} bytes of {:?} do not fit into memory",
@@ -663,8 +673,7 @@ impl<S: ReadAt> Reader<S> {
             )));
         };
         out.resize(n, 0);
-        self.read_into(entry, range, &mut out)?;
-        Ok(out)
+        self.read_into(entry, range, out)
     }
 
     /// The whole content of `entry`.

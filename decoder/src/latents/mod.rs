@@ -106,13 +106,30 @@ fn is_track(entry: &Entry) -> bool {
 /// # Errors
 /// If the part is not within the track, or as [`Reader::read`].
 pub fn read_track<S: ReadAt>(reader: &Reader<S>, entry: &Entry, part: &TrackPart) -> Result<TrackArray> {
+    let mut bytes = Vec::new();
+    let shape = read_track_to(reader, entry, part, &mut bytes)?;
+    Ok(TrackArray { shape, bytes })
+}
+
+/// The same into memory that is there, or is made so, for those who read many of one size: `out` is the elements afterwards, and undefined
+/// after an error. Returns their shape.
+///
+/// # Errors
+/// As [`read_track`].
+pub fn read_track_to<S: ReadAt>(
+    reader: &Reader<S>,
+    entry: &Entry,
+    part: &TrackPart,
+    out: &mut Vec<u8>,
+) -> Result<Vec<u64>> {
     if !is_track(entry) {
         if *part != TrackPart::default() {
             let why = format!("{:?} is an array without positions: only all of it can be had", entry.name());
             return Err(DecodeError::Request(why));
         }
         let shape = entry.tensor().map(|t| t.shape.clone()).unwrap_or_default();
-        return Ok(TrackArray { shape, bytes: reader.read_all(entry)? });
+        reader.read_to(entry, 0..entry.byte_len(), out)?;
+        return Ok(shape);
     }
     let (track, shape) = describe_track(entry)?;
     let [frames, channels, height, width] = shape;
@@ -129,11 +146,11 @@ pub fn read_track<S: ReadAt>(reader: &Reader<S>, entry: &Entry, part: &TrackPart
     let t = within("frames", &part.frames, track.start.unwrap_or(0), frames)?;
     let y = within("rows", &part.rows, 0, height)?;
     let x = within("columns", &part.columns, 0, width)?;
-    let source = match part.fidelity {
-        Fidelity::Whole => reader.read(entry, entry.row_bytes(t.clone())?)?,
-        Fidelity::Tokens => of_tokens(reader, entry, &t)?,
-        Fidelity::Level(level) => levels::read(reader, entry, &t, level)?,
-    };
+    match part.fidelity {
+        Fidelity::Whole => reader.read_to(entry, entry.row_bytes(t.clone())?, out)?,
+        Fidelity::Tokens => *out = of_tokens(reader, entry, &t)?,
+        Fidelity::Level(level) => *out = levels::read(reader, entry, &t, level)?,
+    }
     let size = entry.tensor().and_then(|t| t.dtype).map_or(1, |d| u64::from(d.bits / 8));
     let order = track.axes.or_else(|| AxisOrder::parse("TCHW")).map(|o| o.places()).unwrap_or_default();
     // An axis that the source does not name must not have grown.
@@ -148,12 +165,13 @@ pub fn read_track<S: ReadAt>(reader: &Reader<S>, entry: &Entry, part: &TrackPart
     let out_strides: Vec<u64> = order.iter().map(|&axis| strides[axis]).collect();
     let bytes = out_shape.iter().product::<u64>() * size;
     Limits::check("decoded length", bytes, reader.limits().output_bytes)?;
-    if out_shape.len() == AXES.len() && order == [0, 1, 2, 3] && bytes == source.len() as u64 {
-        return Ok(TrackArray { shape: out_shape, bytes: source });
+    if out_shape.len() == AXES.len() && order == [0, 1, 2, 3] && bytes == out.len() as u64 {
+        return Ok(out_shape);
     }
-    let mut out = Vec::with_capacity(bytes as usize);
-    gather(&source, size as usize, offset, &out_shape, &out_strides, &mut out);
-    Ok(TrackArray { shape: out_shape, bytes: out })
+    let mut gathered = Vec::with_capacity(bytes as usize);
+    gather(out, size as usize, offset, &out_shape, &out_strides, &mut gathered);
+    *out = gathered;
+    Ok(out_shape)
 }
 
 /// The elements that the tokens of frames `t` are taken for, which the track refines.

@@ -9,7 +9,7 @@ use crate::console::Console;
 use crate::outcome::{Outcome, usage};
 use anyhow::{Context, bail};
 use mcodec_coding::latents::Element;
-use mcodec_decode::latents::{TrackPart, read_track};
+use mcodec_decode::latents::{TrackPart, read_track_to};
 use mcodec_decode::{ReadOptions, Reader};
 use mcodec_encode::latents::{LatentsOptions, Levels, Precision, encode_latents};
 use mcodec_encode::{EncodeOptions, Output};
@@ -234,17 +234,17 @@ fn measure_row(
     };
     let encode_seconds = time(reps, console.cancel(), encode)?.seconds;
     let file = fs::read(coded)?;
-    let decode = || -> anyhow::Result<Vec<Vec<u8>>> {
-        let reader = Reader::open(file.clone(), ReadOptions::default().threads(1))?;
-        let one = |at: usize| {
+    let mut decoded = vec![Vec::new(); set.files.len()];
+    let decode = || -> anyhow::Result<()> {
+        let reader = Reader::open(&file, ReadOptions::default().threads(1))?;
+        for (at, out) in decoded.iter_mut().enumerate() {
             let name = format!("clip_{at}");
             let entry = reader.entry(&name, registry::entry::TENSOR, &name)?;
-            Ok(read_track(&reader, &entry, &TrackPart::default())?.bytes)
-        };
-        (0..set.files.len()).map(one).collect()
+            read_track_to(&reader, &entry, &TrackPart::default(), out)?;
+        }
+        Ok(())
     };
     let decode_seconds = time(reps, console.cancel(), decode)?.seconds;
-    let decoded = decode()?;
     let (mut snr, mut psnr) = (None, None);
     let originals: Vec<Vec<u8>> = set.files.iter().map(fs::read).collect::<Result<_, _>>()?;
     let pairs = || {
