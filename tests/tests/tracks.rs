@@ -1,6 +1,6 @@
 //! Tracks of latents: several in one asset, on lines of time, with tokens that they refine; what is read of them, and from where they come.
 
-use mcodec_decode::latents::{TrackArray, TrackPart, describe_track, read_track};
+use mcodec_decode::latents::{TrackArray, TrackPart, describe_track, read_track, read_track_to};
 use mcodec_decode::{Entry, ReadAt, ReadOptions, Reader, verify};
 use mcodec_encode::latents::{
     LatentsOptions, Levels, Precision, TrackOptions, append_latents, encode_latents,
@@ -186,6 +186,13 @@ fn latents_refine_tokens_that_they_are_quantised_to() {
             let part = TrackPart { frames: Some(3..6), rows: Some(1..3), ..TrackPart::default() };
             let some = read_track(&reader, &entry, &part).expect("the part is read");
             assert_eq!(some.shape, [3, 8, 2, 7]);
+            // Memory of earlier reads is used again, whatever is in it.
+            for mut memory in [vec![], vec![7; 3], vec![7; 1 << 16]] {
+                let shape = read_track_to(&reader, &entry, &part, &mut memory).expect("the part is read");
+                assert!(shape == some.shape && memory == some.bytes);
+                reader.read_to(&entry, 0..entry.byte_len(), &mut memory).expect("all is read");
+                assert_eq!(memory, array.bytes);
+            }
             // Tokens are read by themselves, and are the published quantisation of the source.
             let (tokens, array) = track(&reader, "clip", "clip.tokens");
             assert_eq!((&array.shape[..], tokens.base().is_none()), (&[9, 6, 7, 3][..], true));

@@ -39,7 +39,7 @@ pub(super) struct Ahead {
     pub(super) beside: [Option<(Ends, i32)>; BESIDE],
     /// The blended guess of the number.
     blend: i32,
-    /// An eighth of the scale of its error, and the inverse of the scale in units of 2^-35.
+    /// Twice the scale of its error, and the inverse of the scale in units of 2^-35.
     step: i32,
     inverse: i64,
 }
@@ -49,7 +49,7 @@ impl Ahead {
         Self { frames: [None; FRAMES], beside: [None; BESIDE], blend: 0, step: 0, inverse: 0 }
     }
 
-    /// Of a number that is expected at `blend`, give or take `scale`.
+    /// Of a number that is expected at `blend`, give or take `scale` sixteenths.
     #[inline(always)]
     pub(super) fn expect(&mut self, blend: i32, scale: i64, inverse: i64) {
         (self.blend, self.step, self.inverse) = (blend, (scale >> 3).min(1 << 27) as i32, inverse);
@@ -80,5 +80,28 @@ impl Ahead {
             };
             *input = 2 * (likelihood(up) - likelihood(down));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_speaks_for_the_side_that_it_lies_on() {
+        let mut ahead = Ahead::new();
+        ahead.expect(0, 1 << 18, (1 << 39) >> 18);
+        let of = |low, high| Some(Ends { low, high });
+        ahead.frames[..3].copy_from_slice(&[of(9000, VALUE_LIMIT), of(-VALUE_LIMIT, 0), None]);
+        ahead.beside[0] = of(40_000, 60_000).map(|ends| (ends, 0));
+        let mut inputs = [7; PLACES];
+        inputs[2] = 0;
+        let all = Ends { low: -VALUE_LIMIT, high: VALUE_LIMIT };
+        ahead.inputs(Tables::get(), 0, all, &mut inputs);
+        assert!(inputs[0] > 0 && inputs[1] < 0 && inputs[2] == 0 && inputs[FRAMES] > 0, "{inputs:?}");
+        // Nothing is known of what is as likely on either side.
+        ahead.frames[0] = of(-VALUE_LIMIT, VALUE_LIMIT);
+        ahead.inputs(Tables::get(), 0, all, &mut inputs);
+        assert_eq!(inputs[0], 0);
     }
 }
