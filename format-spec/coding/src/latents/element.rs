@@ -156,7 +156,9 @@ impl Element {
         let mantissa = magnitude & ((1 << mantissa_bits) - 1);
         let (mantissa, exponent) =
             if exponent == 0 { (mantissa, 1) } else { (mantissa | 1 << mantissa_bits, exponent) };
-        let value = f64::from(mantissa) * 2f64.powi(exponent - bias - mantissa_bits as i32);
+        // A power of two by its bits: none of these is near the ends of binary64.
+        let power = f64::from_bits(((exponent - bias - mantissa_bits as i32 + 1023) as u64) << 52);
+        let value = f64::from(mantissa) * power;
         if sign { -value } else { value }
     }
 
