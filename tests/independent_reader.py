@@ -6,8 +6,8 @@
 
 Needs numpy, xxhash, blake3 and zstandard. It is written to be read beside SPEC.md (section numbers in brackets), not to be fast;
 section 1 (values) is in independent_values.py beside it, sections 2 to 4 in independent_container.py, section 5 (entries) in independent_entries.py, section 7 (codings) in
-independent_coding.py, independent_labelled.py, independent_blocks.py, independent_difference.py, independent_gaussians.py, independent_grids.py, independent_tokens.py, independent_masks.py
-and independent_codes.py.
+independent_coding.py, independent_labelled.py, independent_blocks.py, independent_difference.py, independent_gaussians.py, independent_grids.py, independent_fast_grids.py,
+independent_tokens.py, independent_masks.py and independent_codes.py.
 """
 import json
 import sys

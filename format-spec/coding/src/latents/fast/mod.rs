@@ -159,3 +159,24 @@ impl Work for Frames<'_, '_> {
         self.symbols.finish()
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::super::element::Element;
+    use super::*;
+    use crate::error::CodingError;
+
+    #[test]
+    fn a_least_degree_is_at_most_what_sixteen_bits_allow() {
+        let shape = Shape { frames: 2, channels: 3, height: 4, width: 5 };
+        let numbers: Vec<i16> = (0..120i32).map(|i| (i * i * 547 % 65_521 - 32_760) as i16).collect();
+        for base in 0..=MOST_BASE + 1 {
+            let payload = encode(shape, &numbers, base).unwrap();
+            let mut out = [0; 240];
+            let done =
+                decode(&payload, shape, Output::new(shape, Element::Bf16, 0x8000, None, &[], &mut out));
+            let is_refused = matches!(done, Err(CodingError::Corrupt { what: "least degree", .. }));
+            assert_eq!((done.is_ok(), is_refused), (base <= MOST_BASE, base > MOST_BASE), "{done:?}");
+        }
+    }
+}
