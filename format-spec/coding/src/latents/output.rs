@@ -102,25 +102,30 @@ impl<'a> Output<'a> {
     fn place_words(&mut self, t: usize, first: usize, count: usize) {
         let Shape { channels, height, width, .. } = self.shape;
         let plane = height * width;
-        let plane_of = |c: usize| 2 * ((t * channels + c) * plane + first);
-        let tiles = (channels / TILE * TILE, count / TILE * TILE);
-        for c in (0..tiles.0).step_by(TILE) {
-            let rows: [_; TILE] = core::array::from_fn(|i| plane_of(c + i)..plane_of(c + i) + 2 * tiles.1);
-            // They are apart, and within.
-            let Ok(rows) = self.out.get_disjoint_mut(rows) else { continue };
-            let [one, two, three, four] = rows.map(|row| row.as_chunks_mut::<{ 2 * TILE }>().0.iter_mut());
-            let rows = one.zip(two).zip(three.zip(four));
-            let words = self.words[c..].chunks(TILE * channels);
-            for (((one, two), (three, four)), words) in rows.zip(words) {
-                let tile = transposed(words, channels).map(u64::to_le_bytes);
-                [*one, *two, *three, *four] = tile;
+        let (whole, tiles) = (channels / TILE * TILE, count / TILE);
+        let frame = &mut self.out[2 * t * channels * plane..][..2 * channels * plane];
+        for (c, planes) in (0..whole).step_by(TILE).zip(frame.chunks_exact_mut(2 * TILE * plane)) {
+            let (upper, lower) = planes.split_at_mut(TILE * plane);
+            let (one, two) = upper.split_at_mut(2 * plane);
+            let (three, four) = lower.split_at_mut(2 * plane);
+            // Of one length, so that their bounds are checked once.
+            let part = 2 * first..2 * (first + TILE * tiles);
+            let one = &mut one[part.clone()].as_chunks_mut().0[..tiles];
+            let two = &mut two[part.clone()].as_chunks_mut().0[..tiles];
+            let three = &mut three[part.clone()].as_chunks_mut().0[..tiles];
+            let four = &mut four[part].as_chunks_mut().0[..tiles];
+            for at in 0..tiles {
+                let words = &self.words[TILE * at * channels + c..];
+                [one[at], two[at], three[at], four[at]] = transposed(words, channels).map(u64::to_le_bytes);
             }
         }
         for c in 0..channels {
-            let from = if c < tiles.0 { tiles.1 } else { 0 };
-            let out = self.out[plane_of(c)..][..2 * count].as_chunks_mut::<2>().0;
-            for (x, out) in out.iter_mut().enumerate().skip(from) {
-                *out = self.words[x * channels + c].to_le_bytes();
+            let from = if c < whole { TILE * tiles } else { 0 };
+            if from < count {
+                let out = frame[2 * (c * plane + first)..][..2 * count].as_chunks_mut::<2>().0;
+                for (x, out) in out.iter_mut().enumerate().skip(from) {
+                    *out = self.words[x * channels + c].to_le_bytes();
+                }
             }
         }
     }
@@ -134,16 +139,25 @@ const TILE: usize = 4;
 fn transposed(words: &[u16], channels: usize) -> [u64; TILE] {
     const EVEN: u64 = 0x0000_ffff_0000_ffff;
     const LOW: u64 = 0xffff_ffff;
-    let row = |x: usize| {
-        let words: [u16; TILE] = words[x * channels..].first_chunk().copied().unwrap_or_default();
-        words.iter().rev().fold(0, |all, &word| all << 16 | u64::from(word))
-    };
-    let [a, b, c, d] = core::array::from_fn(row);
-    let evens = [a & EVEN | (b & EVEN) << 16, c & EVEN | (d & EVEN) << 16];
-    let odds = [a >> 16 & EVEN | b & !EVEN, c >> 16 & EVEN | d & !EVEN];
-    let halves = |[above, below]: [u64; 2]| (above & LOW | below << 32, above >> 32 | below & !LOW);
-    let ((first, third), (second, fourth)) = (halves(evens), halves(odds));
-    [first, second, third, fourth]
+    let (a, b) = (four_words(words), four_words(&words[channels..]));
+    let (c, d) = (four_words(&words[2 * channels..]), four_words(&words[3 * channels..]));
+    let (even, even_below) = (a & EVEN | (b & EVEN) << 16, c & EVEN | (d & EVEN) << 16);
+    let (odd, odd_below) = (a >> 16 & EVEN | b & !EVEN, c >> 16 & EVEN | d & !EVEN);
+    [
+        even & LOW | even_below << 32,
+        odd & LOW | odd_below << 32,
+        even >> 32 | even_below & !LOW,
+        odd >> 32 | odd_below & !LOW,
+    ]
+}
+
+/// The first four words, the first of them lowest.
+#[inline(always)]
+fn four_words(words: &[u16]) -> u64 {
+    match words {
+        [a, b, c, d, ..] => u64::from(*a) | u64::from(*b) << 16 | u64::from(*c) << 32 | u64::from(*d) << 48,
+        _ => 0,
+    }
 }
 
 /// Puts what numbers of a channel stand for.

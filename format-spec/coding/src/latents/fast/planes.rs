@@ -220,28 +220,40 @@ impl Planes {
     /// Sets the values of a row, and what was wrong, from residuals in zigzag.
     #[inline(always)]
     pub(super) fn rebuild(&mut self, y: usize, residuals: &[i32], modes: &mut Modes) {
-        // The first row and the first column have other neighbours.
-        let alone = if y == 0 { self.shape.width } else { 1 };
-        for x in 0..alone {
-            self.rebuild_position(x, y, residuals, &modes.counts);
+        // The first row and the first column have one neighbour, which stands for all.
+        let (lanes, row) = (self.lanes, self.row(y));
+        if y == 0 {
+            for (x, residuals) in residuals.chunks_exact(lanes).enumerate() {
+                self.rebuild_edge(row + x * lanes, lanes, residuals, &modes.counts);
+            }
+            return;
         }
-        if alone < self.shape.width {
-            self.sum_without_left(y, &residuals[self.lanes..], modes);
+        self.rebuild_edge(row, self.stride * lanes, residuals, &modes.counts);
+        if self.shape.width > 1 {
+            self.sum_without_left(y, &residuals[lanes..], modes);
             self.add_left(y, modes);
         }
     }
 
+    /// One position, of which the neighbour is so far before it. That of the first is in the margin, and 0.
     #[inline(always)]
-    fn rebuild_position(&mut self, x: usize, y: usize, residuals: &[i32], counts: &[Counts]) {
+    fn rebuild_edge(&mut self, here: usize, distance: usize, residuals: &[i32], counts: &[Counts]) {
+        let (lanes, beside) = (self.lanes, here - distance);
+        let (known, values) = self.values.split_at_mut(here);
+        let (known, values) = (&known[beside..][..lanes], &mut values[..lanes]);
+        let (before, beside_before) = (&self.before[here..][..lanes], &self.before[beside..][..lanes]);
+        let (wrong, residuals) = (&mut self.wrong[here..][..lanes], &residuals[..lanes]);
         for (block, counts) in counts.iter().enumerate() {
-            let sums = counts.sum(&self.around(x, y, block * LANES));
-            let at = self.row(y) + x * self.lanes + block * LANES;
-            let residuals = &residuals[x * self.lanes + block * LANES..][..LANES];
-            let (values, wrong) = (&mut self.values[at..][..LANES], &mut self.wrong[at..][..LANES]);
+            let at = block * LANES..(block + 1) * LANES;
+            let (known, values) = (&known[at.clone()], &mut values[at.clone()]);
+            let (before, beside_before) = (&before[at.clone()], &beside_before[at.clone()]);
+            let (wrong, residuals) = (&mut wrong[at.clone()], &residuals[at]);
             for i in 0..LANES {
                 let residual = of_zigzag(residuals[i]);
+                let (known, before) = (i32::from(known[i]), i32::from(before[i]));
+                let sum = counts.sum_of(i, 2 * known, known, before, 2 * i32::from(beside_before[i]));
                 // Modulo 2^16.
-                values[i] = ((sums[i] >> 2) + residual) as i16;
+                values[i] = ((sum >> 2) + residual) as i16;
                 wrong[i] = (residual as i16).unsigned_abs();
             }
         }

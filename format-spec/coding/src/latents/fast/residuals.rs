@@ -52,42 +52,15 @@ impl<'a> RawBits<'a> {
     pub(super) fn residuals(&mut self, symbols: &[u16], out: &mut [i32]) {
         let out = &mut out[..symbols.len()];
         let ((fours, rest), (out_fours, out_rest)) = (symbols.as_chunks::<4>(), out.as_chunks_mut::<4>());
-        // Each word waits for where it begins, so that stays in a register.
-        let mut at = self.at;
+        // Each word waits for where it begins, so that and the bytes stay in registers.
+        let (bytes, mut at) = (self.bytes, self.at);
         for (symbols, out) in fours.iter().zip(out_fours) {
-            at += self.at_once(at, symbols, out);
+            at += at_once(bytes, at, symbols, out);
         }
         for (symbol, out) in rest.iter().zip(out_rest) {
-            at += self.at_once(at, &[*symbol], core::array::from_mut(out));
+            at += at_once(bytes, at, &[*symbol], core::array::from_mut(out));
         }
         self.at = at;
-    }
-
-    /// Up to four, whose bits are in one word wherever it begins: at bit `at`. Returns how many bits they have.
-    #[inline(always)]
-    fn at_once<const N: usize>(&self, at: u64, symbols: &[u16; N], out: &mut [i32; N]) -> u64 {
-        const { assert!(N <= 4) };
-        let byte = (at >> 3) as usize;
-        let word = self.bytes.get(byte..).and_then(<[u8]>::first_chunk).copied();
-        let word = u64::from_le_bytes(word.unwrap_or_else(|| self.last(byte)));
-        let mut word = word >> (at & 7);
-        let mut all = 0;
-        for (out, &symbol) in out.iter_mut().zip(symbols) {
-            let (bits, lead) = PARTS[usize::from(symbol) % PARTS.len()];
-            *out = (lead | (word as u32 & ((1 << bits) - 1))) as i32;
-            word >>= bits;
-            all += u64::from(bits);
-        }
-        all
-    }
-
-    /// What is left from a byte on.
-    #[cold]
-    fn last(&self, byte: usize) -> [u8; 8] {
-        let mut word = [0; 8];
-        let rest = self.bytes.get(byte..).unwrap_or_default();
-        word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
-        word
     }
 
     /// Ends them.
@@ -105,4 +78,30 @@ impl<'a> RawBits<'a> {
         }
         Ok(())
     }
+}
+
+/// The residuals of up to four symbols, whose bits are in one word wherever it begins: at bit `at`. Returns how many bits they have.
+#[inline(always)]
+fn at_once<const N: usize>(bytes: &[u8], at: u64, symbols: &[u16; N], out: &mut [i32; N]) -> u64 {
+    const { assert!(N <= 4) };
+    let byte = (at >> 3) as usize;
+    let word = bytes.get(byte..).and_then(<[u8]>::first_chunk).copied();
+    let mut word = u64::from_le_bytes(word.unwrap_or_else(|| last_word(bytes, byte))) >> (at & 7);
+    let mut all = 0;
+    for (out, &symbol) in out.iter_mut().zip(symbols) {
+        let (bits, lead) = PARTS[usize::from(symbol) % PARTS.len()];
+        *out = (lead | (word as u32 & ((1 << bits) - 1))) as i32;
+        word >>= bits;
+        all += u64::from(bits);
+    }
+    all
+}
+
+/// What is left from a byte on.
+#[cold]
+fn last_word(bytes: &[u8], byte: usize) -> [u8; 8] {
+    let mut word = [0; 8];
+    let rest = bytes.get(byte..).unwrap_or_default();
+    word.iter_mut().zip(rest).for_each(|(to, from)| *to = *from);
+    word
 }
