@@ -27,6 +27,7 @@ mod search;
 mod surroundings;
 mod tables;
 mod tokens;
+mod turn;
 
 pub use dense::Shape;
 pub use digits::{DigitCells, Digits};

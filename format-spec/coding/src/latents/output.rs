@@ -3,6 +3,7 @@
 use super::dense::Shape;
 use super::element::{Element, unordered};
 use super::grid::{Quantiser, Statistics};
+use super::turn::{TILE, Tile, turned};
 
 /// Numbers to either side of 0 whose elements are remembered.
 const KNOWN: i32 = 512;
@@ -102,61 +103,27 @@ impl<'a> Output<'a> {
     fn place_words(&mut self, t: usize, first: usize, count: usize) {
         let Shape { channels, height, width, .. } = self.shape;
         let plane = height * width;
-        let (whole, tiles) = (channels / TILE * TILE, count / TILE);
-        let frame = &mut self.out[2 * t * channels * plane..][..2 * channels * plane];
-        for (c, planes) in (0..whole).step_by(TILE).zip(frame.chunks_exact_mut(2 * TILE * plane)) {
-            let (upper, lower) = planes.split_at_mut(TILE * plane);
-            let (one, two) = upper.split_at_mut(2 * plane);
-            let (three, four) = lower.split_at_mut(2 * plane);
-            // Of one length, so that their bounds are checked once.
-            let part = 2 * first..2 * (first + TILE * tiles);
-            let one = &mut one[part.clone()].as_chunks_mut().0[..tiles];
-            let two = &mut two[part.clone()].as_chunks_mut().0[..tiles];
-            let three = &mut three[part.clone()].as_chunks_mut().0[..tiles];
-            let four = &mut four[part].as_chunks_mut().0[..tiles];
-            for at in 0..tiles {
-                let words = &self.words[TILE * at * channels + c..];
-                [one[at], two[at], three[at], four[at]] = transposed(words, channels).map(u64::to_le_bytes);
+        let frame = &mut self.out[2 * t * channels * plane..][..2 * channels * plane].as_chunks_mut::<2>().0;
+        if channels < TILE || count < TILE {
+            for c in 0..channels {
+                let words = self.words.iter().skip(c).step_by(channels);
+                let out = frame[c * plane + first..][..count].iter_mut();
+                out.zip(words).for_each(|(out, word)| *out = word.to_le_bytes());
             }
+            return;
         }
-        for c in 0..channels {
-            let from = if c < whole { TILE * tiles } else { 0 };
-            if from < count {
-                let out = frame[2 * (c * plane + first)..][..2 * count].as_chunks_mut::<2>().0;
-                for (x, out) in out.iter_mut().enumerate().skip(from) {
-                    *out = self.words[x * channels + c].to_le_bytes();
+        // The last tiles begin within those before, where they put the same again.
+        let tiles = |all: usize| (0..all).step_by(TILE).map(move |at| at.min(all - TILE));
+        for c in tiles(channels) {
+            for x in tiles(count) {
+                let row = |i: usize| self.words[(x + i) * channels + c..].first_chunk().copied();
+                let tile: Tile = core::array::from_fn(|i| row(i).unwrap_or_default());
+                for (i, row) in turned(tile).into_iter().enumerate() {
+                    let out = &mut frame[(c + i) * plane + first + x..][..TILE];
+                    out.iter_mut().zip(row).for_each(|(out, word)| *out = word.to_le_bytes());
                 }
             }
         }
-    }
-}
-
-/// Rows and columns that are turned at once.
-const TILE: usize = 4;
-
-/// The first columns of the first rows of `channels` words, as rows, the first word of each lowest.
-#[inline(always)]
-fn transposed(words: &[u16], channels: usize) -> [u64; TILE] {
-    const EVEN: u64 = 0x0000_ffff_0000_ffff;
-    const LOW: u64 = 0xffff_ffff;
-    let (a, b) = (four_words(words), four_words(&words[channels..]));
-    let (c, d) = (four_words(&words[2 * channels..]), four_words(&words[3 * channels..]));
-    let (even, even_below) = (a & EVEN | (b & EVEN) << 16, c & EVEN | (d & EVEN) << 16);
-    let (odd, odd_below) = (a >> 16 & EVEN | b & !EVEN, c >> 16 & EVEN | d & !EVEN);
-    [
-        even & LOW | even_below << 32,
-        odd & LOW | odd_below << 32,
-        even >> 32 | even_below & !LOW,
-        odd >> 32 | odd_below & !LOW,
-    ]
-}
-
-/// The first four words, the first of them lowest.
-#[inline(always)]
-fn four_words(words: &[u16]) -> u64 {
-    match words {
-        [a, b, c, d, ..] => u64::from(*a) | u64::from(*b) << 16 | u64::from(*c) << 32 | u64::from(*d) << 48,
-        _ => 0,
     }
 }
 

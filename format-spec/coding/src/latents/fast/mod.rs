@@ -1,6 +1,7 @@
 //! The fast coder: the best of four predictors for each channel and frame, symbols under classes of what was wrong around them in
 //! the row above and the frame before. A row's classes are known before its first symbol, so that all of it is decoded at once.
 
+mod deposit;
 mod planes;
 mod residuals;
 mod tables;
@@ -130,7 +131,8 @@ impl Work for Frames<'_, '_> {
         let mut modes = Modes::new(planes.lanes);
         let (mut classes, mut row) = (Vec::new(), vec![0i16; count]);
         let mut symbols = vec![0u16; filled];
-        let mut residuals = vec![0i32; width * planes.lanes];
+        let mut residuals = vec![0u16; count];
+        let mut filled_up = if planes.lanes == channels { Vec::new() } else { vec![0; width * planes.lanes] };
         for t in 0..frames {
             for c in 0..channels {
                 modes.set(c, self.modes.take(2)? as usize);
@@ -141,15 +143,13 @@ impl Work for Frames<'_, '_> {
                 for (classes, symbols) in classes.chunks(4096).zip(symbols.chunks_mut(4096)) {
                     self.symbols.decode(classes, symbols)?;
                 }
-                if planes.lanes == channels {
-                    self.raw.residuals(&symbols[..count], &mut residuals);
-                } else {
-                    let positions = residuals.chunks_exact_mut(planes.lanes);
-                    for (residuals, symbols) in positions.zip(symbols.chunks_exact(channels)) {
-                        self.raw.residuals(symbols, residuals);
-                    }
+                self.raw.residuals(&symbols[..count], &mut residuals);
+                let positions = filled_up.chunks_exact_mut(planes.lanes);
+                for (filled_up, residuals) in positions.zip(residuals.chunks_exact(channels)) {
+                    filled_up[..channels].copy_from_slice(residuals);
                 }
-                planes.rebuild(y, &residuals, &mut modes);
+                let all = if filled_up.is_empty() { &residuals } else { &filled_up };
+                planes.rebuild(y, all, &mut modes);
                 self.output.put(t, y * width, planes.row_without_fill(y, &mut row));
             }
             planes.next_frame();

@@ -219,7 +219,7 @@ pub(super) fn best_modes(planes: &Planes) -> Vec<u8> {
 impl Planes {
     /// Sets the values of a row, and what was wrong, from residuals in zigzag.
     #[inline(always)]
-    pub(super) fn rebuild(&mut self, y: usize, residuals: &[i32], modes: &mut Modes) {
+    pub(super) fn rebuild(&mut self, y: usize, residuals: &[u16], modes: &mut Modes) {
         // The first row and the first column have one neighbour, which stands for all.
         let (lanes, row) = (self.lanes, self.row(y));
         if y == 0 {
@@ -237,7 +237,7 @@ impl Planes {
 
     /// One position, of which the neighbour is so far before it. That of the first is in the margin, and 0.
     #[inline(always)]
-    fn rebuild_edge(&mut self, here: usize, distance: usize, residuals: &[i32], counts: &[Counts]) {
+    fn rebuild_edge(&mut self, here: usize, distance: usize, residuals: &[u16], counts: &[Counts]) {
         let (lanes, beside) = (self.lanes, here - distance);
         let (known, values) = self.values.split_at_mut(here);
         let (known, values) = (&known[beside..][..lanes], &mut values[..lanes]);
@@ -250,18 +250,17 @@ impl Planes {
             let (wrong, residuals) = (&mut wrong[at.clone()], &residuals[at]);
             for i in 0..LANES {
                 let residual = of_zigzag(residuals[i]);
+                wrong[i] = residual.unsigned_abs();
                 let (known, before) = (i32::from(known[i]), i32::from(before[i]));
                 let sum = counts.sum_of(i, 2 * known, known, before, 2 * i32::from(beside_before[i]));
-                // Modulo 2^16.
-                values[i] = ((sum >> 2) + residual) as i16;
-                wrong[i] = (residual as i16).unsigned_abs();
+                values[i] = ((sum >> 2) as i16).wrapping_add(residual);
             }
         }
     }
 
     /// All positions of a row but the first: what does not wait for the position before.
     #[inline(always)]
-    fn sum_without_left(&mut self, y: usize, residuals: &[i32], modes: &mut Modes) {
+    fn sum_without_left(&mut self, y: usize, residuals: &[u16], modes: &mut Modes) {
         let (lanes, above) = (self.lanes, self.stride * self.lanes);
         let (from, count) = (self.row(y) + lanes, (self.shape.width - 1) * lanes);
         fn eights<T>(plane: &[T], from: usize, count: usize) -> &[[T; LANES]] {
@@ -279,12 +278,12 @@ impl Planes {
         let around = up.zip(corner).zip(here.zip(left).zip(over)).zip(residuals);
         for (((sums, wrong), n), (((up, corner), ((here, left), over)), residuals)) in out.zip(around) {
             let residuals = residuals.map(of_zigzag);
-            *wrong = residuals.map(|residual| (residual as i16).unsigned_abs());
+            *wrong = residuals.map(i16::unsigned_abs);
             let wide = |values: &[i16; LANES]| values.map(i32::from);
             let (up, corner, here) = (wide(up), wide(corner), wide(here));
             let (left, over) = (wide(left), wide(over));
             *sums = core::array::from_fn(|i| {
-                n.sum_of(i, up[i], corner[i], here[i], left[i] + over[i]) + 4 * residuals[i]
+                n.sum_of(i, up[i], corner[i], here[i], left[i] + over[i]) + 4 * i32::from(residuals[i])
             });
         }
     }
@@ -330,6 +329,6 @@ impl Planes {
 
 /// A residual of its zigzag.
 #[inline(always)]
-fn of_zigzag(z: i32) -> i32 {
-    (z as u32 >> 1) as i32 ^ -(z & 1)
+fn of_zigzag(z: u16) -> i16 {
+    (z >> 1) as i16 ^ -((z & 1) as i16)
 }
