@@ -25,6 +25,10 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
     }
     times.sort_by(f64::total_cmp);
     let megabytes = out.iter().map(Vec::len).sum::<usize>() as f64 / 1e6;
-    println!("{:.1} MB/s, the median; {:.1}, the best", megabytes / times[times.len() / 2], megabytes / times[0]);
+    println!(
+        "{:.1} MB/s, the median; {:.1}, the best",
+        megabytes / times[times.len() / 2],
+        megabytes / times[0]
+    );
     Ok(())
 }

@@ -48,7 +48,13 @@ fn of_four(four: [u16; 4]) -> u64 {
 #[cfg(target_arch = "x86_64")]
 fn is_slow() -> bool {
     use core::arch::x86_64::__cpuid;
-    let (vendor, version) = (__cpuid(0), __cpuid(1).eax);
+    #[allow(
+        unsafe_code,
+        unused_unsafe,
+        reason = "safe since Rust 1.94, which is newer than what this crate asks for"
+    )]
+    // SAFETY: all x86-64 has this instruction, and these two leaves.
+    let (vendor, version) = unsafe { (__cpuid(0), __cpuid(1).eax) };
     let is_by =
         |name: &[u8; 12]| [vendor.ebx, vendor.edx, vendor.ecx].map(u32::to_le_bytes).as_flattened() == name;
     let family = (version >> 8 & 15) + (version >> 20 & 255);
