@@ -43,8 +43,10 @@ impl<'a> Output<'a> {
     pub(super) fn put<N: Copy + Into<i32>>(&mut self, t: usize, first: usize, numbers: &[N]) {
         let Shape { channels, height, width, .. } = self.shape;
         let (plane, size) = (height * width, self.element.bytes());
-        if size == 2 {
-            return self.put_words(t, first, numbers);
+        match (size, self.quantised) {
+            (2, _) => return self.put_words(t, first, numbers),
+            (4, None) => return self.put_double_words(t, first, numbers),
+            _ => {}
         }
         for c in 0..channels {
             let start = ((t * channels + c) * plane + first) * size;
@@ -55,15 +57,9 @@ impl<'a> Output<'a> {
                 let known = &mut self.known.as_chunks_mut().0[c];
                 let quantiser = Quantiser { step: *step, statistics, dependency: None };
                 put_quantised(&quantiser, c, self.element, known, numbers, out);
-            } else if size == 1 {
+            } else {
                 let out = out.as_chunks_mut::<1>().0.iter_mut();
                 out.zip(numbers).for_each(|(out, number)| self.element.put(number as u16, 0, out));
-            } else {
-                for (x, (out, number)) in out.as_chunks_mut::<4>().0.iter_mut().zip(numbers).enumerate() {
-                    let at = 2 * ((t * plane + first + x) * channels + c);
-                    let low = self.low_halves.get(at..at + 2).map_or(0, |b| u16::from_le_bytes([b[0], b[1]]));
-                    self.element.put(number as u16, low, out);
-                }
             }
         }
     }
@@ -112,8 +108,6 @@ impl<'a> Output<'a> {
             }
             return;
         }
-        // The last tiles begin within those before, where they put the same again.
-        let tiles = |all: usize| (0..all).step_by(TILE).map(move |at| at.min(all - TILE));
         for c in tiles(channels) {
             for x in tiles(count) {
                 let row = |i: usize| self.words[(x + i) * channels + c..].first_chunk().copied();
@@ -125,6 +119,53 @@ impl<'a> Output<'a> {
             }
         }
     }
+
+    /// Elements of four bytes, whose lower halves are there.
+    #[inline(always)]
+    fn put_double_words<N: Copy + Into<i32>>(&mut self, t: usize, first: usize, numbers: &[N]) {
+        let Shape { channels, height, width, .. } = self.shape;
+        let (plane, count) = (height * width, numbers.len() / channels);
+        let zero = self.zero;
+        self.words.resize(numbers.len(), 0);
+        let words = self.words.iter_mut().zip(numbers);
+        words.for_each(|(word, &n)| *word = unordered((n.into() + zero) as u16));
+        let lows =
+            self.low_halves[2 * (t * plane + first) * channels..][..2 * numbers.len()].as_chunks::<2>().0;
+        let frame = &mut self.out[4 * t * channels * plane..][..4 * channels * plane].as_chunks_mut::<4>().0;
+        if channels < TILE || count < TILE {
+            for c in 0..channels {
+                let halves = lows.iter().zip(&self.words).skip(c).step_by(channels);
+                let out = frame[c * plane + first..][..count].iter_mut();
+                out.zip(halves).for_each(|(out, (low, high))| *out = together(*low, *high));
+            }
+            return;
+        }
+        for c in tiles(channels) {
+            for x in tiles(count) {
+                let row = |i: usize| self.words[(x + i) * channels + c..].first_chunk().copied();
+                let highs: Tile = core::array::from_fn(|i| row(i).unwrap_or_default());
+                let row = |i: usize| lows[(x + i) * channels + c..].first_chunk().copied();
+                let lows: Tile = core::array::from_fn(|i| row(i).unwrap_or_default().map(u16::from_le_bytes));
+                for (i, (lows, highs)) in turned(lows).into_iter().zip(turned(highs)).enumerate() {
+                    let out = frame[(c + i) * plane + first + x..][..TILE].iter_mut();
+                    let halves = lows.into_iter().zip(highs);
+                    out.zip(halves).for_each(|(out, (low, high))| *out = together(low.to_le_bytes(), high));
+                }
+            }
+        }
+    }
+}
+
+/// A float of its halves.
+#[inline(always)]
+fn together(low: [u8; 2], high: u16) -> [u8; 4] {
+    (u32::from(u16::from_le_bytes(low)) | u32::from(high) << 16).to_le_bytes()
+}
+
+/// Where tiles begin. The last begins within the one before, where it puts the same again.
+#[inline(always)]
+fn tiles(all: usize) -> impl Iterator<Item = usize> {
+    (0..all).step_by(TILE).map(move |at| at.min(all - TILE))
 }
 
 /// Puts what numbers of a channel stand for.
@@ -169,4 +210,43 @@ fn element_of(quantiser: &Quantiser<'_>, c: usize, element: Element, number: i32
     let mut bytes = [0; 4];
     quantiser.put(c, number, element, &mut bytes[..element.bytes()]);
     u32::from_le_bytes(bytes)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn elements_come_to_their_places_in_tiles_and_without() {
+        for (channels, width) in [(1, 1), (3, 20), (8, 8), (13, 19), (24, 7), (9, 33)] {
+            let shape = Shape { frames: 2, channels, height: 3, width };
+            let numbers: Vec<i16> = (0..shape.count()).map(|i| (i * 40_503 % 65_521) as u16 as i16).collect();
+            let low_halves: Vec<u8> = (0..2 * shape.count()).map(|i| (i * 7 % 251) as u8).collect();
+            for (element, lows) in
+                [(Element::Bf16, &[][..]), (Element::I16, &[]), (Element::F32, &low_halves)]
+            {
+                let size = element.bytes();
+                let mut expected = vec![0; shape.count() * size];
+                for (i, number) in numbers.iter().enumerate() {
+                    let (at, c) = (i / channels, i % channels);
+                    let (t, place) = (at / (3 * width), at % (3 * width));
+                    let low = lows.get(2 * i..2 * i + 2).map_or(0, |l| u16::from_le_bytes([l[0], l[1]]));
+                    let to = ((t * channels + c) * 3 * width + place) * size;
+                    element.put((i32::from(*number) + 0x8000) as u16, low, &mut expected[to..to + size]);
+                }
+                for run in [1, width] {
+                    let mut out = vec![0; expected.len()];
+                    let mut output = Output::new(shape, element, 0x8000, None, lows, &mut out);
+                    for (at, numbers) in numbers.chunks_exact(run * channels).enumerate() {
+                        let first = at * run;
+                        output.put(first / (3 * width), first % (3 * width), numbers);
+                    }
+                    assert_eq!(
+                        out, expected,
+                        "{element:?}, {channels} channels, {width} wide, {run} at once"
+                    );
+                }
+            }
+        }
+    }
 }
