@@ -161,13 +161,14 @@ impl<'a> Job<'a> {
             means: Vec::new(),
         };
         descriptor.set_means(&means_of(picture));
-        let steps = Effort::of(encode.effort, 0.0).steps;
+        let pixels = f64::from(picture.width) * f64::from(picture.height);
+        let effort = Effort::of(encode.effort, 0, pixels, planes);
         let go_on = || match encode.check_cancel() {
             Ok(()) => ControlFlow::Continue(()),
             Err(_) => ControlFlow::Break(()),
         };
         let bits = Self::bits_wanted(picture, options);
-        descriptor.gains = gains_of(picture, &descriptor, bits, (steps, &go_on));
+        descriptor.gains = gains_of(picture, &descriptor, bits, (effort.steps, &go_on));
         let masking = (importance.is_none() && options.masking).then(|| Masking::of(picture));
         let map = importance.map(|map| &map.weights[..]);
         let source = Source::new(picture, &descriptor, map, masking);
@@ -188,7 +189,7 @@ impl<'a> Job<'a> {
             descriptor,
             windows,
             device,
-            effort: Effort::of(encode.effort, 0.0),
+            effort,
             interrupted: false,
             done: 0,
             total: 0,
@@ -209,7 +210,8 @@ impl<'a> Job<'a> {
     /// Sets out to fit so many Gaussians: how long, and how much that is as [`Self::watch`] counts it.
     fn plan(&mut self, count: usize) {
         let pixels = f64::from(self.picture.width) * f64::from(self.picture.height);
-        self.effort = Effort::of(self.encode.effort, count as f64 / pixels);
+        let planes = self.picture.channels.len();
+        self.effort = Effort::of(self.encode.effort, count, pixels, planes);
         let windows = self.windows.map_or(1, |windows| windows.all().len());
         let all = self.effort.all_steps(self.levels()) + 8 * self.effort.sweeps;
         self.total = self.done + (all * windows) as u64;
