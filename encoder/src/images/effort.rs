@@ -11,7 +11,7 @@ const DENSE: f64 = 0.016;
 const MOST_OF_DENSE: f64 = 2.5;
 /// Samples of an image, 1.5 million pixels of three, below which more steps take little time: as many times more as it has fewer, ...
 const SMALL: f64 = 4.5e6;
-/// ... up to so many. Photographs of 768 x 512 gain 0.08 dB by them.
+/// ... up to so many. Photographs of 768 x 512 gain 0.1 dB by them at 0.15 and 0.3 bits per pixel.
 const MOST_OF_SMALL: f64 = 2.0;
 /// Both together do not take longer than this many times.
 const MOST: f64 = 3.0;
