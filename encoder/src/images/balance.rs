@@ -21,7 +21,7 @@ const BESIDE: f64 = 1600.0;
 /// Squared error of a sample that counts as none, ...
 const NOTHING: f64 = 1e-9;
 /// ... and the least that errors are told apart by, of 8 bits and of more: of a plane that is nearly the same everywhere, rounding takes most away.
-const LEAST: [f64; 2] = [1e-7, 1e-9];
+const LEAST: [f64; 2] = [3e-8, 1e-9];
 /// No plane is coded larger than this, as the largest are by themselves.
 const MOST: f32 = 1.8;
 
