@@ -1,8 +1,14 @@
 //! Bits put to the places of a mask, four residuals at once: BMI2's `pdep`, where it is quick.
 
 /// A machine that does it quickly.
+#[cfg(target_arch = "x86_64")]
 #[derive(Clone, Copy)]
 pub(super) struct Deposit(());
+
+/// There is none.
+#[cfg(not(target_arch = "x86_64"))]
+#[derive(Clone, Copy)]
+pub(super) enum Deposit {}
 
 #[cfg(target_arch = "x86_64")]
 #[allow(unsafe_code, reason = "the instruction is called where it is")]
@@ -68,8 +74,7 @@ impl Deposit {
         None
     }
 
-    /// Never called.
-    pub(super) fn add(self, _: &[u8], at: u64, _: &[[u16; 4]], _: &mut [[u16; 4]]) -> u64 {
-        at
+    pub(super) fn add(self, _: &[u8], _: u64, _: &[[u16; 4]], _: &mut [[u16; 4]]) -> u64 {
+        match self {}
     }
 }
