@@ -5,7 +5,7 @@ use std::ops::ControlFlow;
 use super::adam::Adam;
 use super::cloud::Cloud;
 use super::pursuit::pursue;
-use super::step::Field;
+use super::step::{Field, Group, Rendered};
 use super::target::Target;
 
 /// Growth events after the first, and the part of all steps in which they lie.
@@ -14,16 +14,28 @@ const GROWING: f64 = 0.3;
 /// Relocations, and the part of all steps in which they lie.
 const RELOCATIONS: usize = 12;
 const RELOCATING: f64 = 0.35;
-/// The part of all Gaussians that one relocation may move.
-pub(super) const MOVED: f64 = 0.05;
-/// What a candidate's energy counts for, against what dropping a Gaussian costs.
-const TRUST: f32 = 0.5;
 /// From this part of all steps on, learning rates fall to [`LAST_RATE`].
 const STEADY: f64 = 0.6;
 const LAST_RATE: f64 = 0.03;
 
-/// Learning rates of [`fit_prefixes`] start at this part of those of a fit.
-const TOGETHER: f64 = 0.7;
+/// What one relocation moves.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Moves {
+    /// The part of Gaussians that it may move.
+    pub(super) part: f64,
+    /// What a candidate's energy counts for, against what dropping a Gaussian costs.
+    pub(super) trust: f32,
+}
+
+/// In a fit, ...
+pub(super) const MOVES: Moves = Moves { part: 0.05, trust: 0.5 };
+/// ... and in [`fit_prefixes`]: as many Gaussians are where only one of the pictures wants them, it pays to move them boldly.
+pub(super) const MOVES_TOGETHER: Moves = Moves { part: 0.08, trust: 3.0 };
+/// Relocations of [`fit_prefixes`], and the part of all steps in which they lie.
+const RELOCATIONS_TOGETHER: usize = 24;
+const RELOCATING_TOGETHER: f64 = 0.5;
+/// Learning rates of [`fit_prefixes`] are so many times those of a fit.
+const TOGETHER: f32 = 3.0;
 
 /// How much to fit.
 #[derive(Debug, Clone, Copy)]
@@ -109,7 +121,13 @@ pub(super) fn rate(step: usize, steps: usize) -> f32 {
 
 /// The same of [`fit_prefixes`].
 pub(super) fn rate_together(step: usize, steps: usize) -> f32 {
-    (TOGETHER * LAST_RATE.powf(step as f64 / steps as f64)) as f32
+    TOGETHER * rate(step, steps)
+}
+
+/// Whether [`fit_prefixes`] moves Gaussians elsewhere at this step.
+pub(super) fn is_relocation_together(step: usize, steps: usize) -> bool {
+    let event = |k: usize| steps as f64 * RELOCATING_TOGETHER * k as f64 / RELOCATIONS_TOGETHER as f64;
+    (1..=RELOCATIONS_TOGETHER).any(|k| step == event(k) as usize)
 }
 
 /// Moves Gaussians so that several prefixes of them are good pictures at once: how many Gaussians each has, the last all of them, and how
@@ -128,6 +146,9 @@ pub fn fit_prefixes(
     let mut adam = Adam::default();
     let samples = target.planes.len() as f64;
     for step in 0..steps {
+        if is_relocation_together(step, steps) {
+            relocate_together(&mut field, (&mut cloud, &mut adam), prefixes, &mut beneath);
+        }
         let mut error = 0.0;
         for (&(end, weight), beneath) in prefixes.iter().zip(&mut beneath) {
             let part = cloud.first(end);
@@ -180,20 +201,61 @@ impl<'a> Fit<'a> {
         self.field.place(&self.cloud);
         let energies = self.field.removal_energies(&self.cloud);
         let blend = self.field.render(&self.cloud);
-        let candidates = pursue(self.field.target, &blend, (energies.len() as f64 * MOVED) as usize);
-        let mut weakest: Vec<usize> = (0..energies.len()).collect();
-        weakest.sort_by(|&a, &b| energies[a].total_cmp(&energies[b]));
-        let (stride, channels) = (self.cloud.stride(), self.cloud.channels());
-        for (candidate, weak) in candidates.iter().zip(weakest) {
-            if TRUST * candidate.energy < energies[weak] {
-                continue;
-            }
-            let (splat, colours) = candidate.gaussian(channels, &blend);
-            let mut one = Cloud::new(channels);
-            one.push(&splat, &colours[..channels]);
-            let index = self.frozen + weak;
-            self.cloud.values[index * stride..][..stride].copy_from_slice(&one.values);
-            self.adam.reset(index, stride);
+        let moving = (&mut self.cloud, &mut self.adam);
+        relocate(self.field.target, moving, (self.frozen, &energies), &blend, MOVES);
+    }
+}
+
+/// Moves those of the Gaussians from `first` on, whose removal energies these are, that matter least to where they pay more in this blend.
+fn relocate(
+    target: &Target,
+    (cloud, adam): (&mut Cloud, &mut Adam),
+    (first, energies): (usize, &[f32]),
+    blend: &Rendered,
+    moves: Moves,
+) {
+    let candidates = pursue(target, blend, (energies.len() as f64 * moves.part) as usize);
+    let mut weakest: Vec<usize> = (0..energies.len()).collect();
+    weakest.sort_by(|&a, &b| energies[a].total_cmp(&energies[b]));
+    let (stride, channels) = (cloud.stride(), cloud.channels());
+    for (candidate, weak) in candidates.iter().zip(weakest) {
+        if moves.trust * candidate.energy < energies[weak] {
+            continue;
         }
+        let (splat, colours) = candidate.gaussian(channels, blend);
+        let mut one = Cloud::new(channels);
+        one.push(&splat, &colours[..channels]);
+        let index = first + weak;
+        cloud.values[index * stride..][..stride].copy_from_slice(&one.values);
+        adam.reset(index, stride);
+    }
+}
+
+/// Moves Gaussians of prefixes that matter least, to all pictures that have them: those of the first to where that wants them, others to where the
+/// whole does.
+fn relocate_together(
+    field: &mut Field<'_>,
+    (cloud, adam): (&mut Cloud, &mut Adam),
+    prefixes: &[(usize, f32)],
+    beneath: &mut [Option<Vec<Group>>],
+) {
+    let Some((&(first, weight), last)) = prefixes.first().zip(prefixes.len().checked_sub(1)) else { return };
+    let first = first.min(cloud.len());
+    let mut looked_at = |cloud: &Cloud, prefix: usize| {
+        field.lay_over(beneath[prefix].take());
+        field.place(cloud);
+        let energies = field.removal_energies(cloud);
+        let blend = field.render(cloud);
+        beneath[prefix] = field.lay_over(None);
+        (energies, blend)
+    };
+    let (mut energies, whole) = looked_at(cloud, last);
+    let of_first = (last > 0).then(|| looked_at(&cloud.first(first), 0));
+    let target = field.target;
+    relocate(target, (cloud, adam), (first, &energies[first..]), &whole, MOVES_TOGETHER);
+    if let Some((own, blend)) = of_first {
+        energies.truncate(first);
+        energies.iter_mut().zip(&own).for_each(|(sum, own)| *sum += weight * own);
+        relocate(target, (cloud, adam), (0, &energies), &blend, MOVES_TOGETHER);
     }
 }

@@ -8,7 +8,10 @@ use mcodec_gpu::gaussians::{Fit, Picture, Plan};
 use mcodec_gpu::{Gpu, GpuError};
 
 use super::cloud::Cloud;
-use super::fit::{FitOptions, Fitted, MOVED, Progress, growth, is_relocation, rate, rate_together};
+use super::fit::{
+    FitOptions, Fitted, MOVES, MOVES_TOGETHER, Moves, Progress, growth, is_relocation,
+    is_relocation_together, rate, rate_together,
+};
 use super::target::Target;
 
 /// Steps between two looks at the error.
@@ -27,6 +30,13 @@ impl Target {
     }
 }
 
+impl Moves {
+    /// As the device's crate takes it.
+    fn on_gpu(self) -> mcodec_gpu::gaussians::Moves {
+        mcodec_gpu::gaussians::Moves { part: self.part, trust: self.trust }
+    }
+}
+
 /// As [`fit`](super::fit()), on a GPU. The same on one device each time; `progress` knows the PSNR of the last hundred steps' end.
 ///
 /// # Errors
@@ -41,7 +51,7 @@ pub fn fit_on(
     let steps = options.steps.max(1);
     let rates: Vec<f32> = (0..steps).map(|step| rate(step, steps)).collect();
     let room = options.gaussians.max(frozen.len());
-    let (mut before, mut most_moved) = (frozen.len(), ((room - frozen.len()) as f64 * MOVED) as usize);
+    let (mut before, mut most_moved) = (frozen.len(), ((room - frozen.len()) as f64 * MOVES.part) as usize);
     for step in 0..steps {
         if let Some(count) = growth(step, steps, options.gaussians, frozen.len()) {
             most_moved = most_moved.max(count.saturating_sub(before));
@@ -63,7 +73,7 @@ pub fn fit_on(
             fit.grow(count)?;
         }
         if is_relocation(step, steps) {
-            fit.relocate(MOVED)?;
+            fit.relocate(MOVES.on_gpu())?;
         }
         fit.step()
     })
@@ -86,9 +96,16 @@ pub fn fit_prefixes_on(
     }
     let rates: Vec<f32> = (0..steps).map(|step| rate_together(step, steps)).collect();
     let (values, room) = (&cloud.values[..], cloud.len());
-    let plan = Plan { values, frozen: 0, room, most_moved: 0, rates: &rates, gains: &target.gains, prefixes };
+    let most_moved = (room as f64 * MOVES_TOGETHER.part) as usize;
+    let plan = Plan { values, frozen: 0, room, most_moved, rates: &rates, gains: &target.gains, prefixes };
     let fit = Fit::new(gpu, &target.picture(), &plan)?;
-    Ok(run(&fit, target, steps, progress, |_| fit.step())?.cloud)
+    let step = |step| {
+        if is_relocation_together(step, steps) {
+            fit.relocate_together(MOVES_TOGETHER.on_gpu())?;
+        }
+        fit.step()
+    };
+    Ok(run(&fit, target, steps, progress, step)?.cloud)
 }
 
 /// Submits all steps, looks at the error now and then, and takes what was fitted.

@@ -40,7 +40,8 @@ fn main(@builtin(local_invocation_index) me: u32) {
         if event.target_count > 0u {
             wanted = max(min(event.target_count, fit.room), now) - now;
         } else {
-            let moving = now - min(now, fit.frozen);
+            let end = min(event.end, now);
+            let moving = end - min(end, event.first);
             wanted = u32(f32(moving) * (f32(event.part) / 1048576.0));
         }
     }

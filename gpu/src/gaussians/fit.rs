@@ -6,7 +6,7 @@ use wgpu::{Buffer, BufferUsages};
 use super::MAX_CHANNELS;
 use super::grid::Grid;
 use super::kernel::{Bound, Text, Work, bind, prepare, storage, uniform, workgroups, zeros};
-use super::pursuit::{self, Pursuit};
+use super::pursuit::{self, Event, Pursuit};
 use super::render::BIN;
 use crate::device::Gpu;
 use crate::error::{GpuError, Result};
@@ -69,6 +69,15 @@ pub struct Plan<'a> {
     /// Prefixes that are to be good pictures at once: Gaussians of each, the last all of them, and how much its squared error counts. Empty: only
     /// the whole.
     pub prefixes: &'a [(usize, f32)],
+}
+
+/// What a relocation moves.
+#[derive(Debug, Clone, Copy)]
+pub struct Moves {
+    /// The part of Gaussians that it may move.
+    pub part: f64,
+    /// What a place's energy counts for, against what dropping a Gaussian costs.
+    pub trust: f32,
 }
 
 /// Words of the state, as the kernels have them.
@@ -139,7 +148,7 @@ pub struct Fit<'g> {
     gpu: &'g Gpu,
     channels: usize,
     room: usize,
-    moving: usize,
+    frozen: usize,
     parts: usize,
     grid: Grid,
     buffers: Buffers,
@@ -147,6 +156,8 @@ pub struct Fit<'g> {
     passes: Vec<Pass>,
     adam: Bound,
     blend: Bound,
+    /// Of several prefixes the first: its Gaussians, what its squared error counts, and its blend.
+    first: Option<(usize, f32, Bound)>,
     removal: Bound,
     weakest: Bound,
     pursuit: Pursuit,
@@ -226,19 +237,32 @@ impl<'g> Fit<'g> {
         let pursuit = Pursuit::new(gpu, picture, &buffers, (room, places))?;
         let whole = Grid { not_last: fit.is_weighted, ..grid };
         let whole = uniform(gpu, "grid", bytemuck::bytes_of(&whole))?;
-        let blend = [&whole, &centres, &lists, &shapes, record, &goals, image, &pursuit.pyramid];
-        let removal = [fit_uniform, state, &shapes, record, image, &goals, &pursuit.sources];
+        let blend = |grid: &Buffer| {
+            let buffers = [grid, &centres, &lists, &shapes, record, &goals, image, &pursuit.pyramid];
+            bind(gpu, BLEND, channels, &buffers)
+        };
+        let first = match prefixes {
+            [(end, weight), _, ..] => {
+                let own = Grid { not_last: fit.is_weighted, end: (*end).min(room) as u32, ..grid };
+                let own = uniform(gpu, "grid", bytemuck::bytes_of(&own))?;
+                Some(((*end).min(room), *weight, blend(&own)?))
+            }
+            _ => None,
+        };
+        let event = &pursuit.event;
+        let removal = [fit_uniform, event, state, &shapes, record, image, &goals, &pursuit.sources];
         let adam = [fit_uniform, state, &rates, &surroundings, record, &gradients];
         Ok(Self {
             shape: bind(gpu, SHAPE, channels, &[state, record, &shapes])?,
             adam: bind(gpu, ADAM, channels, &adam)?,
-            blend: bind(gpu, BLEND, channels, &blend)?,
+            blend: blend(&whole)?,
+            first,
             removal: bind(gpu, REMOVAL, channels, &removal)?,
-            weakest: bind(gpu, WEAKEST, channels, &[fit_uniform, state, &pursuit.sources])?,
+            weakest: bind(gpu, WEAKEST, channels, &[fit_uniform, event, state, &pursuit.sources])?,
             gpu,
             channels,
             room,
-            moving: room - plan.frozen,
+            frozen: plan.frozen,
             parts,
             grid,
             buffers,
@@ -253,32 +277,62 @@ impl<'g> Fit<'g> {
     /// What the device says.
     pub fn grow(&self, count: usize) -> Result<()> {
         let mut work = Work::new(self.gpu);
-        let bin = &self.passes[self.passes.len() - 1].bin;
-        work.run([
-            (&self.shape, workgroups(self.room, 64)),
-            (bin, self.grid.squares),
-            (&self.blend, self.grid.tiles),
-        ]);
-        self.pursuit.run(&mut work, count.min(self.room) as u32, 0)?;
+        self.look_at_whole(&mut work);
+        let nothing = Event::of(0..0, Moves { part: 0.0, trust: 0.0 });
+        self.pursuit.want(&mut work, &Event { target: count.min(self.room) as u32, ..nothing })?;
+        self.pursuit.run(&mut work);
         work.submit()
     }
 
-    /// Moves up to this part of all Gaussians that move, those that matter least, to where they pay more.
+    /// Moves those of the Gaussians that are not frozen that matter least to where they pay more.
     ///
     /// # Errors
     /// What the device says.
-    pub fn relocate(&self, part: f64) -> Result<()> {
+    pub fn relocate(&self, moves: Moves) -> Result<()> {
         let mut work = Work::new(self.gpu);
+        self.look_at_whole(&mut work);
+        self.pursuit.want(&mut work, &Event::of(self.frozen..self.room, moves))?;
+        self.run_relocation(&mut work, true);
+        work.submit()
+    }
+
+    /// Moves Gaussians of several prefixes that matter least, to all pictures that have them: those of the first to where that wants them, others to
+    /// where the whole does.
+    ///
+    /// # Errors
+    /// What the device says.
+    pub fn relocate_together(&self, moves: Moves) -> Result<()> {
+        let Some((end, weight, blend)) = &self.first else { return Ok(()) };
+        let mut work = Work::new(self.gpu);
+        self.look_at_whole(&mut work);
+        self.pursuit.want(&mut work, &Event::of(0..self.room, moves))?;
+        work.run([(&self.removal, workgroups(self.room, 1))]);
+        self.pursuit.want(&mut work, &Event::of(*end..self.room, moves))?;
+        self.run_relocation(&mut work, false);
+        work.run([(&self.passes[0].bin, self.grid.squares), (blend, self.grid.tiles)]);
+        let of_first = Event { weight: *weight, is_added: true, ..Event::of(0..*end, moves) };
+        self.pursuit.want(&mut work, &of_first)?;
+        self.run_relocation(&mut work, true);
+        work.submit()
+    }
+
+    /// Blend and residual of all Gaussians.
+    fn look_at_whole(&self, work: &mut Work<'_>) {
         let bin = &self.passes[self.passes.len() - 1].bin;
         work.run([
             (&self.shape, workgroups(self.room, 64)),
             (bin, self.grid.squares),
             (&self.blend, self.grid.tiles),
-            (&self.removal, workgroups(self.room, 1)),
-            (&self.weakest, workgroups(self.moving, 64)),
         ]);
-        self.pursuit.run(&mut work, 0, (part * f64::from(1 << 20)) as u32)?;
-        work.submit()
+    }
+
+    /// The relocation that the event says; whether removal energies are still to be found.
+    fn run_relocation(&self, work: &mut Work<'_>, is_to_find: bool) {
+        if is_to_find {
+            work.run([(&self.removal, workgroups(self.room, 1))]);
+        }
+        work.run([(&self.weakest, workgroups(self.room - self.frozen, 64))]);
+        self.pursuit.run(work);
     }
 
     /// One step of Adam; submits it and does not wait.
@@ -297,7 +351,7 @@ impl<'g> Fit<'g> {
                 (&pass.gradient, workgroups(self.room, 64)),
             ]);
         }
-        all.push((&self.adam, workgroups(self.moving, 64)));
+        all.push((&self.adam, workgroups(self.room - self.frozen, 64)));
         work.run(all);
         work.submit()
     }
@@ -346,10 +400,10 @@ impl Fit<'_> {
             (&pass.total, [1, 1], TOTAL),
             (&pass.back, workgroups(self.room * self.parts, 1), BACK),
             (&pass.gradient, workgroups(self.room, 64), GRADIENT),
-            (&self.adam, workgroups(self.moving, 64), ADAM),
+            (&self.adam, workgroups(self.room - self.frozen, 64), ADAM),
             (&self.blend, self.grid.tiles, BLEND),
             (&self.removal, workgroups(self.room, 1), REMOVAL),
-            (&self.weakest, workgroups(self.moving, 64), WEAKEST),
+            (&self.weakest, workgroups(self.room - self.frozen, 64), WEAKEST),
         ];
         let time = |(bound, groups, Text(name, _)): (&Bound, _, _)| {
             let mut work = Work::new(self.gpu);

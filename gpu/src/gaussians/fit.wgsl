@@ -32,6 +32,22 @@ struct Fit {
     parts: u32,
 }
 
+// What an event of growth or relocation wants.
+struct Event {
+    // Gaussians wanted in all, or 0: a relocation of so many of those in its range, in 1/2^20.
+    target_count: u32,
+    part: u32,
+    searches: u32,
+    // What a place's energy counts for, against what dropping a Gaussian costs.
+    trust: f32,
+    // Gaussians of a relocation.
+    first: u32,
+    end: u32,
+    // What removal energies count, and whether they are added to those that are there.
+    weight: f32,
+    is_added: u32,
+}
+
 // One pass of a step.
 struct Pass {
     // What its gradient counts.

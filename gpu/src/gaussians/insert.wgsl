@@ -11,8 +11,6 @@
 @group(0) @binding(7) var<storage, read> image: array<f32>;
 @group(0) @binding(8) var<storage, read_write> record: array<f32>;
 
-const TRUST: f32 = 0.5;
-
 fn tap(radius: i32, i: i32) -> f32 {
     var narrow = NARROW;
     var wide = WIDE;
@@ -54,7 +52,7 @@ fn main(@builtin(workgroup_id) id: vec3u, @builtin(num_workgroups) all: vec3u, @
     var index = state[BASE] + place;
     if event.target_count == 0u {
         index = sources[fit.room + place];
-        if TRUST * found.w < bitcast<f32>(sources[2u * fit.room + index]) {
+        if event.trust * found.w < bitcast<f32>(sources[2u * fit.room + index]) {
             return;
         }
     }

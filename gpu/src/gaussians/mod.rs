@@ -14,7 +14,7 @@ mod tests;
 mod texture;
 
 pub use descent::{Candidate, Choice, Descent, MOST_CANDIDATES, Shape, Sweep, Swept, Turn};
-pub use fit::{Fit, GEOMETRY, Picture, Plan};
+pub use fit::{Fit, GEOMETRY, Moves, Picture, Plan};
 pub(crate) use kernel::Kernels;
 pub use render::{Form, Scene, View};
 pub use texture::{Target, Texels};

@@ -3,7 +3,7 @@
 use bytemuck::{Pod, Zeroable};
 use wgpu::Buffer;
 
-use super::fit::{Buffers, Picture};
+use super::fit::{Buffers, Moves, Picture};
 use super::kernel::{Bound, Text, Work, bind, storage, uniform, workgroups, zeros};
 use crate::device::Gpu;
 use crate::error::Result;
@@ -29,6 +29,29 @@ const ACCEPT: Text = Text("places that are taken", &[FIT, COMMON, include_str!("
 const INSERT: Text = Text("new Gaussians", &[FIT, COMMON, include_str!("insert.wgsl")]);
 /// All of them.
 pub(super) const KERNELS: [Text; 9] = [HALVE, BLUR, ENERGY, MAXIMA, THRESHOLD, COLLECT, RANK, ACCEPT, INSERT];
+
+/// What growth or a relocation wants, as `Event` of the kernels but for the searches.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Event {
+    /// Gaussians wanted in all; 0: a relocation.
+    pub(super) target: u32,
+    /// Of a relocation the part of those in its range that it may move, and what a place's energy counts for.
+    pub(super) moves: Moves,
+    /// Its range.
+    pub(super) first: u32,
+    pub(super) end: u32,
+    /// What removal energies count, and whether they are added to those that are there.
+    pub(super) weight: f32,
+    pub(super) is_added: bool,
+}
+
+impl Event {
+    /// A relocation of these Gaussians.
+    pub(super) fn of(range: std::ops::Range<usize>, moves: Moves) -> Self {
+        let (first, end) = (range.start as u32, range.end as u32);
+        Self { target: 0, moves, first, end, weight: 1.0, is_added: false }
+    }
+}
 
 #[derive(Debug, Clone, Copy, Default, Pod, Zeroable)]
 #[repr(C)]
@@ -89,7 +112,8 @@ struct Level {
 
 /// The search for places, ready to run.
 pub(super) struct Pursuit {
-    event: Buffer,
+    /// What is wanted, see [`Self::want`].
+    pub(super) event: Buffer,
     bins: Buffer,
     searches: u32,
     levels: Vec<Level>,
@@ -164,7 +188,7 @@ impl Pursuit {
         let all = storage(gpu, "searches", bytemuck::cast_slice(&searches))?;
         let extent = [maxima_at as u32, places as u32, 0, 0];
         let extent = uniform(gpu, "extent", bytemuck::cast_slice(&extent))?;
-        let event = uniform(gpu, "event", &[0; 16])?;
+        let event = uniform(gpu, "event", &[0; 32])?;
         let collected = zeros(gpu, "places", 2 * places)?;
         let ranked = zeros(gpu, "places in order", 2 * places)?;
         let taken = zeros(gpu, "places that are taken", 4 * room)?;
@@ -188,11 +212,17 @@ impl Pursuit {
         })
     }
 
-    /// Adds the search to `work`, whose blend and residual are there, and what is done with the places: growth to `target` Gaussians, or, if that is
-    /// 0, relocation of a part of those that move, in 2^-20.
-    pub(super) fn run(&self, work: &mut Work<'_>, target: u32, part: u32) -> Result<()> {
-        let event = [target, part, self.searches, 0];
-        work.update(&self.event, bytemuck::cast_slice(&event))?;
+    /// Says what the kernels to come are for.
+    pub(super) fn want(&self, work: &mut Work<'_>, event: &Event) -> Result<()> {
+        let part = (event.moves.part * f64::from(1 << 20)) as u32;
+        let trust = event.moves.trust.to_bits();
+        let (weight, is_added) = (event.weight.to_bits(), u32::from(event.is_added));
+        let words = [event.target, part, self.searches, trust, event.first, event.end, weight, is_added];
+        work.update(&self.event, bytemuck::cast_slice(&words))
+    }
+
+    /// Adds the search to `work`, whose blend and residual are there, and what is done with the places, as [`Self::want`] said.
+    pub(super) fn run(&self, work: &mut Work<'_>) {
         work.clear(&self.bins);
         let mut all = Vec::new();
         for level in &self.levels {
@@ -210,6 +240,5 @@ impl Pursuit {
             (&self.insert, places),
         ]);
         work.run(all);
-        Ok(())
     }
 }

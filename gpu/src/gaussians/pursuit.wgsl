@@ -24,15 +24,6 @@ const LEAST_IMPORTANCE: f32 = 1e-6;
 const BIN_SHIFT: u32 = 16u;
 const BINS: u32 = 32768u;
 
-// What an event of growth or relocation wants.
-struct Event {
-    // Gaussians wanted in all, or 0: a relocation of so many of those that move, in 1/2^20.
-    target_count: u32,
-    part: u32,
-    searches: u32,
-    padding: u32,
-}
-
 // Weights of both blurs, of standard deviations 1 and sqrt(2): at the middle, then further out.
 const NARROW_RADIUS: i32 = 3;
 const NARROW = array<f32, 4>(0.39905028, 0.24203623, 0.054005583, 0.0044330482);

@@ -1,12 +1,13 @@
 // How much the weighted squared error rises if one Gaussian alone is dropped: a workgroup for each. The text of `reached.wgsl` comes before it.
 
 @group(0) @binding(0) var<uniform> fit: Fit;
-@group(0) @binding(1) var<storage, read> state: array<u32>;
-@group(0) @binding(2) var<storage, read> shapes: array<Shape>;
-@group(0) @binding(3) var<storage, read> values: array<f32>;
-@group(0) @binding(4) var<storage, read> image: array<f32>;
-@group(0) @binding(5) var<storage, read> goals: array<f32>;
-@group(0) @binding(6) var<storage, read_write> sources: array<u32>;
+@group(0) @binding(1) var<uniform> event: Event;
+@group(0) @binding(2) var<storage, read> state: array<u32>;
+@group(0) @binding(3) var<storage, read> shapes: array<Shape>;
+@group(0) @binding(4) var<storage, read> values: array<f32>;
+@group(0) @binding(5) var<storage, read> image: array<f32>;
+@group(0) @binding(6) var<storage, read> goals: array<f32>;
+@group(0) @binding(7) var<storage, read_write> sources: array<u32>;
 
 // The least weight left when a Gaussian is dropped.
 const LEAST_LEFT: f32 = 0.02;
@@ -20,7 +21,7 @@ fn main(
     @builtin(local_invocation_index) me: u32,
 ) {
     let index = id.y * all.x + id.x;
-    let is_there = index >= fit.frozen && index < state[COUNT];
+    let is_there = index >= event.first && index < min(event.end, state[COUNT]);
     var sum = 0.0;
     if is_there {
         let shape = shapes[index];
@@ -49,6 +50,11 @@ fn main(
         for (var i = 0u; i < 64u; i++) {
             whole += parts[i];
         }
-        sources[2u * fit.room + index] = bitcast<u32>(whole);
+        let to = 2u * fit.room + index;
+        whole *= event.weight;
+        if event.is_added != 0u {
+            whole += bitcast<f32>(sources[to]);
+        }
+        sources[to] = bitcast<u32>(whole);
     }
 }

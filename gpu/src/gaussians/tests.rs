@@ -1,6 +1,6 @@
 //! The kernels on whatever adapter there is; without one nothing is tested here.
 
-use super::{Fit, Form, Picture, Plan, Scene, View};
+use super::{Fit, Form, Moves, Picture, Plan, Scene, View};
 use crate::{Gpu, GpuError, Options};
 
 fn device() -> Option<Gpu> {
@@ -52,7 +52,7 @@ fn a_picture_is_fitted_without_reading_back() {
                     fit.grow(15 * (1 + step / 5)).unwrap();
                 }
                 if step == 30 {
-                    fit.relocate(0.05).unwrap();
+                    fit.relocate(Moves { part: 0.05, trust: 0.5 }).unwrap();
                 }
                 fit.step().unwrap();
             }
@@ -94,7 +94,7 @@ fn times() {
     time("growth", 8, &|i| fit.grow(room * (i + 1) / 8).unwrap());
     time("steps", 50, &|_| fit.step().unwrap());
     time("steps", 50, &|_| fit.step().unwrap());
-    time("relocation", 4, &|_| fit.relocate(0.05).unwrap());
+    time("relocation", 4, &|_| fit.relocate(Moves { part: 0.05, trust: 0.5 }).unwrap());
     for (name, seconds) in fit.times(20) {
         println!("  {name:22} {:9.1} us", 1e6 * seconds);
     }
