@@ -7,7 +7,9 @@ use mcodec_decode::gaussians::{Scene, View};
 use mcodec_format::Limits;
 
 use super::target::opponent_planes;
-use super::{Cloud, FitOptions, RefineOptions, Target, dequantise, fit, quantise, refine};
+use super::{
+    Cloud, FitOptions, RefineOptions, Target, dequantise, fit, fit_prefixes, plane_errors, quantise, refine,
+};
 
 /// A smooth picture with a few edges.
 fn picture(width: usize, height: usize) -> Target {
@@ -112,4 +114,27 @@ fn a_fit_can_be_stopped_and_gives_what_it_has() {
         if p.done == 50 { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
     });
     assert_eq!((seen, fitted.cloud.len()), (50, 40));
+}
+
+#[test]
+fn levels_that_are_fitted_together_are_better_and_the_same_on_any_threads() {
+    let target = picture(100, 75);
+    let go_on = &mut |_| ControlFlow::Continue(());
+    let first = fit(&target, &FitOptions { gaussians: 50, steps: 100 }, &Cloud::new(3), go_on).cloud;
+    let apart = fit(&target, &FitOptions { gaussians: 120, steps: 100 }, &first, go_on).cloud;
+    let together = |threads: usize| {
+        let pool = rayon::ThreadPoolBuilder::new().num_threads(threads).build().unwrap();
+        let prefixes = [(50, 0.5), (120, 1.0)];
+        let go_on = &mut |_| ControlFlow::Continue(());
+        pool.install(|| fit_prefixes(&target, apart.clone(), (&prefixes, &[]), 100, go_on))
+    };
+    let one = together(1);
+    assert!(one == together(3));
+    let psnr = |cloud: Cloud| target.psnr(plane_errors(&target, &cloud).iter().sum());
+    let [before, after] = [&apart, &one].map(|cloud| [psnr(cloud.first(50)), psnr(cloud.first(120))]);
+    assert!(after[0] > before[0] - 0.1 && after[1] > before[1] + 0.3, "{before:?} {after:?}");
+    // Prefixes that have nothing to move.
+    for prefixes in [&[(120, 1.0)][..], &[(0, 0.5), (120, 1.0)], &[(120, 0.5), (120, 1.0)]] {
+        assert_eq!(fit_prefixes(&target, apart.clone(), (prefixes, &[]), 5, go_on).len(), 120);
+    }
 }

@@ -107,7 +107,7 @@ fn image_of() -> Image {
     }
 }
 
-/// Frozen Gaussians, importance, prefixes, a stop before the end, and the same again.
+/// Frozen Gaussians, importance, prefixes with their relocations, a stop before the end, and the same again.
 #[test]
 fn layers_are_fitted_too() {
     for gpu in devices().iter().take(1) {
@@ -124,6 +124,8 @@ fn layers_are_fitted_too() {
         let prefixes = [(60, 0.3), (here.cloud.len(), 1.0)];
         let cpu = fit_prefixes(&target, here.cloud.clone(), (&prefixes, &[]), 30, &mut go_on);
         let gpu_cloud = fit_prefixes_on(gpu, &target, &here.cloud, &prefixes, 30, &mut go_on).unwrap();
+        let again = fit_prefixes_on(gpu, &target, &here.cloud, &prefixes, 30, &mut go_on).unwrap();
+        assert_eq!(again, gpu_cloud, "the same each time");
         let psnr = |cloud: &Cloud| {
             let one = FitOptions { gaussians: cloud.len(), steps: 1 };
             fit(&target, &one, cloud, &mut go_on).psnr
