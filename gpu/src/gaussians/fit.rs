@@ -99,6 +99,27 @@ pub(super) struct FitUniform {
     pub(super) parts: u32,
 }
 
+impl FitUniform {
+    fn of(picture: &Picture<'_>, plan: &Plan<'_>, levels: u32) -> Self {
+        let (width, height, channels) = (picture.width, picture.height, picture.mean.len());
+        let room = plan.room.max(plan.values.len() / (GEOMETRY + channels)).max(1);
+        // Far more than are taken, since most are close to a stronger one; of pictures that are not large, all that there can be.
+        let enough = plan.most_moved.saturating_mul(16).saturating_add(4096);
+        let places = enough.max((width * height / 2).min(1 << 18)).min(1 << 22);
+        Self {
+            width: width as u32,
+            height: height as u32,
+            frozen: plan.frozen as u32,
+            is_weighted: u32::from(picture.importance.is_some()),
+            samples: (width * height * channels) as f32,
+            levels,
+            room: room as u32,
+            places: places as u32,
+            parts: (MOST_PARTS_ROOM / room).clamp(1, MOST_PARTS) as u32,
+        }
+    }
+}
+
 #[derive(Debug, Clone, Copy, Pod, Zeroable)]
 #[repr(C)]
 struct PassUniform {
@@ -180,23 +201,9 @@ impl<'g> Fit<'g> {
         prepare(gpu, picture.mean.len(), &[&KERNELS[..], &pursuit::KERNELS].concat());
         let (width, height, channels) = (picture.width, picture.height, picture.mean.len());
         let stride = GEOMETRY + channels;
-        let room = plan.room.max(plan.values.len() / stride).max(1);
-        // Far more than are taken, since most are close to a stronger one; of pictures that are not large, all that there can be.
-        let enough = plan.most_moved.saturating_mul(16).saturating_add(4096);
-        let places = enough.max((width * height / 2).min(1 << 18)).min(1 << 22);
-        let parts = (MOST_PARTS_ROOM / room).clamp(1, MOST_PARTS);
         let (surroundings, levels) = surroundings(gpu, picture)?;
-        let fit = FitUniform {
-            width: width as u32,
-            height: height as u32,
-            frozen: plan.frozen as u32,
-            is_weighted: u32::from(picture.importance.is_some()),
-            samples: (width * height * channels) as f32,
-            levels,
-            room: room as u32,
-            places: places as u32,
-            parts: parts as u32,
-        };
+        let fit = FitUniform::of(picture, plan, levels);
+        let (room, parts) = (fit.room as usize, fit.parts as usize);
         let upload = |what, floats: &[f32]| storage(gpu, what, bytemuck::cast_slice(floats));
         let goals = upload("what is fitted", &goals(picture))?;
         let centre = |i: usize| i as f32 + 0.5;
@@ -215,11 +222,13 @@ impl<'g> Fit<'g> {
         let Buffers { fit: fit_uniform, record, state, image } = &buffers;
         let all = [(room, 1.0)];
         let prefixes = if plan.prefixes.is_empty() { &all[..] } else { plan.prefixes };
+        let grid_of = |end: u32, not_last: u32| {
+            uniform(gpu, "grid", bytemuck::bytes_of(&Grid { end, not_last, ..grid }))
+        };
         let mut passes = Vec::new();
         for (at, &(end, weight)) in prefixes.iter().enumerate() {
             let end = end.min(room) as u32;
-            let own = Grid { end, ..grid };
-            let own = uniform(gpu, "grid", bytemuck::bytes_of(&own))?;
+            let own = grid_of(end, grid.not_last)?;
             let is_last = u32::from(at + 1 == prefixes.len());
             let pass = PassUniform { weight, end, is_last, tiles: tiles as u32 };
             let pass = uniform(gpu, "pass", bytemuck::bytes_of(&pass))?;
@@ -234,19 +243,14 @@ impl<'g> Fit<'g> {
                 gradient: bind(gpu, GRADIENT, channels, &gradient)?,
             });
         }
-        let pursuit = Pursuit::new(gpu, picture, &buffers, (room, places))?;
-        let whole = Grid { not_last: fit.is_weighted, ..grid };
-        let whole = uniform(gpu, "grid", bytemuck::bytes_of(&whole))?;
-        let blend = |grid: &Buffer| {
-            let buffers = [grid, &centres, &lists, &shapes, record, &goals, image, &pursuit.pyramid];
+        let pursuit = Pursuit::new(gpu, picture, &buffers, (room, fit.places as usize))?;
+        let blend = |end: u32| {
+            let grid = grid_of(end, fit.is_weighted)?;
+            let buffers = [&grid, &centres, &lists, &shapes, record, &goals, image, &pursuit.pyramid];
             bind(gpu, BLEND, channels, &buffers)
         };
         let first = match prefixes {
-            [(end, weight), _, ..] => {
-                let own = Grid { not_last: fit.is_weighted, end: (*end).min(room) as u32, ..grid };
-                let own = uniform(gpu, "grid", bytemuck::bytes_of(&own))?;
-                Some(((*end).min(room), *weight, blend(&own)?))
-            }
+            &[(end, weight), _, ..] => Some((end.min(room), weight, blend(end.min(room) as u32)?)),
             _ => None,
         };
         let event = &pursuit.event;
@@ -255,7 +259,7 @@ impl<'g> Fit<'g> {
         Ok(Self {
             shape: bind(gpu, SHAPE, channels, &[state, record, &shapes])?,
             adam: bind(gpu, ADAM, channels, &adam)?,
-            blend: blend(&whole)?,
+            blend: blend(grid.end)?,
             first,
             removal: bind(gpu, REMOVAL, channels, &removal)?,
             weakest: bind(gpu, WEAKEST, channels, &[fit_uniform, event, state, &pursuit.sources])?,
