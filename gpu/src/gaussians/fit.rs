@@ -309,12 +309,12 @@ impl<'g> Fit<'g> {
         let Some((end, weight, blend)) = &self.first else { return Ok(()) };
         let mut work = Work::new(self.gpu);
         self.look_at_whole(&mut work);
-        self.pursuit.want(&mut work, &Event::of(0..self.room, moves))?;
+        self.pursuit.want(&mut work, &Event::of(self.frozen..self.room, moves))?;
         work.run([(&self.removal, workgroups(self.room, 1))]);
-        self.pursuit.want(&mut work, &Event::of(*end..self.room, moves))?;
+        self.pursuit.want(&mut work, &Event::of(self.frozen.max(*end)..self.room, moves))?;
         self.run_relocation(&mut work, false);
         work.run([(&self.passes[0].bin, self.grid.squares), (blend, self.grid.tiles)]);
-        let of_first = Event { weight: *weight, is_added: true, ..Event::of(0..*end, moves) };
+        let of_first = Event { weight: *weight, is_added: true, ..Event::of(self.frozen..*end, moves) };
         self.pursuit.want(&mut work, &of_first)?;
         self.run_relocation(&mut work, true);
         work.submit()
