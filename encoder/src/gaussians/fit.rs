@@ -198,12 +198,16 @@ impl<'a> Fit<'a> {
 
     /// Moves the Gaussians that matter least to where they pay more.
     fn relocate(&mut self) {
-        self.field.place(&self.cloud);
-        let energies = self.field.removal_energies(&self.cloud);
-        let blend = self.field.render(&self.cloud);
+        let (energies, blend) = looked_at(&mut self.field, &self.cloud);
         let moving = (&mut self.cloud, &mut self.adam);
         relocate(self.field.target, moving, (self.frozen, &energies), &blend, MOVES);
     }
+}
+
+/// Removal energies of all Gaussians that are not frozen, and the blend.
+fn looked_at(field: &mut Field<'_>, cloud: &Cloud) -> (Vec<f32>, Rendered) {
+    field.place(cloud);
+    (field.removal_energies(cloud), field.render(cloud))
 }
 
 /// Moves those of the Gaussians from `first` on, whose removal energies these are, that matter least to where they pay more in this blend.
@@ -241,16 +245,14 @@ fn relocate_together(
 ) {
     let Some((&(first, weight), last)) = prefixes.first().zip(prefixes.len().checked_sub(1)) else { return };
     let first = first.min(cloud.len());
-    let mut looked_at = |cloud: &Cloud, prefix: usize| {
+    let mut of_prefix = |cloud: &Cloud, prefix: usize| {
         field.lay_over(beneath[prefix].take());
-        field.place(cloud);
-        let energies = field.removal_energies(cloud);
-        let blend = field.render(cloud);
+        let looked_at = looked_at(field, cloud);
         beneath[prefix] = field.lay_over(None);
-        (energies, blend)
+        looked_at
     };
-    let (mut energies, whole) = looked_at(cloud, last);
-    let of_first = (last > 0).then(|| looked_at(&cloud.first(first), 0));
+    let (mut energies, whole) = of_prefix(cloud, last);
+    let of_first = (last > 0).then(|| of_prefix(&cloud.first(first), 0));
     let target = field.target;
     relocate(target, (cloud, adam), (first, &energies[first..]), &whole, MOVES_TOGETHER);
     if let Some((own, blend)) = of_first {

@@ -296,7 +296,8 @@ impl<'g> Fit<'g> {
         let mut work = Work::new(self.gpu);
         self.look_at_whole(&mut work);
         self.pursuit.want(&mut work, &Event::of(self.frozen..self.room, moves))?;
-        self.run_relocation(&mut work, true);
+        self.weigh(&mut work);
+        self.run_relocation(&mut work);
         work.submit()
     }
 
@@ -310,13 +311,14 @@ impl<'g> Fit<'g> {
         let mut work = Work::new(self.gpu);
         self.look_at_whole(&mut work);
         self.pursuit.want(&mut work, &Event::of(self.frozen..self.room, moves))?;
-        work.run([(&self.removal, workgroups(self.room, 1))]);
+        self.weigh(&mut work);
         self.pursuit.want(&mut work, &Event::of(self.frozen.max(*end)..self.room, moves))?;
-        self.run_relocation(&mut work, false);
+        self.run_relocation(&mut work);
         work.run([(&self.passes[0].bin, self.grid.squares), (blend, self.grid.tiles)]);
         let of_first = Event { weight: *weight, is_added: true, ..Event::of(self.frozen..*end, moves) };
         self.pursuit.want(&mut work, &of_first)?;
-        self.run_relocation(&mut work, true);
+        self.weigh(&mut work);
+        self.run_relocation(&mut work);
         work.submit()
     }
 
@@ -330,11 +332,13 @@ impl<'g> Fit<'g> {
         ]);
     }
 
-    /// The relocation that the event says; whether removal energies are still to be found.
-    fn run_relocation(&self, work: &mut Work<'_>, is_to_find: bool) {
-        if is_to_find {
-            work.run([(&self.removal, workgroups(self.room, 1))]);
-        }
+    /// Removal energies of the Gaussians that the event says, in the blend that is there.
+    fn weigh(&self, work: &mut Work<'_>) {
+        work.run([(&self.removal, workgroups(self.room, 1))]);
+    }
+
+    /// The relocation that the event says, by removal energies that are there.
+    fn run_relocation(&self, work: &mut Work<'_>) {
         work.run([(&self.weakest, workgroups(self.room - self.frozen, 64))]);
         self.pursuit.run(work);
     }
