@@ -192,8 +192,8 @@ fn twelve_channels_are_not_far_below_twelve_files() {
     // The mean says what the plane that is the same everywhere is: it is exact.
     assert!(error(&stack, &rounded(&together), CONSTANT, |_| true) == 0.0);
     // The goal is that no channel is more than half a decibel below its own file, as it is in real materials but for maps that are nearly the same
-    // everywhere. Here it is not reached, as what channels share is little: the worst was 5.5 dB below, the mean 0.9.
-    assert!(worst >= -6.0 && sum / 12.0 >= -1.6, "{worst} dB, mean {} dB", sum / 12.0);
+    // everywhere. Here it is not reached, as what channels share is little: the worst was 3.4 dB below, the mean 0.5.
+    assert!(worst >= -4.0 && sum / 12.0 >= -1.0, "{worst} dB, mean {} dB", sum / 12.0);
 }
 
 #[test]

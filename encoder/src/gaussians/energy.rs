@@ -16,6 +16,15 @@ pub fn removal_energies(target: &Target, cloud: &Cloud, frozen: usize) -> Vec<f3
     field.removal_energies(cloud)
 }
 
+/// The picture of a cloud, its planes as those of the target are.
+#[must_use]
+pub fn picture_of(target: &Target, cloud: &Cloud) -> Vec<f32> {
+    let mut field = Field::new(target);
+    field.place(cloud);
+    let blend = field.render(cloud);
+    (0..target.channels()).flat_map(|channel| blend.plane(channel)).copied().collect()
+}
+
 /// The weighted squared error of the picture of a cloud in each plane.
 #[must_use]
 pub fn plane_errors(target: &Target, cloud: &Cloud) -> Vec<f64> {

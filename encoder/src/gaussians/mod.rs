@@ -23,7 +23,7 @@ mod tiles;
 mod wrap;
 
 pub use cloud::Cloud;
-pub use energy::{plane_errors, removal_energies, squared_errors};
+pub use energy::{picture_of, plane_errors, removal_energies, squared_errors};
 pub use fit::{FitOptions, Fitted, Progress, fit, fit_prefixes};
 #[cfg(feature = "gpu")]
 pub use on_gpu::{fit_on, fit_prefixes_on};

@@ -75,6 +75,15 @@ fn bits_beside_colour(planes: usize) -> f64 {
     0.61 + 0.13 * planes as f64
 }
 
+/// The usual constants for so many bits per pixel of so many planes.
+pub(super) fn usual_constants(bits_per_pixel: f64, planes: usize) -> Constants {
+    if bits_per_pixel / bits_beside_colour(planes) >= HIGH_RATE {
+        Constants::HIGH_RATE
+    } else {
+        Constants::LOW_RATE
+    }
+}
+
 /// Says how many bytes a file of these layers has.
 pub type SizeOf<'a> = dyn Fn(&ImageDescriptor, &[CodedLayer]) -> Result<u64> + 'a;
 
@@ -230,7 +239,7 @@ impl<'a> Job<'a> {
     fn within(&mut self, budget: f64, size_of: &SizeOf<'_>) -> Result<EncodedImage> {
         let pixels = self.target.width * self.target.height;
         let bits = budget * 8.0 / pixels as f64;
-        let constants = self.constants(bits);
+        let constants = usual_constants(bits, self.picture.channels.len());
         let descriptor = self.descriptor(constants);
         let least = size_of(&descriptor, &self.code(&descriptor, &[GaussianSet::default()])?)?;
         // A quality is no bound: the smallest pictures take what a few Gaussians do.
@@ -255,7 +264,7 @@ impl<'a> Job<'a> {
         for _ in 0..5 {
             let planes = self.picture.channels.len();
             let bits = count as f64 * 34.0 * bits_beside_colour(planes) / pixels as f64;
-            let made = self.attempt(count, self.constants(bits), None)?;
+            let made = self.attempt(count, usual_constants(bits, planes), None)?;
             let (reached, off) = (made.psnr, psnr - made.psnr);
             let smaller =
                 best.as_ref().is_none_or(|best| best.psnr < psnr || made.gaussians() < best.gaussians());
@@ -282,12 +291,6 @@ impl<'a> Job<'a> {
             }
             None => Err(EncodeError::Cancelled),
         }
-    }
-
-    /// The usual constants for so many bits per pixel.
-    fn constants(&self, bits: f64) -> Constants {
-        let as_colour = bits / bits_beside_colour(self.picture.channels.len());
-        if as_colour >= HIGH_RATE { Constants::HIGH_RATE } else { Constants::LOW_RATE }
     }
 
     /// Fits `count` Gaussians, in as many layers as are wanted, and drops what goes beyond the budget.

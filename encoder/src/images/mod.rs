@@ -26,6 +26,7 @@ mod restore;
 mod steps;
 mod windows;
 pub(crate) mod write;
+mod written;
 
 pub use crate::gaussians::Paging;
 pub use file::encode_image;
