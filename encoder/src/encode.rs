@@ -48,6 +48,10 @@ pub fn encode_path(
     let mut report = match found {
         Found::Container => recode(input, output, options)?,
         #[cfg(feature = "images")]
+        Found::Pictures(pictures) if input.is_dir() => {
+            crate::images::paths::encode_pack(&pictures, output, options)?
+        }
+        #[cfg(feature = "images")]
         Found::Pictures(pictures) => crate::images::paths::encode_pictures(&pictures, output, options)?,
         found => {
             let mut writer = ContainerWriter::create(output)?;

@@ -340,7 +340,7 @@ pub(crate) fn encode_items(
             open = pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
             done += held;
             held = 0;
-            options.report(done, total);
+            options.report_bytes(done, total);
         }
         loop {
             let end = start.saturating_add(group.unwrap_or(u64::MAX)).min(stored);
@@ -365,7 +365,7 @@ pub(crate) fn encode_items(
                 open = pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
                 done += held;
                 held = 0;
-                options.report(done, total);
+                options.report_bytes(done, total);
             }
             if last {
                 break;
@@ -373,7 +373,7 @@ pub(crate) fn encode_items(
         }
     }
     pool.install(|| segment.flush(&mut pieces, &mut hashes))?;
-    options.report(total, total);
+    options.report_bytes(total, total);
     borrow_hashes(items, first_id, &mut hashes);
     Ok(hashes)
 }

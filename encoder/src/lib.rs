@@ -48,6 +48,6 @@ pub use edit::{Attachment, append, attach, detach};
 pub use encode::{encode_path, encode_stream};
 pub use error::{EncodeError, Result};
 pub use merge::merge;
-pub use options::{AssetKind, EncodeOptions, EncodeReport, ImageReport, Output, Progress, SymbolCodes};
+pub use options::{AssetKind, EncodeOptions, EncodeReport, ImageReport, Output, Progress, SymbolCodes, Work};
 pub use pack::pack;
 pub use recover::{RecoverReport, recover};

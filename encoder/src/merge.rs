@@ -81,7 +81,7 @@ impl Merged {
             for entry in entries_of(&rows) {
                 options.check_cancel()?;
                 self.done += entry.copy(reader.source(), path, asset.ordinal, writer, at)?;
-                options.report(self.done, report.input_bytes);
+                options.report_bytes(self.done, report.input_bytes);
             }
             let tensors: HashSet<u32> =
                 rows.iter().filter(|r| r.kind == registry::entry::TENSOR).map(|r| r.id).collect();

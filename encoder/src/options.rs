@@ -10,8 +10,31 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Called with the bytes done and the bytes in all (0: not known).
-pub type Progress = Arc<dyn Fn(u64, u64) + Send + Sync>;
+/// How far work has come.
+#[derive(Debug, Clone, Copy, PartialEq)]
+#[non_exhaustive]
+pub enum Work {
+    /// Bytes of the input.
+    Bytes {
+        /// Done.
+        done: u64,
+        /// In all; 0: not known.
+        total: u64,
+    },
+    /// Steps of fitting a picture. Each picture starts anew, and so does a stack after its planes were weighed.
+    Steps {
+        /// Done.
+        done: u64,
+        /// In all.
+        total: u64,
+        /// How good the picture is so far: PSNR in dB over its planes, weighted as they are fitted; of large pictures that of the part that is
+        /// fitted just now. `None` where it is not known.
+        psnr: Option<f64>,
+    },
+}
+
+/// Called as work proceeds.
+pub type Progress = Arc<dyn Fn(Work) + Send + Sync>;
 
 /// How the symbols of floats are coded.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
@@ -113,10 +136,14 @@ impl EncodeOptions {
         Ok(())
     }
 
-    pub(crate) fn report(&self, done: u64, total: u64) {
+    pub(crate) fn report(&self, work: Work) {
         if let Some(progress) = &self.progress {
-            progress(done, total);
+            progress(work);
         }
+    }
+
+    pub(crate) fn report_bytes(&self, done: u64, total: u64) {
+        self.report(Work::Bytes { done, total });
     }
 }
 

@@ -26,7 +26,7 @@ pub fn pack(input: &Path, output: Output, options: &EncodeOptions) -> Result<Enc
         for entry in entries_of(&rows) {
             options.check_cancel()?;
             done += entry.copy(reader.source(), input, asset.ordinal, &mut writer, at)?;
-            options.report(done, report.input_bytes);
+            options.report_bytes(done, report.input_bytes);
         }
         report.tensors +=
             rows.iter().filter(|r| r.kind == mcodec_format::registry::entry::TENSOR).count() as u64;

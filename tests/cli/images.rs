@@ -112,7 +112,10 @@ fn a_picture_repeats_and_is_coded_as_is_asked_for() {
         .run(&["encode", "p.png", "-o", "q.mcodec", "--wrap", "repeat,clamp,repeat"])
         .refused(2, &["--wrap"]);
     let pages = String::from_utf8(place.run(&["bench", "pages", "p.mcodec"]).done().out).unwrap();
-    assert!(pages.contains("| p | gaussians-fast | whole | "), "{pages}");
+    assert!(
+        pages.contains("| p | gaussians-fast | whole | ") && pages.contains("(+0.0%) | 0.0% | "),
+        "{pages}"
+    );
 }
 
 #[test]
@@ -124,6 +127,8 @@ fn a_folder_is_a_pack_and_several_pictures_are_a_stack() {
         png(32, 24, 4, |x, y, c| if c == 3 { (x * 8) as u8 } else { smooth(x, y, c) }),
     );
     place.run(&["encode", "pack", "-o", "pack.mcodec", "--gaussians", "20", "-e1"]).done();
+    let info = String::from_utf8(place.run(&["info", "pack.mcodec"]).done().out).unwrap();
+    assert_eq!(info.matches("level 2: ").count(), 2, "pictures of packs have three levels: {info}");
     place.run(&["decode", "pack.mcodec", "-o", "all/"]).done();
     assert!(
         place.read("all/wall/base.png").starts_with(b"\x89PNG")

@@ -24,6 +24,23 @@ fn binary_data_is_not_written_to_a_terminal() {
 }
 
 #[test]
+fn fits_tell_how_good_they_are() {
+    let place = Workplace::new();
+    // A picture of 96 x 64 floats: a slope with a disc.
+    let pixel = |i: usize| {
+        let (x, y) = ((i % 96) as f32, (i / 96) as f32);
+        if (x - 40.0).hypot(y - 30.0) < 18.0 { 0.9 } else { (x + y) / 200.0 }
+    };
+    let mut hdr = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 64 +X 96\n".to_vec();
+    (0..96 * 64).for_each(|i| hdr.extend([(pixel(i) * 255.0) as u8, 90, 60, 128]));
+    place.write("p.hdr", hdr);
+    let line = "mcodec encode p.hdr -f -T1 -o p.mcodec --gaussians 200 -e9";
+    let Some(shown) = on_terminal(&place, line) else { return };
+    let shown = shown.done().text().to_owned();
+    assert!(shown.contains(" dB ") && shown.contains("step ") && !shown.contains("MiB/s"), "{shown:?}");
+}
+
+#[test]
 fn progress_is_shown_on_a_terminal_unless_it_is_not_wanted() {
     let place = Workplace::new();
     place.write("long.safetensors", long(64));

@@ -53,6 +53,7 @@ replays!(
     pickle,
     npy,
     gaussians,
+    render,
     grids,
     codes,
     tokens,

@@ -323,7 +323,7 @@ pub(crate) struct Image {
     /// At least this PSNR, in dB over all channels
     #[arg(long, value_name = "DB", group = "rate", value_parser = parse_positive)]
     pub(crate) psnr: Option<f64>,
-    /// Layers, of which each prefix is a picture [default: 1 up to a megapixel, else 3]
+    /// Layers, of which each prefix is a picture [default: 1 up to a megapixel, else 3; 3 in packs]
     #[arg(long, value_name = "N", value_parser = clap::value_parser!(u8).range(1..=16))]
     pub(crate) levels: Option<u8>,
     /// Side of a page in pixels, a multiple of 8; 0: no pages [default: pages of about 4 KiB where a layer has more than 16]

@@ -6,7 +6,7 @@ use crate::outcome::usage;
 use crate::sink::Sink;
 use anyhow::Context;
 use indicatif::{ProgressBar, ProgressDrawTarget, ProgressStyle};
-use mcodec_encode::EncodeOptions;
+use mcodec_encode::{EncodeOptions, Work};
 use serde::Serialize;
 use std::io::{IsTerminal, Write};
 use std::path::{Path, PathBuf};
@@ -123,7 +123,7 @@ impl Console {
         options.cancel = Some(self.cancel.flag());
         if let Some(bar) = &self.bar {
             let bar = Arc::clone(bar);
-            options.progress = Some(Arc::new(move |done, total| show(&bar, done, total)));
+            options.progress = Some(Arc::new(move |work| show(&bar, work)));
         }
         options
     }
@@ -131,7 +131,7 @@ impl Console {
     /// Shows how far a command has come; a total of 0 is unknown.
     pub(crate) fn progress(&self, done: u64, total: u64) {
         if let Some(bar) = &self.bar {
-            show(bar, done, total);
+            show(bar, Work::Bytes { done, total });
         }
     }
 
@@ -145,20 +145,35 @@ impl Console {
     }
 }
 
-fn show(bar: &Mutex<ProgressBar>, done: u64, total: u64) {
+fn show(bar: &Mutex<ProgressBar>, work: Work) {
     let mut bar = bar.lock().unwrap_or_else(std::sync::PoisonError::into_inner);
+    let (done, total, style) = match work {
+        Work::Bytes { done, total: 0 } => (done, 0, "{bytes} {bytes_per_sec}"),
+        Work::Bytes { done, total } => (done, total, BAR),
+        Work::Steps { done, total, .. } => (done, total, FIT_BAR),
+        _ => return,
+    };
     if bar.is_hidden() {
-        let style = if total == 0 { "{bytes} {bytes_per_sec}" } else { BAR };
         *bar = ProgressBar::with_draw_target(Some(total), ProgressDrawTarget::stderr_with_hz(8));
         if let Ok(style) = ProgressStyle::with_template(style) {
             bar.set_style(style);
         }
     }
+    if done < bar.position() {
+        // A picture after another, or a fit after those that weigh planes: its time is another.
+        bar.reset();
+        bar.set_message("");
+    }
     bar.set_length(total);
     bar.set_position(done);
+    if let Work::Steps { psnr: Some(psnr), .. } = work {
+        bar.set_message(format!("{psnr:.2} dB "));
+    }
 }
 
 const BAR: &str = "[{wide_bar}] {bytes}/{total_bytes} {bytes_per_sec} {eta}";
+/// Of a fit: how good it is, and how long it will take.
+const FIT_BAR: &str = "[{wide_bar}] step {pos}/{len} {msg}{eta}";
 
 /// The text with every character escaped that could move a terminal's cursor, end the line or turn the writing direction.
 pub(crate) fn printable(text: &str) -> String {

@@ -50,12 +50,13 @@ struct Unit {
 }
 
 /// Gains of the planes of a stack whose file has so many bits: as much as each channel would lose beside a file of its own, of its part of the bits, it
-/// is made to weigh more. One picture by itself, or a stack of one, has none. `steps`: of the fit that follows; `go_on` is asked at each step.
+/// is made to weigh more. One picture by itself, or a stack of one, has none. `steps`: of the fit that follows; `go_on` is asked at each step, and
+/// told of how many.
 pub(super) fn gains_of(
     picture: &Picture,
     image: &ImageDescriptor,
     bits: f64,
-    (steps, go_on): (usize, &dyn Fn() -> ControlFlow<()>),
+    (steps, go_on): (usize, &dyn Fn(usize) -> ControlFlow<()>),
 ) -> Vec<i8> {
     let planes = image.channel_count();
     let steps = (STEPS * steps as f64) as usize;
@@ -67,6 +68,9 @@ pub(super) fn gains_of(
         small = std::borrow::Cow::Owned(halved(&small));
     }
     let (means, factors) = (image.plane_means(), plane_roles(image).into_iter().map(|role| role.1).collect());
+    // Each channel, or each picture of alpha, alone, and all together.
+    let all_steps = (planes + ROUNDS) * (steps + SWEEPS);
+    let go_on = &|| go_on(all_steps);
     let trial = Trial { picture: small.as_ref(), means, factors, bits, steps, go_on };
     let mut units = trial.units();
     if units.iter().all(|unit| unit.alone.is_none()) {

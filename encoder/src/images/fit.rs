@@ -11,10 +11,10 @@ use super::planes::{Source, means_of};
 use super::steps::fitting_constants;
 use super::windows::Windows;
 use crate::gaussians::{
-    Cloud, DROPS, FitOptions, Pricing, RefineOptions, Target, dequantise, plane_errors, quantise,
+    Cloud, DROPS, FitOptions, Pricing, Progress, RefineOptions, Target, dequantise, plane_errors, quantise,
     removal_energies,
 };
-use crate::{Device, EncodeError, EncodeOptions, Result};
+use crate::{Device, EncodeError, EncodeOptions, Result, Work};
 use mcodec_coding::gaussians::{Constants, GaussianSet, Image};
 use mcodec_decode::images::{MAX_LAYERS, coded_image};
 use mcodec_format::ImageDescriptor;
@@ -63,6 +63,8 @@ const FILL_STEPS: usize = 4;
 const SETTLING: usize = 2;
 /// Pixels up to which a picture has one layer.
 const ONE_LEVEL: u64 = 1_000_000;
+/// Layers that larger ones have, and those of packs.
+pub(super) const LEVELS: usize = 3;
 
 /// Bits of a Gaussian of so many planes at this many bits per pixel, roughly.
 pub(super) fn bits_of_gaussian(bits_per_pixel: f64, planes: usize) -> f64 {
@@ -172,9 +174,14 @@ impl<'a> Job<'a> {
         descriptor.set_means(&means_of(picture));
         let pixels = f64::from(picture.width) * f64::from(picture.height);
         let effort = Effort::of(encode.effort, 0, pixels, planes);
-        let go_on = || match encode.check_cancel() {
-            Ok(()) => ControlFlow::Continue(()),
-            Err(_) => ControlFlow::Break(()),
+        let weighing = std::cell::Cell::new(0);
+        let go_on = |of: usize| {
+            weighing.set(weighing.get() + 1);
+            encode.report(Work::Steps { done: weighing.get(), total: of as u64, psnr: None });
+            match encode.check_cancel() {
+                Ok(()) => ControlFlow::Continue(()),
+                Err(_) => ControlFlow::Break(()),
+            }
         };
         let bits = Self::bits_wanted(picture, options);
         descriptor.gains = gains_of(picture, &descriptor, bits, (effort.steps, &go_on));
@@ -228,7 +235,7 @@ impl<'a> Job<'a> {
 
     pub(super) fn levels(&self) -> usize {
         let pixels = u64::from(self.picture.width) * u64::from(self.picture.height);
-        self.options.levels.unwrap_or(if pixels <= ONE_LEVEL { 1 } else { 3 }).max(1)
+        self.options.levels.unwrap_or(if pixels <= ONE_LEVEL { 1 } else { LEVELS }).max(1)
     }
 
     fn descriptor(&self, constants: Constants) -> ImageDescriptor {
@@ -336,10 +343,13 @@ impl<'a> Job<'a> {
         Pricing { image: coded, size: self.size(), paging: self.options.paging, strength: STRENGTH }
     }
 
-    /// Progress of a fit or descent; ends it if the user wishes.
-    pub(super) fn watch(&mut self, steps: u64) -> ControlFlow<()> {
+    /// Progress of a fit or descent, which is so many steps further; ends it if the user wishes.
+    pub(super) fn watch(&mut self, steps: u64, progress: Progress) -> ControlFlow<()> {
         self.done += steps;
-        self.encode.report(self.done.min(self.total), self.total);
+        // Planes that are fitted larger than they are have another PSNR, and a GPU tells it now and then only.
+        let is_known = progress.psnr != 0.0 && self.descriptor.gains.iter().all(|&gain| gain == 0);
+        let psnr = is_known.then_some(progress.psnr);
+        self.encode.report(Work::Steps { done: self.done.min(self.total), total: self.total, psnr });
         if self.encode.check_cancel().is_err() {
             self.interrupted = true;
             return ControlFlow::Break(());
@@ -378,7 +388,7 @@ impl<'a> Job<'a> {
         for level in 0..levels {
             let gaussians = ((count as f64 * part_of(level, levels) * spare) as usize).max(cloud.len() + 1);
             let options = FitOptions { gaussians, steps: effort.steps_of_level(level) };
-            cloud = device.fit(&target, &options, &cloud, &mut |_| self.watch(1))?.cloud;
+            cloud = device.fit(&target, &options, &cloud, &mut |now| self.watch(1, now))?.cloud;
             if self.interrupted {
                 break;
             }
@@ -388,7 +398,7 @@ impl<'a> Job<'a> {
         }
         if levels > 1 {
             let all: Vec<_> = prefixes.iter().copied().chain([(cloud.len(), 1.0)]).collect();
-            cloud = device.fit_prefixes(&target, cloud, &all, effort.steps, &mut |_| self.watch(1))?;
+            cloud = device.fit_prefixes(&target, cloud, &all, effort.steps, &mut |now| self.watch(1, now))?;
         }
         self.target.planes = target.planes;
         Ok((cloud, prefixes))
@@ -425,7 +435,7 @@ impl<'a> Job<'a> {
         };
         let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
         let (quantiser, device) = (&coded.quantiser, self.device.clone());
-        let refined = device.refine(&target, quantiser, &mut set, &options, &mut |_| self.watch(8))?;
+        let refined = device.refine(&target, quantiser, &mut set, &options, &mut |now| self.watch(8, now))?;
         self.target.planes = target.planes;
         Ok((parted(set, &refined.ends, planes), refined.after))
     }
@@ -489,7 +499,7 @@ impl<'a> Job<'a> {
             let options = FitOptions { gaussians: count + more, steps: self.effort.steps / FILL_STEPS };
             let target = Target { planes: std::mem::take(&mut self.target.planes), ..self.target.clone() };
             let device = self.device.clone();
-            let fitted = device.fit(&target, &options, &frozen, &mut |_| self.watch(0))?;
+            let fitted = device.fit(&target, &options, &frozen, &mut |now| self.watch(0, now))?;
             self.target.planes = target.planes;
             let added = quantise(&fitted.cloud.rest(count), &coded.quantiser);
             if let Some(last) = layers.last_mut() {

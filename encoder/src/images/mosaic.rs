@@ -114,7 +114,7 @@ impl Job<'_> {
             frozen.append(&own);
             let gaussians = beneath + ((count as f64 * share * spare) as usize).max(own.len() + 1);
             let options = FitOptions { gaussians, steps: effort.steps_of_level(level) };
-            let fitted = fit(target, &options, &frozen, &mut |_| self.watch(1));
+            let fitted = fit(target, &options, &frozen, &mut |now| self.watch(1, now));
             own = fitted.cloud.rest(beneath);
             if level + 1 < levels {
                 prefixes.push((own.len(), weight_of(level)));
@@ -122,7 +122,8 @@ impl Job<'_> {
         }
         if levels > 1 && !self.interrupted {
             let all: Vec<_> = prefixes.iter().copied().chain([(own.len(), 1.0)]).collect();
-            own = fit_prefixes(target, own, (&all, &work.beneath), effort.steps, &mut |_| self.watch(1));
+            own =
+                fit_prefixes(target, own, (&all, &work.beneath), effort.steps, &mut |now| self.watch(1, now));
         }
         let mut set = quantise(&own, &coded.quantiser);
         let sweeps = if self.interrupted { 0 } else { effort.sweeps };
@@ -142,7 +143,7 @@ impl Job<'_> {
         let pricing = Pricing { size: work.window.size, ..self.pricing(coded) };
         let beneath = &work.beneath;
         let options = RefineOptions { sweeps, frozen: 0, keep, prefixes, beneath, pricing: Some(&pricing) };
-        refine(&work.target, &coded.quantiser, set, &options, &mut |_| self.watch(8)).ends
+        refine(&work.target, &coded.quantiser, set, &options, &mut |now| self.watch(8, now)).ends
     }
 
     /// Adds a window's Gaussians to a layer, but for those in cores that are to come.

@@ -65,8 +65,9 @@ impl Profile {
         }
     }
 
-    /// The profile of a coding.
-    pub(super) fn of(coding: u64) -> Self {
+    /// The profile of a layer's coding.
+    #[must_use]
+    pub fn of(coding: u64) -> Self {
         if coding == registry::coding::GAUSSIANS_FAST { Self::Fast } else { Self::Dense }
     }
 }
@@ -102,7 +103,7 @@ impl Importance {
 pub struct ImageOptions {
     /// How large or how good.
     pub rate: Rate,
-    /// Layers; each prefix of them is a picture. `None`: 1 up to a megapixel, else 3.
+    /// Layers; each prefix of them is a picture. `None`: 1 up to a megapixel, else 3; 3 of all pictures of a folder.
     pub levels: Option<usize>,
     /// Pages.
     pub paging: Paging,

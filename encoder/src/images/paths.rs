@@ -1,6 +1,7 @@
 //! Pictures by path: one file, a folder as a pack, several files as a stack.
 
 use super::file::{add_picture, finish};
+use super::fit::LEVELS;
 use super::import::{Imported, looks_like_picture, read_picture};
 use super::names::{type_by_content, type_by_name};
 use super::options::{ImageOptions, Rate};
@@ -65,6 +66,17 @@ fn collect(folder: &Path, prefix: &str, depth: usize, found: &mut Vec<Named>) ->
         }
     }
     Ok(())
+}
+
+/// Encodes the pictures of a folder into a new file, with as many levels each as those of packs usually have.
+pub(crate) fn encode_pack(
+    pictures: &[Named],
+    output: Output,
+    options: &EncodeOptions,
+) -> Result<EncodeReport> {
+    let levels = options.image.levels.or(Some(LEVELS));
+    let image = ImageOptions { levels, ..options.image.clone() };
+    encode_pictures(pictures, output, &EncodeOptions { image, ..options.clone() })
 }
 
 /// Encodes pictures into a new file, each as an asset.

@@ -53,6 +53,7 @@ fn main() -> Result<()> {
     archives(&root)?;
     gguf(&root)?;
     gaussians(&root)?;
+    render(&root)?;
     grids(&root)?;
     codes(&root)?;
     tokens(&root)?;
@@ -583,6 +584,47 @@ fn gaussians(root: &Path) -> Result<()> {
         ("layer-pages", LayerDescriptor::new(Some(64), vec![[1, 2, 3, 15]; 6])),
     ] {
         save(root, "gaussians", name, &[&[2], &layer.to_fields().to_bytes()[..]].concat())?;
+    }
+    Ok(())
+}
+
+/// Gaussians to be drawn: few and many planes, pictures that repeat, and what is barely or not at all a Gaussian.
+fn render(root: &Path) -> Result<()> {
+    // Of each: planes, size, wraps with the size of the view, its scale, and how far sigmas go.
+    for (name, planes, size, how, scale, sigma) in [
+        ("colour", 3u8, [40, 30], 0x50, 0.5f32, 4.0f32),
+        ("repeats", 1, [9, 47], 0x83, 2.0, 30.0),
+        ("planes", 16, [20, 20], 0x20, 1.0, 2.0),
+        ("thin", 2, [30, 5], 0xfc, 1e-3, 1e-5),
+        ("huge", 4, [1, 1], 0x41, 1e5, 1e30),
+    ] {
+        let mut words: Vec<[u8; 4]> = vec![[planes, size[0], size[1], how]];
+        let mut float = |value: f32| words.push(value.to_le_bytes());
+        [-3.0, 2.5, scale].into_iter().for_each(&mut float);
+        (0..planes).for_each(|plane| float(0.1 * f32::from(plane) - 0.3));
+        (0..planes).for_each(|plane| float((f32::from(plane) / 4.0).exp2()));
+        for i in 0..24u8 {
+            let part = |k: u8| f32::from(i.wrapping_mul(k) % 32) / 32.0;
+            [
+                part(7) * 50.0,
+                part(11) * 40.0,
+                sigma * (part(5) + 0.1),
+                sigma * (part(3) + 0.05),
+                part(9) * 3.2,
+            ]
+            .into_iter()
+            .chain((0..planes).map(|plane| part(plane + 1) - 0.5))
+            .for_each(&mut float);
+        }
+        if name == "huge" {
+            // Not numbers, and none of a size.
+            [f32::NAN, f32::INFINITY, 0.0, -1.0, f32::MIN_POSITIVE]
+                .into_iter()
+                .cycle()
+                .take(27)
+                .for_each(float);
+        }
+        save(root, "render", name, &words.concat())?;
     }
     Ok(())
 }

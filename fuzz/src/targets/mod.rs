@@ -18,6 +18,7 @@ pub mod labelled;
 pub mod no_limits;
 pub mod npy;
 pub mod pickle;
+pub mod render;
 pub mod round_trip;
 pub mod safetensors_header;
 pub mod tables;
@@ -27,7 +28,7 @@ pub mod tokens;
 pub type Target = fn(&[u8]);
 
 /// Every target by its name, which is also that of its folders of seeds and regressions.
-pub const ALL: [(&str, Target); 17] = [
+pub const ALL: [(&str, Target); 18] = [
     ("container", container::run),
     ("index", index::run),
     ("tables", tables::run),
@@ -41,6 +42,7 @@ pub const ALL: [(&str, Target); 17] = [
     ("pickle", pickle::run),
     ("npy", npy::run),
     ("gaussians", gaussians::run),
+    ("render", render::run),
     ("grids", grids::run),
     ("codes", codes::run),
     ("tokens", tokens::run),

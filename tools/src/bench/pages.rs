@@ -1,4 +1,4 @@
-//! How long a page of an image takes once what is around it is loaded, and a single pixel: on one thread.
+//! What pages of an image cost in bytes; how long one takes once what is around it is loaded, and a single pixel: on one thread.
 
 use crate::console::{Console, printable};
 use crate::outcome::{Outcome, usage};
@@ -8,17 +8,20 @@ use mcodec_coding::gaussians::GaussianSet;
 use mcodec_decode::gaussians::{Sampler, View};
 use mcodec_decode::images::{ImageReader, Region, page_grid};
 use mcodec_decode::{ReadOptions, Reader};
+use mcodec_encode::images::{CodedLayer, Profile, code_layer};
 use mcodec_format::registry;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
 /// The head of the table.
 const HEAD: &str = "\
-| image | coding | page | Gaussians | decode ms | draw ms | both ms | greatest ms | pixel ns |
-|---|---|---|---:|---:|---:|---:|---:|---:|
+| image | coding | page | coded bytes | as one stream | shared | beside | Gaussians | decode ms | draw ms | both ms | greatest ms | pixel ns |
+|---|---|---|---:|---:|---:|---:|---:|---:|---:|---:|---:|---:|
 ";
 /// What the numbers are.
 const METHOD: &str = "\
+Coded bytes: all chunks of the image. As one stream: the same Gaussians, each layer as one chunk, and how much more the pages take. Shared: the \
+part of the coded bytes in chunks of no page. Beside: index, checksums and all else of the file, in bytes. \
 Of each page the best of 7 runs on one thread: its own chunk is decoded, and it is drawn among the Gaussians around it, which are loaded. \
 Means over all pages, and the slowest page. A pixel: one of 200000 at random, after the image is loaded.";
 
@@ -32,9 +35,15 @@ pub(crate) fn run(args: &BenchPages, console: &Console) -> anyhow::Result<Outcom
     let mut lines = Vec::new();
     for path in &args.files {
         let bytes = std::fs::read(path).with_context(|| path.display().to_string())?;
+        let file_len = bytes.len() as u64;
         let reader = Reader::open(bytes, ReadOptions::default().threads(1))?;
-        for asset in reader.assets()?.iter().filter(|asset| asset.kind == registry::asset::IMAGE) {
-            let cells = row(&asset.name, &ImageReader::new(&reader, asset)?)?;
+        let assets = reader.assets()?;
+        let assets = assets.iter().filter(|asset| asset.kind == registry::asset::IMAGE);
+        let images = assets.map(|asset| ImageReader::new(&reader, asset)).collect::<Result<Vec<_>, _>>()?;
+        let sizes = images.iter().map(sizes).collect::<anyhow::Result<Vec<_>>>()?;
+        let beside = file_len.saturating_sub(sizes.iter().map(|sizes| sizes.coded).sum());
+        for (image, sizes) in images.iter().zip(&sizes) {
+            let cells = [&what(image)[..], &told(sizes, beside), &times(image)?].concat();
             lines.push(format!("| {} |", cells.join(" | ")));
             console.cancel().check()?;
         }
@@ -53,20 +62,65 @@ struct Page {
     draw: Duration,
 }
 
-fn row(name: &str, image: &ImageReader<'_, Vec<u8>>) -> anyhow::Result<Vec<String>> {
+/// Bytes of an image.
+struct Sizes {
+    /// Its chunks.
+    coded: u64,
+    /// The same Gaussians, each layer as one chunk.
+    one_stream: u64,
+    /// Chunks of no page.
+    shared: u64,
+}
+
+fn sizes(image: &ImageReader<'_, Vec<u8>>) -> anyhow::Result<Sizes> {
+    let mut sizes = Sizes { coded: 0, one_stream: 0, shared: 0 };
+    let mut below: Vec<CodedLayer> = Vec::new();
+    for (at, (entry, layer)) in image.layers().enumerate() {
+        let lengths = &entry.row().lengths;
+        sizes.coded += lengths.iter().sum::<u64>();
+        sizes.shared += layer.page.and(lengths.first().copied()).unwrap_or(0);
+        let mut whole = GaussianSet::default();
+        for set in image.read_chunks(at, 0..lengths.len() as u64)?.into_iter().flatten() {
+            whole.symbols.extend(set.symbols);
+            whole.colours.extend(set.colours);
+        }
+        let coding = (None, Profile::of(layer.chunking.coding));
+        let one = code_layer(image.coded(), image.descriptor(), &whole, coding, &below)?;
+        sizes.one_stream += one.byte_len();
+        below.push(one);
+    }
+    Ok(sizes)
+}
+
+/// Bytes, and those beside all images of the file.
+fn told(sizes: &Sizes, beside: u64) -> [String; 4] {
+    let of = |part: u64, whole: u64| part as f64 * 100.0 / whole.max(1) as f64;
+    let more = of(sizes.coded, sizes.one_stream) - 100.0;
+    let one_stream = format!("{} ({more:+.1}%)", sizes.one_stream);
+    let shared = format!("{:.1}%", of(sizes.shared, sizes.coded));
+    [sizes.coded.to_string(), one_stream, shared, beside.to_string()]
+}
+
+/// Name, coding and side of pages.
+fn what(image: &ImageReader<'_, Vec<u8>>) -> [String; 3] {
     let coding = image.layers().next().map_or(0, |(_, layer)| layer.chunking.coding);
     let coding = registry::name_of(&registry::coding::ALL, coding);
-    let side = image.layers().last().and_then(|(_, layer)| layer.page);
-    let regions = regions(image, side);
+    let side = side_of(image).map_or_else(|| "whole".to_owned(), |side| side.to_string());
+    [printable(&image.asset().name), coding.unwrap_or("unknown").to_owned(), side]
+}
+
+fn side_of(image: &ImageReader<'_, Vec<u8>>) -> Option<u32> {
+    image.layers().last().and_then(|(_, layer)| layer.page)
+}
+
+fn times(image: &ImageReader<'_, Vec<u8>>) -> anyhow::Result<[String; 6]> {
+    let regions = regions(image, side_of(image));
     let pages = regions.iter().map(|region| page(image, *region)).collect::<anyhow::Result<Vec<Page>>>()?;
     let count = pages.len() as f64;
     let ms = |time: Duration| time.as_secs_f64() * 1e3;
     let mean = |of: &dyn Fn(&Page) -> f64| pages.iter().map(of).sum::<f64>() / count;
     let greatest = pages.iter().map(|page| ms(page.decode + page.draw)).fold(0.0, f64::max);
-    Ok(vec![
-        printable(name),
-        coding.unwrap_or("unknown").to_owned(),
-        side.map_or_else(|| "whole".to_owned(), |side| side.to_string()),
+    Ok([
         format!("{:.0}", mean(&|page| page.gaussians as f64)),
         format!("{:.3}", mean(&|page| ms(page.decode))),
         format!("{:.3}", mean(&|page| ms(page.draw))),
@@ -76,7 +130,6 @@ fn row(name: &str, image: &ImageReader<'_, Vec<u8>>) -> anyhow::Result<Vec<Strin
     ])
 }
 
-/// Each page, or the image as one.
 fn regions(image: &ImageReader<'_, Vec<u8>>, side: Option<u32>) -> Vec<Region> {
     let Some(side) = side else { return vec![image.whole()] };
     let whole = image.whole();
