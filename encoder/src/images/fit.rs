@@ -132,26 +132,33 @@ pub fn encode_picture(
     }
 }
 
+/// Whether options fit a picture.
+fn check(picture: &Picture, options: &ImageOptions) -> Result<()> {
+    if options.levels.is_some_and(|levels| levels > MAX_LAYERS) {
+        return Err(EncodeError::Request(format!("an image has at most {MAX_LAYERS} levels")));
+    }
+    let importance = options.importance.as_ref();
+    if let Some(map) = importance.filter(|map| map.size != [picture.width, picture.height]) {
+        let (mask, own) = (map.size, [picture.width, picture.height]);
+        return Err(EncodeError::Request(format!(
+            "the map of importance has {mask:?} pixels, the picture {own:?}"
+        )));
+    }
+    if importance.is_some_and(|map| {
+        map.weights.len() != picture.width as usize * picture.height as usize
+            || map.weights.iter().any(|w| w.is_nan() || *w < 0.0)
+    }) {
+        return Err(EncodeError::Request(
+            "the map of importance is not one number from 0 up for each pixel".into(),
+        ));
+    }
+    Ok(())
+}
+
 impl<'a> Job<'a> {
     fn new(picture: &'a Picture, options: &'a ImageOptions, encode: &'a EncodeOptions) -> Result<Self> {
         let (width, height) = (picture.width as usize, picture.height as usize);
-        if options.levels.is_some_and(|levels| levels > MAX_LAYERS) {
-            return Err(EncodeError::Request(format!("an image has at most {MAX_LAYERS} levels")));
-        }
-        let importance = options.importance.as_ref();
-        if let Some(map) = importance.filter(|map| map.size != [picture.width, picture.height]) {
-            let (mask, own) = (map.size, [picture.width, picture.height]);
-            return Err(EncodeError::Request(format!(
-                "the map of importance has {mask:?} pixels, the picture {own:?}"
-            )));
-        }
-        if importance.is_some_and(|map| {
-            map.weights.len() != width * height || map.weights.iter().any(|w| w.is_nan() || *w < 0.0)
-        }) {
-            return Err(EncodeError::Request(
-                "the map of importance is not one number from 0 up for each pixel".into(),
-            ));
-        }
+        check(picture, options)?;
         let wraps = options.wraps.unwrap_or(picture.wraps);
         let windows = Windows::of(picture, wraps, options.window);
         let device = if windows.is_some() {
@@ -185,8 +192,8 @@ impl<'a> Job<'a> {
         };
         let bits = Self::bits_wanted(picture, options);
         descriptor.gains = gains_of(picture, &descriptor, bits, (effort.steps, &go_on));
-        let masking = (importance.is_none() && options.masking).then(|| Masking::of(picture));
-        let map = importance.map(|map| &map.weights[..]);
+        let masking = (options.importance.is_none() && options.masking).then(|| Masking::of(picture));
+        let map = options.importance.as_ref().map(|map| &map.weights[..]);
         let source = Source::new(picture, &descriptor, map, masking);
         let target = match windows {
             None => {
