@@ -14,8 +14,7 @@ const GROWING: f64 = 0.3;
 /// Relocations, and the part of all steps in which they lie.
 const RELOCATIONS: usize = 12;
 const RELOCATING: f64 = 0.35;
-/// Learning rates are so many times those of [`Adam`] at first; from this part of all steps on they fall to [`LAST_RATE`] of that.
-const FIRST_RATE: f32 = 2.5;
+/// From this part of all steps on, learning rates fall to [`LAST_RATE`].
 const STEADY: f64 = 0.6;
 const LAST_RATE: f64 = 0.03;
 
@@ -28,15 +27,15 @@ pub(super) struct Moves {
     pub(super) trust: f32,
 }
 
-/// In a fit: boldly, as a new place comes to save more than its energy once its neighbours make room, and what lost a Gaussian gets over it.
-pub(super) const MOVES: Moves = Moves { part: 0.08, trust: 6.0 };
-/// In [`fit_prefixes`], where what is lost is lost in several pictures.
+/// In a fit, ...
+pub(super) const MOVES: Moves = Moves { part: 0.05, trust: 0.5 };
+/// ... and in [`fit_prefixes`]: as many Gaussians are where only one of the pictures wants them, it pays to move them boldly.
 pub(super) const MOVES_TOGETHER: Moves = Moves { part: 0.08, trust: 3.0 };
 /// Relocations of [`fit_prefixes`], and the part of all steps in which they lie.
 const RELOCATIONS_TOGETHER: usize = 24;
 const RELOCATING_TOGETHER: f64 = 0.5;
 /// Learning rates of [`fit_prefixes`] are so many times those of a fit.
-const TOGETHER: f32 = 1.2;
+const TOGETHER: f32 = 3.0;
 
 /// How much to fit.
 #[derive(Debug, Clone, Copy)]
@@ -117,8 +116,7 @@ pub(super) fn is_relocation(step: usize, steps: usize) -> bool {
 /// Common factor of the learning rates of a step.
 pub(super) fn rate(step: usize, steps: usize) -> f32 {
     let part = step as f64 / steps as f64;
-    let fall = if part < STEADY { 1.0 } else { LAST_RATE.powf((part - STEADY) / (1.0 - STEADY)) };
-    FIRST_RATE * fall as f32
+    (if part < STEADY { 1.0 } else { LAST_RATE.powf((part - STEADY) / (1.0 - STEADY)) }) as f32
 }
 
 /// The same of [`fit_prefixes`].

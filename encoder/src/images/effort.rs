@@ -16,9 +16,6 @@ const MOST_OF_SMALL: f64 = 2.0;
 /// Both together do not take longer than this many times.
 const MOST: f64 = 3.0;
 
-/// Steps of moving all levels together, as a part of those of a fit.
-const TOGETHER: f64 = 1.6;
-
 /// Steps and sweeps of an image.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Effort {
@@ -44,14 +41,9 @@ impl Effort {
         if level == 0 { self.steps } else { self.steps * 2 / 3 }
     }
 
-    /// Steps of moving all levels together.
-    pub(super) fn steps_together(&self) -> usize {
-        (TOGETHER * self.steps as f64) as usize
-    }
-
     /// Steps of all levels and of moving them together.
     pub(super) fn all_steps(&self, levels: usize) -> usize {
-        let together = if levels > 1 { self.steps_together() } else { 0 };
+        let together = if levels > 1 { self.steps } else { 0 };
         (0..levels).map(|level| self.steps_of_level(level)).sum::<usize>() + together
     }
 }

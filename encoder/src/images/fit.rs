@@ -405,8 +405,7 @@ impl<'a> Job<'a> {
         }
         if levels > 1 {
             let all: Vec<_> = prefixes.iter().copied().chain([(cloud.len(), 1.0)]).collect();
-            cloud = device
-                .fit_prefixes(&target, cloud, &all, effort.steps_together(), &mut |now| self.watch(1, now))?;
+            cloud = device.fit_prefixes(&target, cloud, &all, effort.steps, &mut |now| self.watch(1, now))?;
         }
         self.target.planes = target.planes;
         Ok((cloud, prefixes))

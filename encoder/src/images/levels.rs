@@ -6,7 +6,7 @@
 /// Gaussians of the first level as a part of all: they take more bits each, so that these are about half the bytes.
 const FIRST: f64 = 0.41;
 /// What the squared error of the first level counts beside that of the whole, and that of those in between.
-const WEIGHTS: [f32; 2] = [0.6, 0.1];
+const WEIGHTS: [f32; 2] = [0.55, 0.1];
 
 /// Gaussians of this level and those below it, as a part of all.
 pub(super) fn part_of(level: usize, levels: usize) -> f64 {

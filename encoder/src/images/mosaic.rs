@@ -122,9 +122,8 @@ impl Job<'_> {
         }
         if levels > 1 && !self.interrupted {
             let all: Vec<_> = prefixes.iter().copied().chain([(own.len(), 1.0)]).collect();
-            own = fit_prefixes(target, own, (&all, &work.beneath), effort.steps_together(), &mut |now| {
-                self.watch(1, now)
-            });
+            own =
+                fit_prefixes(target, own, (&all, &work.beneath), effort.steps, &mut |now| self.watch(1, now));
         }
         let mut set = quantise(&own, &coded.quantiser);
         let sweeps = if self.interrupted { 0 } else { effort.sweeps };

@@ -63,7 +63,7 @@ fn own_device() -> Option<Gpu> {
 }
 
 /// The bar: 256 x 256 pixels and 500 Gaussians within 0.1 dB. What growth picks first decides what it picks later, so a rounding changes a fit by
-/// 0.5 dB to either side, on the CPU too: the mean of eight fits is compared (of 25, from 440 to 560 Gaussians, the software driver was 0.04 dB ahead).
+/// 0.2 dB to either side, on the CPU too: the mean of three fits is compared.
 #[test]
 fn fits_are_as_good_as_those_of_the_cpu() {
     if let Some(gpu) = &own_device() {
@@ -71,9 +71,7 @@ fn fits_are_as_good_as_those_of_the_cpu() {
         let image = image_of();
         let pricing = Pricing { image: &image, size: [256, 256], paging: Paging::Whole, strength: 1.0 };
         let (mut fitted, mut refined) = ([0.0; 2], [0.0; 2]);
-        let counts = [465, 475, 485, 495, 505, 515, 525, 535];
-        let part = 1.0 / counts.len() as f64;
-        for gaussians in counts {
+        for gaussians in [490, 500, 510] {
             let options = FitOptions { gaussians, steps: 200 };
             let here = fit(&target, &options, &Cloud::new(3), &mut go_on);
             let maps = gpu.maps();
@@ -81,7 +79,7 @@ fn fits_are_as_good_as_those_of_the_cpu() {
             let maps = gpu.maps() - maps;
             assert!(maps <= options.steps as u64 / 100, "{maps} maps in {} steps", options.steps);
             assert_eq!((here.cloud.len(), there.cloud.len()), (gaussians, gaussians));
-            fitted = [fitted[0] + here.psnr * part, fitted[1] + there.psnr * part];
+            fitted = [fitted[0] + here.psnr / 3.0, fitted[1] + there.psnr / 3.0];
             // And refined: the one wholly here, the other wholly there.
             let (keep, pricing) = (gaussians - 20, Some(&pricing));
             let options = RefineOptions { sweeps: 3, frozen: 0, keep, prefixes: &[], beneath: &[], pricing };
@@ -90,7 +88,7 @@ fn fits_are_as_good_as_those_of_the_cpu() {
             let on_gpu =
                 refine_on(gpu, &target, &image.quantiser, &mut sets[1], &options, &mut go_on).unwrap();
             let [cpu, on_gpu] = [cpu.after, on_gpu.after].map(|error| target.psnr(error));
-            refined = [refined[0] + cpu * part, refined[1] + on_gpu * part];
+            refined = [refined[0] + cpu / 3.0, refined[1] + on_gpu / 3.0];
         }
         crate::say(&format!(
             "fits on the CPU and on {}: {fitted:.2?} dB, refined {refined:.2?} dB",
