@@ -12,10 +12,11 @@ use std::io::Read;
 use std::path::{Path, PathBuf};
 use std::process::Command;
 
-/// The scripts: beside other codecs, level beside level, and a stack beside files of its channels.
+/// The scripts: beside other codecs, level beside level, a stack beside files of its channels, and what was restored beside what was damaged.
 const SCRIPT: &str = include_str!("../../peers/images.py");
 const LEVELS: &str = include_str!("../../peers/levels.py");
 const STACK: &str = include_str!("../../peers/stack.py");
+const RESTORE: &str = include_str!("../../peers/restore.py");
 
 /// Measures every picture of the folders and files that are named.
 pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> anyhow::Result<Outcome> {
@@ -46,9 +47,13 @@ pub(crate) fn run(args: &BenchImages, common: &Common, console: &Console) -> any
     let rates: Vec<String> = args.rates.iter().map(f64::to_string).collect();
     let effort = common.effort.unwrap_or(5).to_string();
     let mut command = Command::new(python);
-    command.arg(script.path()).arg(std::env::current_exe()?).arg(rates.join(","));
+    command.arg(script.path()).arg(std::env::current_exe()?);
+    if !args.restore {
+        command.arg(rates.join(","));
+    }
     match args.levels {
         Some(levels) => command.args([effort, levels.to_string()]),
+        None if args.restore => command.arg(effort),
         None if args.stack => command.arg(effort),
         None => command
             .arg(args.svg.clone().unwrap_or_default())
@@ -69,6 +74,7 @@ fn script_of(args: &BenchImages) -> &'static str {
     match args.levels {
         Some(_) => LEVELS,
         None if args.stack => STACK,
+        None if args.restore => RESTORE,
         None => SCRIPT,
     }
 }

@@ -100,6 +100,9 @@ pub(crate) struct BenchImages {
     /// A stack of all of them instead of other codecs: what each channel is worth beside a file of its own
     #[arg(long, conflicts_with_all = ["svg", "results", "levels"])]
     pub(crate) stack: bool,
+    /// Damaged pictures instead of other codecs: whether --restore of encode comes nearer to what they were
+    #[arg(long, conflicts_with_all = ["svg", "results", "levels", "stack"])]
+    pub(crate) restore: bool,
 }
 
 #[derive(Debug, Args)]
