@@ -337,6 +337,25 @@ fn step_where(picture: &Picture, samples: &[f32], is_asked: impl Fn(usize, usize
     sum / count as f64
 }
 
+/// Higher efforts move coded Gaussians too.
+#[test]
+fn what_is_coded_is_moved_within_the_size() {
+    let dir = tempfile::tempdir().unwrap();
+    let picture = texture(192, 128);
+    let at = |effort: u8, threads: usize| {
+        let rate = Rate::BitsPerPixel(0.8);
+        let mut options = options(ImageOptions { rate, ..ImageOptions::default() });
+        (options.effort, options.threads) = (effort, threads);
+        encode(dir.path(), &picture, &options)
+    };
+    let [six, seven] = [6, 7].map(|effort| at(effort, 2));
+    assert!(seven.len() as f64 <= 0.8 * 192.0 * 128.0 / 8.0);
+    assert!(seven == at(7, 1), "the same on any number of threads");
+    let [six, seven] = [six, seven].map(|bytes| psnr(&picture, &draw(&bytes, None, 1.0, None)));
+    eprintln!("effort 6 {six:.2} dB, effort 7 {seven:.2} dB");
+    assert!(seven > six, "{six} {seven}");
+}
+
 #[test]
 fn windows_leave_no_border_in_a_picture() {
     let dir = tempfile::tempdir().unwrap();
