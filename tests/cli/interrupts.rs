@@ -148,3 +148,21 @@ fn waiting_for_input_is_interrupted_too() {
         assert_eq!(place.everything(), before, "{line} (interrupted {} times)", 1 + u8::from(twice));
     }
 }
+
+/// A picture whose fit takes a while: what there is when it is interrupted is kept if that is wished.
+#[test]
+fn an_interrupted_fit_is_kept_if_that_is_wished() {
+    let place = Workplace::new();
+    let mut hdr = b"#?RADIANCE\nFORMAT=32-bit_rle_rgbe\n\n-Y 400 +X 600\n".to_vec();
+    for i in 0..600 * 400u32 {
+        let (x, y) = (i % 600, i / 600);
+        hdr.extend([(x * y / 941) as u8 | 16, 20 + (x / 3) as u8, (y / 2) as u8, 128]);
+    }
+    place.write("p.hdr", hdr);
+    let line = "encode p.hdr -o p.mcodec -e9 --gaussians 4000";
+    let ended = interrupted(&place, line, Duration::from_secs(2)).with(1);
+    assert!(ended.out.is_empty() && !place.path("p.mcodec").exists());
+    interrupted(&place, &format!("{line} --on-interrupt save"), Duration::from_secs(2)).done();
+    place.run(&["verify", "--deep", "p.mcodec"]).done();
+    place.run(&["decode", "p.mcodec", "-o", "p.exr"]).done();
+}

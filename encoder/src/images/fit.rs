@@ -498,8 +498,11 @@ impl<'a> Job<'a> {
         (budget, size_of): (u64, &SizeOf<'_>),
         mut error: f64,
     ) -> Result<f64> {
-        let times = if self.windows.is_some() || layers.len() > 1 { 0 } else { self.effort.relocations };
-        for _ in 0..times {
+        let is_apt = self.windows.is_none() && layers.len() == 1;
+        for _ in 0..self.effort.relocations {
+            if !is_apt || self.interrupted {
+                break;
+            }
             let before = (layers.clone(), error);
             let less = (budget as f64 * (1.0 - MOVED)) as u64;
             error = self.trim(descriptor, coded, layers, (less, size_of), error)?;
