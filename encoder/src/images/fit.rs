@@ -50,8 +50,8 @@ const SPARE: f64 = 1.18;
 /// Bits of a Gaussian after the descent as a part of those before it, and how many more are kept than are thought to fit: the weakest then make room.
 const REFINED: f64 = 0.965;
 const MARGIN: f64 = 1.01;
-/// What a bit is worth in the descent, see [`Pricing::strength`].
-const STRENGTH: f64 = 1.0;
+/// What a bit is worth in the descent, see [`Pricing::strength`]: at low rates, and from [`HIGH_RATE`] on, where more Gaussians of fewer bits each are better.
+const STRENGTHS: [f64; 2] = [1.0, 2.0];
 /// Bytes of Gaussians that a picture has at any quality.
 const LEAST_BYTES: u64 = 64;
 /// Part of a size whose Gaussians are moved at once when they are coded already.
@@ -106,6 +106,8 @@ pub(super) struct Job<'a> {
     /// What fits: a GPU only for pictures that it can fit.
     device: Device,
     pub(super) effort: Effort,
+    /// What a bit is worth.
+    strength: f64,
     pub(super) interrupted: bool,
     /// Steps and sweeps done, and in all.
     done: u64,
@@ -215,6 +217,7 @@ impl<'a> Job<'a> {
             windows,
             device,
             effort,
+            strength: STRENGTHS[0],
             interrupted: false,
             done: 0,
             total: 0,
@@ -317,6 +320,7 @@ impl<'a> Job<'a> {
         budget: Option<(u64, &SizeOf<'_>)>,
     ) -> Result<EncodedImage> {
         self.plan(count);
+        self.strength = STRENGTHS[usize::from(constants == Constants::HIGH_RATE)];
         let mut descriptor = self.descriptor(constants);
         let mut coded = image_of(&descriptor)?;
         let (mut layers, mut error) = match self.windows {
@@ -350,7 +354,7 @@ impl<'a> Job<'a> {
     }
 
     pub(super) fn pricing<'c>(&self, coded: &'c Image) -> Pricing<'c> {
-        Pricing { image: coded, size: self.size(), paging: self.options.paging, strength: STRENGTH }
+        Pricing { image: coded, size: self.size(), paging: self.options.paging, strength: self.strength }
     }
 
     /// Progress of a fit or descent, which is so many steps further; ends it if the user wishes.
