@@ -43,9 +43,9 @@ pub fn coded_image(image: &ImageDescriptor) -> Result<Image, FormatError> {
 
 /// Turns one pixel's planes, which it holds, into channels. Channels of groups without floats are within 0..1; those with floats
 /// are what they stand for.
-pub fn channels_of(image: &ImageDescriptor, pixel: &mut [f32]) {
+pub fn channels_of(groups: &[ChannelGroup], pixel: &mut [f32]) {
     let mut rest = pixel;
-    for group in &image.groups {
+    for group in groups {
         let (planes, after) = rest.split_at_mut(group.channel_count());
         match group.kind {
             GroupKind::Colour => colour(planes),
@@ -89,7 +89,7 @@ pub fn channels_of_all(image: &ImageDescriptor, samples: &mut [f32]) {
         lanes::run(Colours { blocks });
         rest = after;
     }
-    rest.chunks_exact_mut(channels.max(1)).for_each(|pixel| channels_of(image, pixel));
+    rest.chunks_exact_mut(channels.max(1)).for_each(|pixel| channels_of(&image.groups, pixel));
 }
 
 /// Planes of a colour within 0..1 to its channels, eight pixels at once.
@@ -163,7 +163,7 @@ mod tests {
             };
             let mut all: Vec<f32> = (0..37 * count).map(|i| (i as f32 * 12.9898).sin() * 1.5).collect();
             let mut each = all.clone();
-            each.chunks_exact_mut(count).for_each(|pixel| channels_of(&image, pixel));
+            each.chunks_exact_mut(count).for_each(|pixel| channels_of(&image.groups, pixel));
             channels_of_all(&image, &mut all);
             assert_eq!(all, each, "{kind:?}");
         }

@@ -5,8 +5,8 @@
 const STEPS: [usize; 9] = [60, 120, 200, 300, 400, 500, 700, 1000, 1600];
 /// Sweeps of the descent by effort, from 1.
 const SWEEPS: [usize; 9] = [1, 2, 3, 5, 8, 8, 8, 10, 12];
-/// From this effort on coded Gaussians are moved elsewhere too, so often: each time takes a third of the time of all else, and three together give up to
-/// 0.07 dB.
+/// From this effort on coded Gaussians are moved elsewhere too, so often: each time takes a third of the time of all else, and three together give
+/// 0.07 dB in the mean.
 const MOVING: usize = 7;
 const TIMES: usize = 3;
 /// Gaussians per pixel, about those of 0.4 bits per pixel, from which more steps pay: as many times more as there are more Gaussians, ...

@@ -1,7 +1,7 @@
 //! How far a picture is from what it should be once its samples are written as numbers of their depth.
 
 use mcodec_decode::images::channels_of;
-use mcodec_format::{ChannelGroup, Depth, GroupKind, ImageDescriptor, Transfer};
+use mcodec_format::{ChannelGroup, Depth, GroupKind, Transfer};
 
 /// What is wrong in a picture.
 #[derive(Debug, Clone, Copy)]
@@ -15,16 +15,7 @@ pub(super) struct Wrong {
 /// What is wrong in the channels that these planes are, against what they should be, all as numbers of their depth: differences that rounding takes away
 /// are none. Colours with alpha are compared over black and over white.
 pub(super) fn wrong_as_written(planes: &[f32], (group, channels): (&ChannelGroup, &[Vec<f32>])) -> Wrong {
-    let as_coded = ChannelGroup { transfer: Transfer::Linear, bounds: [0.0, 1.0], ..group.clone() };
-    let image = ImageDescriptor {
-        width: 0,
-        height: 0,
-        wraps: [false; 2],
-        groups: vec![as_coded],
-        constants: [1; 5],
-        gains: Vec::new(),
-        means: Vec::new(),
-    };
+    let as_coded = [ChannelGroup { transfer: Transfer::Linear, bounds: [0.0, 1.0], ..group.clone() }];
     let has_alpha = matches!(group.kind, GroupKind::ColourAlpha | GroupKind::GreyAlpha);
     let colours = channels.len() - usize::from(has_alpha);
     let pixels = channels[0].len();
@@ -33,7 +24,7 @@ pub(super) fn wrong_as_written(planes: &[f32], (group, channels): (&ChannelGroup
     for i in 0..pixels {
         pixel.iter_mut().zip(planes[i..].iter().step_by(pixels)).for_each(|(value, plane)| *value = *plane);
         wanted.iter_mut().zip(channels).for_each(|(value, channel)| *value = channel[i]);
-        channels_of(&image, &mut pixel);
+        channels_of(&as_coded, &mut pixel);
         pixel.iter_mut().for_each(|value| *value = rounded(*value, group.depth));
         let [alpha, own] = if has_alpha { [pixel[colours], wanted[colours]] } else { [1.0; 2] };
         let pairs = pixel[..colours].iter().zip(&wanted);
